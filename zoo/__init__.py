@@ -1,0 +1,1 @@
+"""musiczoo: a zoo of symbolic-music models on Lightning."""
