@@ -1,1 +1,1 @@
-"""TO WRITE."""
+"""Piece <-> tensors, one file a representation."""
