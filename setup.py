@@ -12,6 +12,8 @@ NOT_SHIPPED = {"zoo", "tests", "benchmarks", "experiments"}
 ROOMS = [room for room in sorted(os.listdir(".")) if os.path.isfile(f"{room}/__init__.py") and room not in NOT_SHIPPED]
 
 setup(
-    packages=["musiczoo"] + [f"musiczoo.{room}" for room in ROOMS] + [f"musiczoo.{room}.{package}" for room in ROOMS for package in find_packages(room)],
+    packages=["musiczoo"]
+    + [f"musiczoo.{room}" for room in ROOMS]
+    + [f"musiczoo.{room}.{package}" for room in ROOMS for package in find_packages(room)],
     package_dir={"musiczoo": "zoo", **{f"musiczoo.{room}": room for room in ROOMS}},
 )

@@ -1,1 +1,39 @@
-"""musiczoo: a zoo of symbolic-music models on Lightning."""
+"""musiczoo: a zoo of symbolic-music models on Lightning.
+
+The names below are loaded on first use, so that ``import musiczoo`` costs nothing and reading a score never waits for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musiczoo import callbacks, datamodules, hub, models, music, representations
+    from musiczoo.hub.loading import load
+    from musiczoo.hub.registry import list_models
+    from musiczoo.music.errors import MusicZooError
+
+    __version__: str
+
+__all__ = ["MusicZooError", "__version__", "callbacks", "datamodules", "hub", "list_models", "load", "models", "music", "representations"]
+
+_HOME = {"MusicZooError": "musiczoo.music.errors", "list_models": "musiczoo.hub.registry", "load": "musiczoo.hub.loading"}
+_ROOMS = {"callbacks", "datamodules", "hub", "models", "music", "representations"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value: Any = getattr(import_module(_HOME[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"musiczoo.{name}")
+    elif name == "__version__":
+        value = import_module("importlib.metadata").version("musiczoo")
+    else:
+        raise AttributeError(f"module 'musiczoo' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,69 @@
+# Each target sets up its own virtual environment when there is none, or when what it installs has changed.
+VENV ?= .venv
+PYTHON = $(VENV)/bin/python
+STAMP = $(VENV)/.installed
+
+# Tests run in two processes of one thread each: torch's own threads gain little on nets this small.
+WORKERS ?= 2
+FAST = -n $(WORKERS) -m "not slow and not dist"
+SLOW = -m "slow or dist"
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint format bench clean
+
+help:
+	@echo "make demo       train a small model on Bach's chorales and write a new piece to demo_output/ (minutes)"
+	@echo "make test       the fast tests"
+	@echo "make test-slow  the longer tests and those of several processes"
+	@echo "make lint       style, types, layers and spelling"
+	@echo "make format     let ruff lay out the code"
+	@echo "make bench      measure ours beside the plain way, JSON to benchmarks/results/"
+	@echo "make clean      remove what make made, the virtual environment included"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml setup.py constraints.txt
+	@base=""; for candidate in "$(BASE_PYTHON)" python3 python3.13 python3.12 python3.11 python; do \
+	  [ -n "$$candidate" ] && "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { base="$$candidate"; break; }; \
+	done; \
+	if [ -z "$$base" ]; then \
+	  echo "musiczoo needs Python 3.11 or newer with its venv module (on Debian: apt-get install python3 python3-venv), or name one: make BASE_PYTHON=/path/to/python3"; exit 1; \
+	fi; \
+	[ -x $(PYTHON) ] || { echo "Making the virtual environment $(VENV) with $$base"; "$$base" -m venv $(VENV); }
+	@echo "Installing musiczoo and what it needs into $(VENV) (a minute or more)"
+	@# Compiling every module of every package up front would take longer than compiling on first import those that are used.
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(PYTHON) experiments/demo.py
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(FAST) $(ARGS)
+
+test-slow: $(STAMP)
+	$(PYTHON) -m pytest $(SLOW) --durations=10 $(ARGS)
+
+# Types and layers are checked on the built wheel: neither mypy nor import-linter can follow the editable install, and the wheel is what users get.
+# build/ goes first, or setuptools would pack modules that are no longer in the tree.
+lint: $(STAMP)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/codespell
+	rm -rf build
+	$(PYTHON) -m build --wheel --no-isolation --outdir build/lint . >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f build.log
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --target build/lint/site build/lint/*.whl
+	MYPYPATH=build/lint/site $(PYTHON) -m mypy -p musiczoo
+	PYTHONPATH=build/lint/site $(VENV)/bin/lint-imports
+
+format: $(STAMP)
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+bench: $(STAMP)
+	@mkdir -p benchmarks/results
+	@for program in benchmarks/[a-z]*.py; do echo "== $$program"; $(PYTHON) $$program || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo_output
