@@ -1,1 +1,1 @@
-"""TO WRITE."""
+"""What a checkpoint is and where it comes from: the registry of names, and opening by name or path."""

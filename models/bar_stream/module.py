@@ -1,0 +1,212 @@
+"""The bar-stream patch decoder on Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from musiczoo.models.bar_stream.generation import BarStreamGenerator, Guard, OnBar, Stream
+from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
+from musiczoo.models.bar_stream.notagen import load_net
+from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, TokenLogProbs
+from musiczoo.models.sampling import Sampling
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.bar_stream import BarStreamPatches
+
+
+class BarStreamModule(GenerativeModule):
+    """NotaGen's architecture (Wang et al. 2025, arXiv 2502.18008) for ``Trainer.fit``, scoring and generation.
+
+    Args:
+        patch_layers: Layers of the patch decoder.
+        char_layers: Layers of the character decoder.
+        hidden: Width of both decoders.
+        patch_size: Characters a patch.
+        patch_length: Patches of context.
+        dropout: Dropout of residuals, embeddings and attention.
+        heads: Attention heads; 0 means hidden / 64.
+        size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers above.
+        pretrained: A weights file in NotaGen's layout to start from; its sizes replace the numbers above.
+        objective: The loss; next-token likelihood when None.
+        optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
+        warmup_steps: Steps of linear warm-up to a constant rate.
+        seed: Seed of dropout.
+    """
+
+    def __init__(
+        self,
+        patch_layers: int = 12,
+        char_layers: int = 3,
+        hidden: int = 768,
+        patch_size: int = 16,
+        patch_length: int = 2048,
+        dropout: float = 0.1,
+        heads: int = 0,
+        size: str | None = None,
+        pretrained: str | None = None,
+        objective: Objective | None = None,
+        optimizer: OptimizerFactory | None = None,
+        warmup_steps: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(objective, optimizer, warmup_steps, seed)
+        config = BarStreamConfig(patch_layers, char_layers, hidden, patch_size, patch_length, dropout, heads)
+        if size is not None:
+            if size not in SIZES:
+                raise MusicZooError(f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}.")
+            config = replace(SIZES[size], dropout=dropout)
+        if pretrained is not None:
+            self.net = load_net(pretrained)
+            config = replace(self.net.config, dropout=dropout)
+            self._set_dropout(dropout)
+        else:
+            self.net = BarStreamNet(config)
+        self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
+        # Plain numbers only, with the sizes found out: a checkpoint must open without executing anything and without the file of before.
+        self.save_hyperparameters({**config.to_dict(), "warmup_steps": warmup_steps, "seed": seed})
+
+    @classmethod
+    def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
+        """A module with the weights of a file in NotaGen's layout, in eval mode.
+
+        Raises:
+            MusicZooError: The file cannot be used; see :func:`musiczoo.models.bar_stream.notagen.load_net`.
+        """
+        return cls(pretrained=str(path), **settings).eval()
+
+    def _set_dropout(self, dropout: float) -> None:
+        for part in self.net.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = dropout
+        for stack in (self.net.patch_level_decoder.base, self.net.char_level_decoder.transformer):
+            stack.config.attn_pdrop = dropout
+
+    def on_fit_start(self) -> None:
+        """Nets opened from a file come in eval mode, and Lightning would keep them so."""
+        self.net.train()
+
+    def log_probs(self, batch: Batch, temperature: float = 1.0) -> TokenLogProbs:
+        """Log-probabilities of every character after the begin patch.
+
+        Args:
+            batch: ``patches`` (batch, longest, patch_size) and ``lengths`` (batch,), as the representation collates.
+            temperature: Divides the logits.
+
+        Returns:
+            Values and mask of shape (batch, (longest - 1) * patch_size).
+        """
+        values, mask = self.net(batch["patches"], batch["lengths"], temperature)
+        return TokenLogProbs(values, mask)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling | None = None,
+        max_length: int | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        batch_size: int = 16,
+        guard: Guard | None = None,
+        start_at_first_bar: bool = True,
+        draft: int | None = None,
+        on_bar: OnBar | None = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> list[Generated]:
+        """Continues prompts of header lines, or of header lines and bars.
+
+        Args:
+            prompts: Interleaved ABC text each: comment lines with the labels, other header lines, bars. Empty text starts from nothing.
+            sampling: The cuts; NotaGen's by default.
+            max_length: Patches of a piece at most, prompt included; four contexts by default. Beyond the context, generation goes on
+                with the header and the later half of the bars.
+            generator: Source of randomness; torch's default generator when None.
+            batch_size: Pieces at once.
+            guard: Steers what may be said (:mod:`musiczoo.models.bar_stream.guards`).
+            start_at_first_bar: Force the piece to begin with its first bar, as NotaGen does.
+            draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off. The result is the same.
+            on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels the piece.
+            progress: Show a progress bar.
+
+        Returns:
+            One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs`` and ``scored`` have the same shape.
+
+        Raises:
+            MusicZooError: An unknown option, or a prompt that cannot be encoded or is too long.
+        """
+        if options:
+            raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See BarStreamModule.generate.")
+        if not prompts:
+            return []
+        sampling = sampling or Sampling()
+        limit = max_length or 4 * self.net.config.patch_length
+        encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in prompts]
+        seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
+        # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
+        training = self.net.training
+        self.net.eval()
+        try:
+            loop = BarStreamGenerator(
+                self.net,
+                sampling,
+                max_length=limit,
+                slots=min(batch_size, len(prompts)),
+                guard=guard,
+                start_at_first_bar=start_at_first_bar,
+                draft=draft,
+                on_bar=on_bar,
+            )
+            done: dict[int, Stream] = {}
+            with _progress(progress, len(prompts)) as update:
+                for running in loop.run(encoded, prompts, seeds):
+                    done.update({stream.index: stream for stream in running if stream.stop is not None})
+                    update(len(done), running)
+        finally:
+            self.net.train(training)
+        return [self._result(done[index]) for index in range(len(prompts))]
+
+    def _result(self, stream: Stream) -> Generated:
+        size = self.net.config.patch_size
+        tokens = torch.zeros(len(stream.patches), size, dtype=torch.uint8)
+        log_probs = torch.zeros(len(stream.patches), size)
+        scored = torch.zeros(len(stream.patches), size, dtype=torch.bool)
+        for row, patch in enumerate(stream.patches):
+            tokens[row, : len(patch)] = torch.tensor(patch, dtype=torch.uint8)
+        for row, values in enumerate(stream.log_probs, start=stream.prompt_length):
+            log_probs[row, : len(values)] = torch.tensor(values)
+            scored[row, : len(values)] = True
+        assert stream.stop is not None
+        piece, error = None, None
+        try:
+            piece = self.representation.decode(tokens)
+        except MusicZooError as reason:
+            error = reason
+        return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error)
+
+
+class _progress:
+    """A progress bar that knows from ``[r:i/j]`` how far each piece is."""
+
+    def __init__(self, shown: bool, pieces: int) -> None:
+        columns = (TextColumn("generating"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, disable=not shown)
+        self.pieces = pieces
+
+    def __enter__(self) -> Any:
+        self.bar.start()
+        task = self.bar.add_task("", total=self.pieces, note="")
+
+        def update(done: int, running: list[Stream]) -> None:
+            going = [stream for stream in running if stream.stop is None]
+            note = f"{done}/{self.pieces} pieces, {sum(len(stream.patches) for stream in running)} patches, {sum(stream.bars for stream in running)} bars"
+            self.bar.update(task, completed=done + sum(stream.fraction for stream in going), note=note)
+
+        return update
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()

@@ -1,0 +1,115 @@
+"""Opens weights in NotaGen's file layout (https://github.com/ElectricAlexis/NotaGen, MIT): nothing but tensors is unpickled.
+
+The sizes are read from the tensors. Training state in the file (optimiser, scheduler, epoch) is left aside.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from musiczoo.models.bar_stream.net import BarStreamConfig, BarStreamNet
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.bar_stream import VOCABULARY
+
+_PATCH = "patch_level_decoder"
+_CHAR = "char_level_decoder.base"
+# Attention masks that old transformers versions stored, and the output layer, which is the tied character embedding.
+_ASIDE = re.compile(r"\.attn\.(bias|masked_bias)$")
+_TIED = f"{_CHAR}.lm_head.weight"
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The model's tensors of a NotaGen file.
+
+    Args:
+        path: A ``.pth`` file with the tensors under ``"model"``.
+
+    Raises:
+        MusicZooError: The file is missing, damaged, holds more than tensors and plain containers, or has no model.
+    """
+    if not path.is_file():
+        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a NotaGen .pth file.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise MusicZooError(
+            f"The file is damaged or holds more than tensors, and nothing else is unpickled ({str(error).splitlines()[0]}).",
+            path=path,
+            remedy="Download the weights again from their publisher.",
+        ) from None
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+        raise MusicZooError(
+            f"This is no readable PyTorch file ({str(error).splitlines()[0]}).", path=path, remedy="Download the weights again; the file may be truncated."
+        ) from None
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
+        raise MusicZooError(
+            'The file has no table of tensors under "model".', path=path, remedy="Give a NotaGen checkpoint, not an optimiser state or another model."
+        )
+    return {name: value for name, value in model.items() if not _ASIDE.search(name)}
+
+
+def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStreamConfig:
+    """Reads the sizes from the tensors.
+
+    Raises:
+        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes.
+    """
+
+    def shape(name: str, axes: int) -> torch.Size:
+        if name not in tensors:
+            raise MusicZooError(f"The tensor {name} is missing.", path=path, remedy="The file is no NotaGen model, or it is incomplete.")
+        if tensors[name].ndim != axes:
+            raise MusicZooError(f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were expected.", path=path)
+        return tensors[name].shape
+
+    def layers(prefix: str) -> int:
+        return len({match[1] for name in tensors if (match := re.match(rf"{re.escape(prefix)}\.h\.(\d+)\.", name))})
+
+    hidden, flat = shape(f"{_PATCH}.patch_embedding.weight", 2)
+    return BarStreamConfig(
+        patch_layers=layers(f"{_PATCH}.base"),
+        char_layers=layers(f"{_CHAR}.transformer"),
+        hidden=hidden,
+        patch_size=flat // VOCABULARY,
+        patch_length=shape(f"{_PATCH}.base.wpe.weight", 2)[0],
+    )
+
+
+def load_net(path: str | Path) -> BarStreamNet:
+    """A net with the weights of a NotaGen file, in eval mode.
+
+    Raises:
+        MusicZooError: See :func:`read_tensors`; also a missing, surplus or misshapen tensor, named with both shapes.
+    """
+    path = Path(path)
+    tensors = read_tensors(path)
+    config = config_of(tensors, path)
+    tied = tensors.pop(_TIED, None)
+    if tied is not None and not torch.equal(tied, tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))):
+        raise MusicZooError(f"{_TIED} differs from the character embedding it is tied to.", path=path, remedy="The file is no NotaGen model.")
+    with torch.device("meta"):
+        net = BarStreamNet(config)
+    expected = net.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not part of the model" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if problems:
+        raise MusicZooError(
+            f"The tensors do not fit: {'; '.join(problems[:5])}{f'; and {len(problems) - 5} more' if len(problems) > 5 else ''}.",
+            path=path,
+            remedy="The file is damaged or of another architecture.",
+        )
+    net.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
+    net.patch_level_decoder.base.wte.weight.requires_grad_(False)
+    return net.eval()
