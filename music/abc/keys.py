@@ -1,0 +1,143 @@
+"""Keys and meters as ``K:`` and ``M:`` fields write them (ABC standard 2.1, 3.1.14 and 3.1.6)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+#: Sharps of a major key by tonic letter.
+LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
+SHARP_ORDER = "FCGDAEB"
+
+#: What a mode adds to the sharps of the major key of the same tonic; the first three letters decide, capitals or not.
+MODE_FIFTHS = {"maj": 0, "ion": 0, "": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3, "phr": -4, "loc": -5, "lyd": 1}
+
+ACCIDENTAL_ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
+
+_KEY = re.compile(
+    r"""(?P<tonic>(?-i:[A-G]))(?P<sign>(?-i:[#b\u266f\u266d])?)\s*
+    (?P<mode>(?:maj|min|mix|dor|phr|lyd|loc|aeo|ion)[a-z]*|m(?![a-z]))?\s*(?P<rest>.*)$""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_ACCIDENTALS = re.compile(r"(\^\^?|__?|=)([A-Ga-g])(?![A-Za-z])")
+_PROPERTY = re.compile(r"""\b(?:clef|middle|m|octave|transpose|score|sound|shift|stafflines|staffscale|cue|name|nm|subname|snm|style)\s*=\s*(?:"[^"]*"|\S+)""")
+_CLEF = re.compile(r"\b(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none)(?:[1-5])?(?:[+\-^_](?:8|15))?(?![\w])")
+_NUMBER_PROPERTY = re.compile(r"\b(octave|transpose)\s*=\s*([+-]?\d{1,3})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A ``K:`` field understood.
+
+    Attributes:
+        name: The key's text without clef and other properties (``"F#min"``, ``"D exp _b"``, ``"none"``), ``""`` when the field names no key.
+        fifths: Sharps (flats negative) of the signature.
+        alters: Alteration of each letter under the signature, for ``CDEFGAB``.
+        octave: The field's ``octave=``, or None.
+        transpose: The field's ``transpose=``, or None.
+    """
+
+    name: str
+    fifths: int
+    alters: tuple[int, int, int, int, int, int, int]
+    octave: int | None = None
+    transpose: int | None = None
+
+
+def signature(fifths: int) -> dict[str, int]:
+    """Alteration of each letter in the signature of so many sharps (flats negative)."""
+    alters = dict.fromkeys("CDEFGAB", 0)
+    for index in range(abs(fifths)):
+        letter = SHARP_ORDER[index % 7] if fifths > 0 else SHARP_ORDER[6 - index % 7]
+        alters[letter] += 1 if fifths > 0 else -1
+    return alters
+
+
+def tonic_fifths(letter: str, sign: str) -> int:
+    """Sharps of the major key on that tonic."""
+    return LETTER_FIFTHS[letter] + {"#": 7, "\u266f": 7, "b": -7, "\u266d": -7}.get(sign, 0)
+
+
+@lru_cache(maxsize=1024)
+def parse_key(value: str) -> Key:
+    """Read the value of a ``K:`` field; a text that names no key (a clef alone, say) gives ``name=""``."""
+    numbers = {name: int(number) for name, number in _NUMBER_PROPERTY.findall(value)}
+    octave, transpose = numbers.get("octave"), numbers.get("transpose")
+    text = _PROPERTY.sub(" ", value).strip()
+    if text.lower().startswith("none"):
+        return Key("none", 0, (0,) * 7, octave, transpose)
+    text = " ".join(_CLEF.sub(" ", text).split())
+    if text.startswith(("HP", "Hp")):
+        # Highland pipes: HP prints and means no signature, Hp means F sharp and C sharp (3.1.14).
+        fifths = 2 if text.startswith("Hp") else 0
+        return Key(text[:2], fifths, _as_tuple(signature(fifths)), octave, transpose)
+    match = _KEY.match(text)
+    if match is None:
+        alters = signature(0)
+        changed = _apply_accidentals(text, alters)
+        return Key(text if changed else "", sum(alters.values()), _as_tuple(alters), octave, transpose)
+    mode = (match["mode"] or "").lower()
+    fifths = tonic_fifths(match["tonic"].upper(), match["sign"].lower()) + MODE_FIFTHS["m" if mode == "m" else mode[:3]]
+    rest = match["rest"]
+    explicit = re.match(r"exp\b", rest, re.IGNORECASE)
+    alters = signature(0 if explicit else fifths)
+    found = _apply_accidentals(rest, alters)
+    name = match["tonic"].upper() + match["sign"] + (match["mode"] or "")
+    if explicit or found:
+        name = " ".join([name, *(["exp"] if explicit else []), *(mark + letter for mark, letter in _ACCIDENTALS.findall(rest))])
+        fifths = sum(alters.values())
+    return Key(name, fifths, _as_tuple(alters), octave, transpose)
+
+
+def _apply_accidentals(text: str, alters: dict[str, int]) -> bool:
+    found = _ACCIDENTALS.findall(text)
+    for mark, letter in found:
+        alters[letter.upper()] = ACCIDENTAL_ALTER[mark]
+    return bool(found)
+
+
+def _as_tuple(alters: dict[str, int]) -> tuple[int, int, int, int, int, int, int]:
+    return (alters["C"], alters["D"], alters["E"], alters["F"], alters["G"], alters["A"], alters["B"])
+
+
+_METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})")
+
+
+@lru_cache(maxsize=256)
+def parse_meter(value: str) -> tuple[int, int] | None:
+    """Read the value of an ``M:`` field: ``"C"`` 4/4, ``"C|"`` 2/2, ``"(3+2)/8"`` 5/8, ``"none"`` or anything else None."""
+    text = value.strip()
+    if text.startswith("C|"):
+        return (2, 2)
+    if text.startswith("C") and not text[1:2].isalpha():
+        return (4, 4)
+    match = _METER.match(text)
+    if match is None:
+        return None
+    above = sum(int(part) for part in match[1].split("+"))
+    below = int(match[2])
+    return (above, below) if above and below else None
+
+
+def is_compound(meter: tuple[int, int] | None) -> bool:
+    """Whether tuplets without a second number use the compound rule (standard 4.13): three-based numerators above three."""
+    return meter is not None and meter[0] % 3 == 0 and meter[0] > 3
+
+
+_UNIT = re.compile(r"\s*(\d{1,4})\s*(?:/\s*(\d{1,4}))?")
+
+
+@lru_cache(maxsize=256)
+def parse_unit(value: str) -> Fraction | None:
+    """Read the value of an ``L:`` field as quarter notes (``"1/8"`` is 1/2); None when it is no length."""
+    match = _UNIT.match(value)
+    if match is None or not int(match[1]) or (match[2] is not None and not int(match[2])):
+        return None
+    return Fraction(4 * int(match[1]), int(match[2] or 1))
+
+
+def default_unit(meter: tuple[int, int] | None) -> Fraction:
+    """The unit length in quarter notes where no ``L:`` is given: a sixteenth below 3/4, an eighth otherwise (standard 3.1.7)."""
+    return Fraction(1, 4) if meter is not None and 4 * meter[0] < 3 * meter[1] else Fraction(1, 2)
