@@ -1,0 +1,167 @@
+"""A loader that can be stopped at any batch and goes on with the next one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from musiczoo.datamodules.batching import BatchPlan, share
+from musiczoo.music.errors import MusicZooError
+
+Batch = dict[str, torch.Tensor]
+
+
+class Draw(NamedTuple):
+    """One access to a work: all that its randomness may depend on besides the seed and the work itself.
+
+    Attributes:
+        epoch: Of the access.
+        index: Of the work.
+        blank: True for the stand-in of an empty share: only the first step of the work, which holds no target.
+    """
+
+    epoch: int
+    index: int
+    blank: bool = False
+
+
+class DrawnItems(Protocol):
+    """Items by draw."""
+
+    def __getitem__(self, draw: Draw) -> torch.Tensor:
+        """The item, a tensor whose first axis is time."""
+        ...
+
+
+class ResumableLoader:
+    """Batches of a :class:`BatchPlan`, with a state that says which one is next.
+
+    The state counts the batches handed out, not those that worker processes have prepared ahead, so nothing is lost or repeated.
+    Lightning keeps it in its checkpoints (its fit loop saves every loader with ``state_dict``) and calls :meth:`set_epoch` at the start of
+    each epoch. In a plain loop each new pass over the loader is the next epoch.
+
+    It is not a ``torch.utils.data.DataLoader``: Lightning would give that a ``DistributedSampler``, which repeats works to fill the last
+    batch. Here the processes share the batches of one plan, so that two processes with batches of 4 compute what one does with 8. A process
+    whose share of the last batch is empty gets one blank item without targets, for all must take part in each step.
+
+    Args:
+        items: Gives the tensor of a draw.
+        plan: The batches.
+        collate: Makes a batch of tensors.
+        identity: Names of the works in the plan's order; a state fits only the same works.
+        rank: Of this process.
+        world_size: Number of processes.
+        num_workers: Worker processes that prepare batches; they change nothing but the speed.
+    """
+
+    #: Lightning asks every loader with a sampler for it.
+    batch_sampler = None
+
+    def __init__(
+        self,
+        items: DrawnItems,
+        plan: BatchPlan,
+        collate: Callable[[Sequence[torch.Tensor]], Batch],
+        *,
+        identity: Sequence[str] = (),
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+    ) -> None:
+        self.plan = plan
+        self.rank = rank
+        self.world_size = world_size
+        self._epoch = 0
+        self._position = 0
+        # Whether the next pass begins at the position as it stands, rather than at the next epoch.
+        self._is_placed = True
+        settings = [plan.batch_size, plan.seed, plan.shuffle, plan.lengths, list(identity)]
+        self._plan_digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+        self._loader: DataLoader[torch.Tensor] = DataLoader(
+            _Drawn(items),
+            batch_sampler=_Draws(self),
+            collate_fn=collate,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            # The workers' base seed would be drawn from the global generator, and a resumed run would draw it once more than an
+            # uninterrupted one: different dropout from there on.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: the place is looked up at the first batch, for Lightning makes its iterator before it names the epoch.
+        if not self._is_placed:
+            self._epoch, self._position = self._epoch + 1, 0
+        self._is_placed = False
+        if self._position >= len(self):
+            self._epoch, self._position = self._epoch + 1, 0
+        for batch in self._loader:
+            self._position += 1
+            yield batch
+
+    @property
+    def sampler(self) -> ResumableLoader:
+        """Where Lightning looks for :meth:`set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin that epoch; no change if it is the one under way."""
+        if epoch != self._epoch:
+            self._epoch, self._position = epoch, 0
+        self._is_placed = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch, batches handed out of it, and a digest of the plan."""
+        return {"epoch": self._epoch, "position": self._position, "plan": self._plan_digest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a state was taken.
+
+        Raises:
+            MusicZooError: In the middle of an epoch of other batches (other works, batch size, number of processes or seed).
+        """
+        position = state_dict["position"]
+        if state_dict["plan"] != self._plan_digest and 0 < position < len(self):
+            raise MusicZooError(
+                f"The checkpoint was made {position} batches into an epoch of other batches.",
+                remedy="Resume with the same works, seed, and batch size times processes, or start anew from the checkpoint's weights.",
+            )
+        self._epoch, self._position = state_dict["epoch"], position
+        self._is_placed = True
+
+    def _draws(self) -> Iterator[list[Draw]]:
+        """The draws of this process from the present place to the end of the epoch."""
+        epoch = self._epoch
+        for batch in self.plan.batches(epoch)[self._position :]:
+            mine = share(batch, self.rank, self.world_size)
+            yield [Draw(epoch, index) for index in mine] or [Draw(epoch, batch[0], blank=True)]
+
+
+class _Draws:
+    """The loader's batch sampler; each pass begins where the loader stands."""
+
+    def __init__(self, owner: ResumableLoader) -> None:
+        self._owner = owner
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return self._owner._draws()
+
+
+class _Drawn(Dataset[torch.Tensor]):
+    """Items as a torch dataset; separate from the loader, so that worker processes get the items alone."""
+
+    def __init__(self, items: DrawnItems) -> None:
+        self._items = items
+
+    def __getitem__(self, draw: Draw) -> torch.Tensor:
+        item = self._items[draw]
+        return item[:1] if draw.blank else item
