@@ -40,7 +40,6 @@ VOCABULARY = 128
 # The order matters: at "|:" the longer bar-line wins over "|".
 _BAR_LINE = re.compile(r"\|:|::|:\||\[\||\|\||\|\]|\|")
 _HEADER_LINE = re.compile(r"%|[A-Za-z+]:")
-_ANNOTATION = re.compile(r"^\[r:[^\]\n]*\]", re.MULTILINE)
 _NO_TEXT = re.compile(r"[\x00-\x02]|[^\x00-\x7f]")
 
 
@@ -94,9 +93,9 @@ class BarStreamPatches:
         Raises:
             MusicZooError: The tune has characters outside ASCII or no bars.
         """
-        text = "\n".join(interleaved_lines(piece, omit_rests=self.omit_rests)) + "\n"
+        lines = [field.text for field in piece.header] + interleaved_lines(piece, omit_rests=self.omit_rests)
         try:
-            return self.encode_text(text, max_length=max_length, rng=rng)
+            return self.encode_text("\n".join(lines), max_length=max_length, rng=rng)
         except MusicZooError as error:
             raise error.at(path=piece.path) from None
 
@@ -173,14 +172,14 @@ class BarStreamPatches:
         return b"".join(row.tobytes().partition(b"\x02")[0].translate(None, b"\x00\x01") for row in rows).decode("ascii")
 
     def decode(self, encoded: torch.Tensor) -> Tune:
-        """The tune of patches: bar counters taken out, the rests that were left out restored.
+        """The tune of patches, the rests that were left out restored; the bar counters tell the reader that a line is a bar of all voices.
 
         A last line without its newline (a piece cut off at the context's end) is left out, for half a bar is no bar.
 
         Raises:
             MusicZooError: The text is no tune.
         """
-        text = _ANNOTATION.sub("", self.decode_text(encoded))
+        text = self.decode_text(encoded)
         return read_abc(text[: text.rfind("\n") + 1])
 
     def collate(self, encoded: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
