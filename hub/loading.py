@@ -49,9 +49,12 @@ def _download(row: Entry) -> Path:
     try:
         return Path(hf_hub_download(row.repository, row.filename, revision=row.revision, library_name="musiczoo"))
     except LocalEntryNotFoundError:
-        problem, remedy = "The Hugging Face Hub cannot be reached and the file is not in its cache.", "Go online once, or download the file and give weights=PATH."
+        problem = "The Hugging Face Hub cannot be reached and the file is not in its cache."
+        remedy = "Go online once, or download the file and give weights=PATH."
     except (EntryNotFoundError, RepositoryNotFoundError):
-        problem, remedy = "The Hugging Face Hub has no such file (any more).", "Look it up on the publisher's page and give weights=PATH."
+        problem = "The Hugging Face Hub has no such file (any more)."
+        remedy = "Look it up on the publisher's page and give weights=PATH."
     except (HfHubHTTPError, OSError) as error:
-        problem, remedy = f"The download failed: {str(error).splitlines()[0]}.", "Try again, or download the file and give weights=PATH."
+        problem = f"The download failed: {str(error).splitlines()[0]}."
+        remedy = "Try again, or download the file and give weights=PATH."
     raise MusicZooError(problem, where=f"{row.repository}/{row.filename}", remedy=remedy)

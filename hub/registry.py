@@ -46,19 +46,36 @@ def _notagen(name: str, summary: str, filename: str | None) -> Entry:
     )
 
 
+_PRETRAINED = "weights_notagen_pretrain_p_size_16_p_length"
 _LARGE = "p_size_16_p_length_1024_p_layers_20"
 # File names as published; the fine-tuned one really has its numbers of layers in this place.
 ENTRIES: tuple[Entry, ...] = (
     _notagen("notagen", "any weights in NotaGen's layout, from a path", None),
-    _notagen("notagen-small", "pre-trained, 110 M parameters", "weights_notagen_pretrain_p_size_16_p_length_2048_p_layers_12_c_layers_3_h_size_768_lr_0.0002_batch_8.pth"),
-    _notagen("notagen-medium", "pre-trained, 244 M parameters", "weights_notagen_pretrain_p_size_16_p_length_2048_p_layers_16_c_layers_3_h_size_1024_lr_0.0001_batch_4.pth"),
-    _notagen("notagen-large", "pre-trained, 516 M parameters", f"weights_notagen_pretrain_{_LARGE}_c_layers_6_h_size_1280_lr_0.0001_batch_4.pth"),
+    _notagen(
+        "notagen-small",
+        "pre-trained, 110 M parameters",
+        f"{_PRETRAINED}_2048_p_layers_12_c_layers_3_h_size_768_lr_0.0002_batch_8.pth",
+    ),
+    _notagen(
+        "notagen-medium",
+        "pre-trained, 244 M parameters",
+        f"{_PRETRAINED}_2048_p_layers_16_c_layers_3_h_size_1024_lr_0.0001_batch_4.pth",
+    ),
+    _notagen(
+        "notagen-large",
+        "pre-trained, 516 M parameters",
+        f"{_PRETRAINED}_1024_p_layers_20_c_layers_6_h_size_1280_lr_0.0001_batch_4.pth",
+    ),
     _notagen(
         "notagen-finetuned",
         "large, fine-tuned on 8,948 classical pieces with prompts",
         "weights_notagen_pretrain-finetune_p_size_16_p_length_1024_p_layers_c_layers_6_20_h_size_1280_lr_1e-05_batch_1.pth",
     ),
-    _notagen("notagen-rl", "fine-tuned, then three rounds of CLaMP-DPO", f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth"),
+    _notagen(
+        "notagen-rl",
+        "fine-tuned, then three rounds of CLaMP-DPO",
+        f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
+    ),
     _notagen("notagen-x", "the authors' later model", f"weights_notagenx_{_LARGE}_h_size_1280.pth"),
 )
 

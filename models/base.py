@@ -6,6 +6,7 @@ Every objective is built on the first alone, so that each objective works with e
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Generated:
         piece: The piece, or None when the text cannot be read (see ``error``).
         text: What was generated with its prompt, as the representation decodes it.
         tokens: Token ids of prompt and continuation, in the representation's layout.
-        log_probs: Log-probability of each token of the full softmax at the sampling temperature, before any cut; 0 for the prompt and padding.
+        log_probs: Log-probability of each token of the full softmax at the sampling temperature, before any cut; 0 for prompt and padding.
         scored: True where ``log_probs`` holds a sampled token.
         stop: Why generation stopped: the model's end mark, the length limit, or a callback that asked for it.
         error: Why there is no ``piece``.
@@ -177,7 +178,7 @@ class GenerativeModule(lightning.LightningModule):
         """Logs the mean over all scored targets of all ranks, in nats and in bits."""
         total, count = self.trainer.strategy.reduce(self._validation, reduce_op="sum")
         loss = (total / count.clamp(min=1)).float()
-        self.log_dict({"val/loss": loss, "val/bits_per_character": loss / torch.log(torch.tensor(2.0))}, prog_bar=True, rank_zero_only=False)
+        self.log_dict({"val/loss": loss, "val/bits_per_character": loss / math.log(2)}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW (or the given factory) over the trainable parameters, with linear warm-up to a constant rate."""

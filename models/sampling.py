@@ -40,7 +40,9 @@ class Sampling:
             ("temperature", self.temperature >= 0.0),
         ):
             if not good:
-                raise MusicZooError(f"Sampling setting {name}={getattr(self, name)} is out of range.", remedy="See musiczoo.models.sampling.Sampling.")
+                raise MusicZooError(
+                    f"Sampling setting {name}={getattr(self, name)} is out of range.", remedy="See musiczoo.models.sampling.Sampling."
+                )
 
     @property
     def uncut(self) -> bool:

@@ -9,7 +9,6 @@ multi-bar rests, tuplets in tuplets, lengths inside chords, broken rhythm in tup
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from functools import cache, lru_cache
 from math import gcd
 
@@ -30,6 +29,10 @@ _MOST_PREFIXES = 6
 _MOST_FIELDS = 4
 _MOST_LAYERS = 3
 _DEEPEST_SLUR = 4
+
+# What the short forms mean: so many notes in the time of so many.
+_SHORT_TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+_GRACE_LENGTHS = {"": "234/", "2": "", "3": "/", "4": "", "3/": "2", "3/2": "", "/": "24", "/2": "", "/4": ""}
 
 _MAJORS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 _MINORS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
@@ -114,55 +117,315 @@ def _tuplets(room: int) -> Mapping[str, str]:
     return trie(words)
 
 
-_SHORT_TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-
-
 def _tuplet_capacity(room: int, actual: int, normal: int) -> int:
     """The most ticks that the notes of a tuplet can have on paper so that it takes a whole number of ticks within the room."""
     common = gcd(actual, normal)
     return room // (normal // common) * (actual // common)
 
 
+@cache
+def _head(text: str) -> tuple[str, bool]:
+    """The characters that may follow in a pitch with its accidental and octave marks, and whether it is complete."""
+    letter = text.lstrip(_ACCIDENTALS)
+    if not letter:
+        return {"": _ACCIDENTALS, "^": "^", "_": "_"}.get(text, "") + _PITCHES, False
+    # Every pitch stays within the range of MIDI.
+    octave, most = (",", 4) if letter[0].isupper() else ("'", 3)
+    return octave if letter.count(octave) < most else "", True
+
+
 class BarGrammar:
     """One voice's bar under construction.
 
     Args:
-        ticks_per_unit: Ticks of a note without a length.
+        ticks_per_unit: Ticks of a note without a length, a power of two.
         limit: Ticks of the bar: what it must have if ``exact``, otherwise the most.
         exact: The bar ends at ``limit`` and nowhere else.
         slurs: Slurs of the voice that are open.
+        meters: The fields that may change the meter at the bar's start, by :func:`trie`; None for none.
 
     Attributes:
-        limit: As given; the length of the bar once that has been settled by an overlay or a change of meter.
-        elapsed: Ticks written so far.
-        meter: The text of the last ``[M:...]`` in the bar, ``""`` without.
-        meters: The ``[M:...]`` fields that the start of the bar may hold, by :func:`trie`; None for none.
+        elapsed: Ticks of what is written; a tuplet counts once it is whole.
+        meter: The last ``M:`` field of the bar, such as ``"M:3/4]"``; ``""`` without.
     """
 
-    __slots__ = ("_broken", "_count", "_fields", "_heads", "_kind", "_last", "_layers", "_need", "_room", "_text", "_tuplet", "elapsed", "exact", "limit", "meter", "meters", "slurs", "unit")
-
     def __init__(self, ticks_per_unit: int, limit: int, exact: bool, slurs: int = 0, meters: Mapping[str, str] | None = None) -> None:
-        self.unit = ticks_per_unit
+        self.ticks_per_unit = ticks_per_unit
         self.limit = limit
         self.exact = exact
         self.slurs = slurs
-        self.meters = meters
-        self.meter = ""
         self.elapsed = 0
-        # What is being written, and its text so far: "" between two things, otherwise "accidental", "pitch", "rest", ...
+        self.meter = ""
+        self._meters = {} if meters is None else meters
+        # What is being written, "" between two things, and its text so far.
         self._kind = ""
         self._text = ""
-        # Between two things: what stands before, "start", "note", "rest", "tie", "slur", "field", or a prefix of the note to come.
+        # What stands before, when between two things.
         self._last = "start"
-        # What must come before the bar may end: "" nothing, "note" a note or rest, "pitch" a note, "now" a note or rest with nothing before it.
+        # What must come before the bar may end: "" nothing, a "note" (or rest), a "pitch", or a note or rest "now", with nothing before it.
         self._need = ""
-        self._count = 0
+        self._is_rest = False
+        self._prefixes = 0
         self._heads = 0
         self._fields = 0
         self._layers = 1
-        # The tuplet's (actual, normal) in lowest terms, notes to come, ticks on paper so far, and the most ticks on paper.
+        # (actual, normal) in lowest terms, notes to come, ticks on paper so far, most ticks on paper.
         self._tuplet: tuple[int, int, int, int, int] | None = None
-        # Broken rhythm changes the next note by this factor.
+        # Broken rhythm multiplies the next note by this (numerator, denominator).
         self._broken: tuple[int, int] | None = None
-        # Ticks of the last plain note, which broken rhythm may change; 0 if it may not.
-        self._room = 0
+        # Ticks of the last note if broken rhythm may change it, otherwise 0.
+        self._plain = 0
+
+    def clone(self) -> BarGrammar:
+        """An independent copy."""
+        other = object.__new__(BarGrammar)
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def allowed(self) -> tuple[str, bool]:
+        """The characters that may come next, and whether the bar may end here. There is always a character, or the bar may end."""
+        text = self._text
+        match self._kind:
+            case "":
+                return self._between()
+            case "head":
+                following, is_whole = _head(text)
+                lengths, may_end = self._length("") if is_whole else ("", False)
+                return following + lengths, may_end
+            case "length":
+                return self._length(text)
+            case "chord" if text.endswith("-"):
+                return "]" + self._next_head(), False
+            case "chord":
+                following, is_whole = _head(text)
+                return following + ("-]" + self._next_head() if is_whole else ""), False
+            case "bracket":
+                notes = _head("")[0] if self._has_room() else ""
+                return notes + self._field_names(), False
+            case "field":
+                return (self._meters if text[0] == "M" else _fields())[text], False
+            case "graces":
+                return "/" + _head("")[0], False
+            case "grace":
+                following, is_whole = _head(text)
+                return following + (_GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""), False
+            case "grace length":
+                return _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()), False
+            case "name":
+                return (_NAME if len(text) < _LONGEST_NAME else "") + ("!" if text else ""), False
+            case "text":
+                following = (_TEXT if text else _TEXT_START) if len(text) < _LONGEST_TEXT else ""
+                return following + ('"' if len(text) > 1 or text in tuple("ABCDEFG") else ""), False
+            case _:
+                return self._parenthesis(text)
+
+    def advance(self, character: str) -> None:
+        """Reads the next character, one of those that are :meth:`allowed`."""
+        text = self._text + character
+        match self._kind:
+            case "":
+                self._begin(character)
+            case "head" if character in _head(self._text)[0]:
+                self._text = text
+            case "head":
+                self._kind, self._text = "length", ""
+                self.advance(character)
+            case "length" if character in "0123456789/":
+                self._text = text
+            case "length":
+                self._end_note(self._ticks(self._text)[1])
+                self._begin(character)
+            case "bracket" if character in "KQIM":
+                self._kind, self._text = "field", character
+            case "bracket":
+                self._kind, self._text, self._heads, self._is_rest = "chord", character, 1, False
+            case "chord" if character == "]":
+                self._kind, self._text = "length", ""
+            case "grace" | "grace length" if character == "}":
+                self._kind, self._last, self._need = "", "prefix", "pitch"
+            case "graces":
+                self._kind, self._text, self._heads = "grace", "" if character == "/" else character, 1
+            case "grace" if character in _GRACE_LENGTHS[""]:
+                self._kind, self._text = "grace length", character
+            case "grace length" if character in _GRACE_LENGTHS[self._text]:
+                self._text = text
+            case "chord" | "grace" | "grace length" if character in _ACCIDENTALS + _PITCHES and (
+                text.endswith("-", 0, -1) or _head(self._text)[1]
+            ):
+                self._kind, self._text, self._heads = self._kind.split()[0], character, self._heads + 1
+            case "field" if character == "]":
+                self._end_field(text)
+            case "name" | "text" if character == {"name": "!", "text": '"'}[self._kind]:
+                self._kind, self._last, self._need = "", "prefix", self._need or "note"
+            case "parenthesis" if character in "0123456789:":
+                self._text = text
+            case "parenthesis":
+                self._open(self._text)
+                self._begin(character)
+            case _:
+                self._text = text
+
+    def finish(self) -> int:
+        """Ends the bar where it may end and gives its length in ticks."""
+        if self._kind:
+            self._end_note(self._ticks(self._text if self._kind == "length" else "")[1])
+        return self.elapsed
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing but fields has been written."""
+        return not self._kind and self._last in ("start", "field") and self.elapsed == 0
+
+    def _has_room(self) -> bool:
+        return self._tuplet is not None or self.elapsed < self.limit
+
+    def _next_head(self) -> str:
+        return _head("")[0] if self._heads < _MOST_HEADS else ""
+
+    def _field_names(self) -> str:
+        if self._fields >= _MOST_FIELDS or self._tuplet is not None or self._prefixes or self._need == "now":
+            return ""
+        # A new meter counts from the bar's start.
+        return "KQIM" if self._meters and self.elapsed == 0 and self._layers == 1 else "KQI"
+
+    def _between(self) -> tuple[str, bool]:
+        has_room = self._has_room()
+        can_prefix = self._prefixes < _MOST_PREFIXES and self._need != "now"
+        following = ""
+        if has_room:
+            following += _head("")[0] + "["
+            if self._need != "pitch":
+                following += "zx"
+            if can_prefix:
+                following += '"!{' + _DECORATIONS
+            if can_prefix and (self.slurs < _DEEPEST_SLUR or self._may_be_tuplet()):
+                following += "("
+        elif self._field_names():
+            following += "["
+        may_end = not self._need and self._tuplet is None and self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
+        match self._last:
+            case "note" | "rest" | "tie" | "slur":
+                following += self._after_note(has_room)
+                if may_end and self._layers < _MOST_LAYERS:
+                    following += "&"
+            case "field" if has_room:
+                following += " "
+        return following, may_end
+
+    def _after_note(self, has_room: bool) -> str:
+        following = " " if has_room else ""
+        if self._last == "note":
+            following += "-"
+        if self.slurs:
+            following += ")"
+        if self._plain and self._plain % 2 == 0 and self._last in ("note", "rest"):
+            left, half = self.limit - self.elapsed, self._plain // 2
+            # The other note has at least two ticks on paper, so one or three in time.
+            following += (">" if left >= half + 1 else "") + ("<" if left + half >= 3 else "")
+        return following
+
+    def _ticks(self, text: str) -> tuple[str, int]:
+        """What may follow in a length and the ticks it has come to, within the time that is left."""
+        if self._tuplet is not None:
+            actual, _, notes, written, most = self._tuplet
+            if notes == 1:
+                # The last note makes the whole a multiple of the tuplet's number, so that it takes whole ticks.
+                return _length(text, self.ticks_per_unit, -written % actual or actual, actual, most - written)
+            return _length(text, self.ticks_per_unit, 1, 1, most - written - (notes - 1))
+        left = self.limit - self.elapsed
+        if self._broken is not None:
+            numerator, denominator = self._broken
+            return _length(text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator)
+        return _length(text, self.ticks_per_unit, 1, 1, left)
+
+    def _length(self, text: str) -> tuple[str, bool]:
+        following, ticks = self._ticks(text)
+        if not ticks:
+            return following, False
+        ended = self.clone()
+        ended._end_note(ticks)
+        after, may_end = ended._between()
+        return following + after, may_end
+
+    def _end_note(self, ticks: int) -> None:
+        self._kind, self._text, self._need, self._prefixes = "", "", "", 0
+        self._last = "rest" if self._is_rest else "note"
+        self._plain = 0
+        if self._tuplet is not None:
+            actual, normal, notes, written, most = self._tuplet
+            self._tuplet = (actual, normal, notes - 1, written + ticks, most)
+            if notes == 1:
+                self._tuplet = None
+                self.elapsed += (written + ticks) * normal // actual
+        elif self._broken is not None:
+            self.elapsed += ticks * self._broken[0] // self._broken[1]
+            self._broken = None
+        else:
+            self.elapsed += ticks
+            self._plain = ticks
+
+    def _begin(self, character: str) -> None:
+        """Reads a character between two things."""
+        self._kind, self._text = "", ""
+        match character:
+            case "z" | "x":
+                self._kind, self._is_rest = "length", True
+            case "[":
+                self._kind = "bracket"
+            case "!" | '"' | "{" | "(":
+                self._kind = {"!": "name", '"': "text", "{": "graces", "(": "parenthesis"}[character]
+                self._prefixes += 1
+            case " ":
+                self._last, self._need = "space", "note"
+            case "-":
+                self._last = "tie"
+            case ")":
+                self._last = "slur"
+                self.slurs -= 1
+            case ">" | "<":
+                half = self._plain // 2
+                self.elapsed += half if character == ">" else -half
+                self._broken = (1, 2) if character == ">" else (3, 2)
+                self._last, self._need = "broken", "now"
+            case "&":
+                self.limit, self.exact, self.elapsed = self.elapsed, True, 0
+                self._layers += 1
+                self._last, self._need = "overlay", "note"
+            case _ if character in _DECORATIONS:
+                self._last, self._need = "prefix", self._need or "note"
+                self._prefixes += 1
+            case _:
+                self._kind, self._text, self._is_rest = "head", character, False
+
+    def _end_field(self, text: str) -> None:
+        self._kind, self._last = "", "field"
+        self._fields += 1
+        if text.startswith("M:"):
+            self.meter = text
+
+    def _may_be_tuplet(self) -> bool:
+        return self._tuplet is None and self._last != "prefix" and bool(_tuplets(self.limit - self.elapsed))
+
+    def _parenthesis(self, numbers: str) -> tuple[str, bool]:
+        """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
+        following = _tuplets(self.limit - self.elapsed)[numbers] if self._may_be_tuplet() else ""
+        if "." not in following if numbers else self.slurs == _DEEPEST_SLUR:
+            return following, False
+        opened = self.clone()
+        opened._open(numbers)
+        return following.replace(".", "") + opened._between()[0], False
+
+    def _open(self, numbers: str) -> None:
+        """The parenthesis has turned out to be a slur (no numbers) or a tuplet."""
+        self._kind, self._text, self._last = "", "", "open"
+        if not numbers:
+            self.slurs += 1
+            self._need = "pitch"
+            return
+        values = [int(number) for number in numbers.split(":")]
+        actual = values[0]
+        normal = values[1] if len(values) > 1 else _SHORT_TUPLETS[actual]
+        notes = values[2] if len(values) > 2 else actual
+        common = gcd(actual, normal)
+        self._tuplet = (actual // common, normal // common, notes, 0, _tuplet_capacity(self.limit - self.elapsed, actual, normal))
+        self._need = self._need or "note"

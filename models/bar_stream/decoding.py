@@ -32,7 +32,8 @@ def packed(module: nn.Module, rows: int) -> Linear:
         module: The layer, transformers' ``Conv1D`` for packing.
         rows: Rows of the inputs.
     """
-    if not (type(module) is Conv1D and module.weight.device.type == "cpu" and module.weight.dtype == torch.float32 and torch.backends.mkl.is_available()):
+    plain = type(module) is Conv1D and module.weight.device.type == "cpu" and module.weight.dtype == torch.float32
+    if not (plain and torch.backends.mkl.is_available()):
         return module
     weight = module.weight.detach().t().contiguous()
     bias = module.bias.detach()
@@ -57,7 +58,14 @@ class _PackedBlocks:
 
     def __init__(self, stack: GPT2Model, rows: int) -> None:
         self.blocks = [
-            (block.ln_1, packed(block.attn.c_attn, rows), packed(block.attn.c_proj, rows), block.ln_2, packed(block.mlp.c_fc, rows), packed(block.mlp.c_proj, rows))
+            (
+                block.ln_1,
+                packed(block.attn.c_attn, rows),
+                packed(block.attn.c_proj, rows),
+                block.ln_2,
+                packed(block.mlp.c_fc, rows),
+                packed(block.mlp.c_proj, rows),
+            )
             for block in stack.h
         ]
         self.last_norm = stack.ln_f
@@ -143,9 +151,8 @@ class CachedPatchDecoder:
             keys, values = self.keys[layer], self.values[layer]
             keys[slots, :, where] = rearrange(key, "b (h d) -> b h d", h=self.heads)
             values[slots, :, where] = rearrange(value, "b (h d) -> b h d", h=self.heads)
-            out = F.scaled_dot_product_attention(
-                rearrange(query, "b (h d) -> b h 1 d", h=self.heads), keys[:active, :, :longest], values[:active, :, :longest], attn_mask=mask
-            )
+            query = rearrange(query, "b (h d) -> b h 1 d", h=self.heads)
+            out = F.scaled_dot_product_attention(query, keys[:active, :, :longest], values[:active, :, :longest], attn_mask=mask)
             return rearrange(out, "b h 1 d -> b (h d)")
 
         rows = F.embedding_bag(patches.long() + self.offsets, self.table, mode="sum") + self.decoder.patch_embedding.bias
@@ -206,7 +213,8 @@ class CachedCharDecoder:
             keys, values = self.keys[layer], self.values[layer]
             keys[slots, :, positions] = rearrange(key, "r (h d) -> r h d", h=self.heads)
             values[slots, :, positions] = rearrange(value, "r (h d) -> r h d", h=self.heads)
-            out = F.scaled_dot_product_attention(rearrange(query, "r (h d) -> r h 1 d", h=self.heads), keys[slots], values[slots], attn_mask=mask)
+            query = rearrange(query, "r (h d) -> r h 1 d", h=self.heads)
+            out = F.scaled_dot_product_attention(query, keys[slots], values[slots], attn_mask=mask)
             return rearrange(out, "r h 1 d -> r (h d)")
 
         return self.decoder.head(self.blocks(rows, attend))

@@ -3,10 +3,10 @@
 What is generated does not depend on the batch around a piece, on how many characters are drafted, or on the cache: a character is drawn
 from the model's distribution with a uniform number that belongs to its piece, patch and place.
 
-Rules of NotaGen's inference code that are kept: the order of the cuts (:mod:`musiczoo.models.sampling`); the first bar of a new piece is forced to
-begin with ``[r:0/``, so that the model starts at the beginning and chooses only the length; when the context is full, the header and the
-later half of the bars stay and generation goes on. Rules that are not: characters after the end mark are not sampled, nothing is
-discarded for its length, and the prompt stays in the header at every cut.
+Rules of NotaGen's inference code that are kept: the order of the cuts (:mod:`musiczoo.models.sampling`); the first bar of a new piece is
+forced to begin with ``[r:0/``, so that the model starts at the beginning and chooses only the length; when the context is full, the
+header and the later half of the bars stay and generation goes on. Rules that are not: characters after the end mark are not sampled,
+nothing is discarded for its length, and the prompt stays in the header at every cut.
 """
 
 from __future__ import annotations
@@ -158,9 +158,13 @@ class BarStreamGenerator:
         self.on_bar = on_bar
         self.size = net.config.patch_size
         self.device = net.char_level_decoder.transformer.wte.weight.device
-        # On one machine's CPU up to eight rows cost one; the device decides how many rows a pass may have.
-        self.row_budget = max(slots, _DRAFT_ROWS if self.device.type == "cpu" else 4 * _DRAFT_ROWS) if draft is None else slots * (1 + draft)
-        self.draft = self.size if draft is None else draft
+        if draft is None:
+            # Up to this many rows a pass costs about what one row costs, for reading the weights is the bound.
+            self.row_budget = max(slots, _DRAFT_ROWS if self.device.type == "cpu" else 4 * _DRAFT_ROWS)
+            self.draft = self.size
+        else:
+            self.row_budget = slots * (1 + draft)
+            self.draft = draft
         self.slots = slots
         self.patch_decoder = CachedPatchDecoder(net, slots)
         self.char_decoder = CachedCharDecoder(net, slots, self.row_budget)
@@ -254,10 +258,10 @@ class BarStreamGenerator:
                 spans.append((begin, len(slots)))
                 masks.extend(patch.masks(drafted))
             logits = self.char_decoder.run(self.conditions, *(torch.tensor(x, device=self.device) for x in (slots, positions, before)))
-            uniforms = torch.tensor([patches[slot].uniforms[position] for slot, position in zip(slots, positions, strict=True)], dtype=torch.float64)
+            uniforms = [patches[slot].uniforms[position] for slot, position in zip(slots, positions, strict=True)]
             allowed = _stack_masks(masks).to(self.device)
             probabilities = distribution(logits, self.sampling, allowed)
-            tokens = draw(probabilities, uniforms.to(self.device)).tolist()
+            tokens = draw(probabilities, torch.tensor(uniforms, dtype=torch.float64, device=self.device)).tolist()
             scores = torch.log_softmax(logits.float() / (self.sampling.temperature or 1.0), dim=-1).cpu()
             still_open = []
             for slot, (begin, end) in zip(open_slots, spans, strict=True):

@@ -132,6 +132,7 @@ class BarStreamModule(GenerativeModule):
             draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off. The result is the same.
             on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels the piece.
             progress: Show a progress bar.
+            options: None; an unknown option is refused by name.
 
         Returns:
             One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs`` and ``scored`` have the same shape.
@@ -162,7 +163,7 @@ class BarStreamModule(GenerativeModule):
                 on_bar=on_bar,
             )
             done: dict[int, Stream] = {}
-            with _progress(progress, len(prompts)) as update:
+            with _Progress(progress, len(prompts)) as update:
                 for running in loop.run(encoded, prompts, seeds):
                     done.update({stream.index: stream for stream in running if stream.stop is not None})
                     update(len(done), running)
@@ -189,7 +190,7 @@ class BarStreamModule(GenerativeModule):
         return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error)
 
 
-class _progress:
+class _Progress:
     """A progress bar that knows from ``[r:i/j]`` how far each piece is."""
 
     def __init__(self, shown: bool, pieces: int) -> None:
@@ -203,7 +204,8 @@ class _progress:
 
         def update(done: int, running: list[Stream]) -> None:
             going = [stream for stream in running if stream.stop is None]
-            note = f"{done}/{self.pieces} pieces, {sum(len(stream.patches) for stream in running)} patches, {sum(stream.bars for stream in running)} bars"
+            patches, bars = (sum(counts) for counts in zip(*((len(s.patches), s.bars) for s in running), strict=True))
+            note = f"{done}/{self.pieces} pieces, {patches} patches and {bars} bars under way"
             self.bar.update(task, completed=done + sum(stream.fraction for stream in going), note=note)
 
         return update

@@ -47,7 +47,9 @@ class BarStreamConfig:
 
     def __post_init__(self) -> None:
         if self.hidden % self.head_count:
-            raise MusicZooError(f"hidden={self.hidden} is not a multiple of {self.head_count} heads.", remedy="Choose another width or number of heads.")
+            raise MusicZooError(
+                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.", remedy="Choose another width or number of heads."
+            )
 
     @property
     def head_count(self) -> int:

@@ -45,12 +45,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from None
     except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
         raise MusicZooError(
-            f"This is no readable PyTorch file ({str(error).splitlines()[0]}).", path=path, remedy="Download the weights again; the file may be truncated."
+            f"This is no readable PyTorch file ({str(error).splitlines()[0]}).",
+            path=path,
+            remedy="Download the weights again; the file may be truncated.",
         ) from None
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
         raise MusicZooError(
-            'The file has no table of tensors under "model".', path=path, remedy="Give a NotaGen checkpoint, not an optimiser state or another model."
+            'The file has no table of tensors under "model".',
+            path=path,
+            remedy="Give a NotaGen checkpoint, not an optimiser state or another model.",
         )
     return {name: value for name, value in model.items() if not _ASIDE.search(name)}
 
@@ -93,7 +97,9 @@ def load_net(path: str | Path) -> BarStreamNet:
     config = config_of(tensors, path)
     tied = tensors.pop(_TIED, None)
     if tied is not None and not torch.equal(tied, tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))):
-        raise MusicZooError(f"{_TIED} differs from the character embedding it is tied to.", path=path, remedy="The file is no NotaGen model.")
+        raise MusicZooError(
+            f"{_TIED} differs from the character embedding it is tied to.", path=path, remedy="The file is no NotaGen model."
+        )
     with torch.device("meta"):
         net = BarStreamNet(config)
     expected = net.state_dict()
