@@ -65,7 +65,9 @@ def find_soundfont() -> Path | None:
     ]
 
     def preference(path: Path) -> int:
-        return next((rank for rank, name in enumerate(PREFERRED_SOUNDFONTS) if path.name.lower().startswith(name)), len(PREFERRED_SOUNDFONTS))
+        return next(
+            (rank for rank, name in enumerate(PREFERRED_SOUNDFONTS) if path.name.lower().startswith(name)), len(PREFERRED_SOUNDFONTS)
+        )
 
     return min(found, key=preference, default=None)
 
@@ -101,11 +103,15 @@ def render_audio(piece: Tune | ScoreTick, *, soundfont: str | Path | None = None
         piece = to_score(piece)
     seconds = float(piece.to("second").end())
     if seconds > MAX_SECONDS:
-        raise MusicZooError(f"The piece would last {seconds / 3600:.1f} hours.", remedy=f"Render at most {MAX_SECONDS // 3600} hours at a time.")
+        raise MusicZooError(
+            f"The piece would last {seconds / 3600:.1f} hours.", remedy=f"Render at most {MAX_SECONDS // 3600} hours at a time."
+        )
     try:
         samples = np.asarray(Synthesizer(str(bank), sample_rate, 0).render(piece, True), dtype=np.float32)
     except RuntimeError as error:
-        raise MusicZooError(f"The synthesizer cannot use the soundfont: {str(error).strip()}", path=bank, remedy=INSTALL_A_SOUNDFONT) from error
+        raise MusicZooError(
+            f"The synthesizer cannot use the soundfont: {str(error).strip()}", path=bank, remedy=INSTALL_A_SOUNDFONT
+        ) from error
     peak = float(np.abs(samples).max(initial=0.0))
     return samples / np.float32(peak) if peak > 1.0 else samples
 

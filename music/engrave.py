@@ -5,14 +5,19 @@ verovio draws music from glyph outlines of its own; only words (names, tempo, nu
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from musiczoo.music.abc.tune import Tune
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.music_font import music_font_file, musical_characters
 
 PAGE_WIDTH, PAGE_HEIGHT = 2100, 2970  # A4 in tenths of a millimetre, verovio's unit
 TEXT_FAMILY = "STIXGeneral"
+_TEXT_ELEMENT = re.compile(r"<text\b.*?</text>", re.DOTALL)
+_INDENTATION = re.compile(r">\s*\n\s*<")
+_MUSIC_FAMILY = re.compile(r'<tspan font-family="(Leipzig|Bravura|Leland|Gootville|Petaluma)"')
 
 
 def engrave(piece: Tune | str, *, scale: int = 40, music_font: str = "Leipzig", one_page: bool = False) -> list[str]:
@@ -56,7 +61,12 @@ def engrave(piece: Tune | str, *, scale: int = 40, music_font: str = "Leipzig", 
     )
     if not toolkit.loadData(piece):
         raise MusicZooError("verovio cannot engrave this MusicXML.", remedy="Check that it is a complete score-partwise document.")
+    if toolkit.getPageCount() == 1 and not one_page:
+        toolkit.setOptions({"adjustPageHeight": True})  # no half-empty sheet
+        toolkit.redoLayout()
     pages = [str(toolkit.renderToSVG(number)) for number in range(1, int(toolkit.getPageCount()) + 1)]
+    # The line breaks with which verovio indents the parts of a text count as spaces: renderers would draw them and misplace centred titles.
+    pages = [_TEXT_ELEMENT.sub(lambda text: _INDENTATION.sub("><", text[0]), page) for page in pages]
     if not pages or any("<svg" not in page for page in pages):
         raise MusicZooError("verovio gave no page for this music.", remedy="Check that the piece has at least one bar.")
     return pages
@@ -82,13 +92,20 @@ def svg_to_png(svg: str, *, zoom: float = 2.0, background: str = "#ffffff") -> b
     """
     import resvg_py
 
+    fonts = list(_font_files())
+    if (
+        (characters := musical_characters(svg))
+        and (family := _MUSIC_FAMILY.search(svg))
+        and (file := music_font_file(characters, family[1]))
+    ):
+        fonts.append(file)
     try:
         picture = resvg_py.svg_to_bytes(
             svg_string=svg,
             background=background,
             zoom=zoom,
             skip_system_fonts=True,
-            font_files=_font_files(),
+            font_files=fonts,
             font_family=TEXT_FAMILY,
             serif_family=TEXT_FAMILY,
             sans_serif_family="DejaVu Sans",
@@ -99,9 +116,9 @@ def svg_to_png(svg: str, *, zoom: float = 2.0, background: str = "#ffffff") -> b
 
 
 @cache
-def _font_files() -> list[str]:
+def _font_files() -> tuple[str, ...]:
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     wanted = ("STIXGeneral*.ttf", "DejaVuSerif*.ttf", "DejaVuSans.ttf")
-    return [str(path) for pattern in wanted for path in sorted(folder.glob(pattern))]
+    return tuple(str(path) for pattern in wanted for path in sorted(folder.glob(pattern)))
