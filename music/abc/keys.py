@@ -37,6 +37,7 @@ class Key:
         alters: Alteration of each letter under the signature, for ``CDEFGAB``.
         octave: The field's ``octave=``, or None.
         transpose: The field's ``transpose=``, or None.
+        tonal_fifths: Sharps that tonic and mode alone would have; differs from ``fifths`` where accidentals are listed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Key:
     alters: tuple[int, int, int, int, int, int, int]
     octave: int | None = None
     transpose: int | None = None
+    tonal_fifths: int = 0
 
 
 def signature(fifths: int) -> dict[str, int]:
@@ -72,7 +74,7 @@ def parse_key(value: str) -> Key:
     if text.startswith(("HP", "Hp")):
         # Highland pipes: HP prints and means no signature, Hp means F sharp and C sharp (3.1.14).
         fifths = 2 if text.startswith("Hp") else 0
-        return Key(text[:2], fifths, _as_tuple(signature(fifths)), octave, transpose)
+        return Key(text[:2], fifths, _as_tuple(signature(fifths)), octave, transpose, fifths)
     match = _KEY.match(text)
     if match is None:
         alters = signature(0)
@@ -87,8 +89,8 @@ def parse_key(value: str) -> Key:
     name = match["tonic"].upper() + match["sign"] + (match["mode"] or "")
     if explicit or found:
         name = " ".join([name, *(["exp"] if explicit else []), *(mark + letter for mark, letter in _ACCIDENTALS.findall(rest))])
-        fifths = sum(alters.values())
-    return Key(name, fifths, _as_tuple(alters), octave, transpose)
+    tonal, fifths = fifths, sum(alters.values())
+    return Key(name, fifths, _as_tuple(alters), octave, transpose, tonal)
 
 
 def _apply_accidentals(text: str, alters: dict[str, int]) -> bool:

@@ -22,7 +22,7 @@ from musiczoo.music.errors import MusicZooError
 
 _ZERO = Fraction(0)
 _ONE = Fraction(1)
-_NO_KEY = Key("", 0, (0,) * 7)
+_NO_KEY = Key("none", 0, (0,) * 7)
 #: What may stand inside a chord: notes with their ties, decorations, fingerings.
 _CHORD_PART = re.compile(rf'(?P<note>{NOTE_PARTS.pattern})(?P<tie>\.?-)?|"[^"]*"|![^!\s]+!|(?P<short>[.~HLMOPSTuv])')
 #: The placement characters of annotations (standard 4.19); other quoted texts are chord symbols.
@@ -59,12 +59,15 @@ class _Tuplet:
 class _VoiceParser:
     """Reads the bars of one voice in order and keeps what holds on from bar to bar."""
 
-    def __init__(self, unit: Fraction, meter: tuple[int, int] | None, key: Key, octave: int = 0, propagate: str = "octave") -> None:
+    def __init__(
+        self, unit: Fraction, meter: tuple[int, int] | None, key: Key, octave: int = 0, propagate: str = "octave", keyless: bool = False
+    ) -> None:
         self.meter = meter
         self.key = key
         self.octave = octave + (key.octave or 0)
         self.base_octave = octave
         self.propagate = propagate
+        self.keyless = keyless
         self.drafts: list[_Draft] = []
         self.spans: list[BarSpan] = []
         self.time = _ZERO
@@ -156,7 +159,7 @@ class _VoiceParser:
             key = parse_key(found.value)
             if key.octave is not None:
                 self.octave = self.base_octave + key.octave
-            if key.name:
+            if key.name and not self.keyless:
                 self.key = key
                 self.accidentals = {}
 
@@ -320,7 +323,8 @@ def header_unit(tune: Tune) -> Fraction:
     return (parse_unit(value) if value else None) or default_unit(header_meter(tune))
 
 
-def _propagation(tune: Tune) -> str:
+def accidental_scope(tune: Tune) -> str:
+    """How far accidentals hold within the bar: ``"octave"`` (the default here), ``"pitch"`` (every octave) or ``"not"``."""
     for item in tune.header:
         if item.name in ("%%", "I"):
             words = item.value.split()
@@ -338,11 +342,13 @@ def parse_tune(tune: Tune) -> tuple[ParsedVoice, ...]:
         MusicZooError: A length or tuplet that divides by zero or is out of all proportion, with voice and bar.
     """
     definitions = voice_definitions(tune)
-    meter, unit, key, propagate = header_meter(tune), header_unit(tune), parse_key(tune.field("K") or "none"), _propagation(tune)
+    meter, unit, key, propagate = header_meter(tune), header_unit(tune), parse_key(tune.field("K") or "none"), accidental_scope(tune)
     voices = []
     for voice in tune.voices:
         definition = definitions.get(voice.id, VoiceDefinition(voice.id))
-        parser = _VoiceParser(unit, meter, key if key.name else _NO_KEY, definition.octave, propagate)
+        # Percussion has no key: signatures neither alter its notes nor change with transposition.
+        first_key = _NO_KEY if definition.percussion or not key.name else key
+        parser = _VoiceParser(unit, meter, first_key, definition.octave, propagate, keyless=definition.percussion)
         for index, bar in enumerate(voice.bars):
             try:
                 parser.read_bar(bar.text, bar.left, bar.right)

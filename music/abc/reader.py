@@ -15,7 +15,7 @@ from musiczoo.music.abc.bars import merged_bar_line, split_bars
 from musiczoo.music.abc.parse import header_meter, header_unit
 from musiczoo.music.abc.rests import BarClock, rest_letters, restored_line
 from musiczoo.music.abc.score import parse_voice_field
-from musiczoo.music.abc.tokens import TOKEN
+from musiczoo.music.abc.tokens import NOTE, TOKEN
 from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 
@@ -28,6 +28,8 @@ _INLINE_FIELDS = "KLMPQI"
 _COMMENT = re.compile(r'((?:[^"%\\]|\\.|"[^"]*"|"[^"]*$)*?)(?<!\\)%.*$')
 _VOICE_SWITCH = re.compile(r"\[V:\s*([^\]\s]+)[^\]]*\]")
 _REMARK = re.compile(r"\[r:[^\]]*\]")
+#: Chords of ABC before version 1.6, such as ``+E3A3+``; dynamics (``+ff+``) look alike.
+_OLD_CHORD = re.compile(rf"\+(?!f+\+)((?:{NOTE}){{2,}})\+")
 _MULTI_REST = re.compile(r"([ZX])(\d{1,4})$")
 #: Field lines of the body; letters A to G need a look ahead because ``A:|`` is music.
 _BODY_FIELD = re.compile(r"([H-Zh-z+]):(?![|:])[ \t]*(.*)$|([A-G]):(?![|:\]\d])[ \t]*(.*)$")
@@ -186,8 +188,8 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
             continue
         found = _header_field(line.text)
         if found is None:
-            # Text in a header is no field; the standard has readers pass over it, but music before K: means that K: is missing.
-            if line.text.lstrip().startswith("[V:") or "|" in line.text:
+            # Stray text in a header is passed over, but music before K: means that K: is missing.
+            if line.text.lstrip().startswith(("[V:", "[r:")):
                 raise MusicZooError("music begins before a K: line.", path=path, where=f"line {line.number}", remedy="Add the key, such as K:C.")
             continue
         if found.name == "+" and header:
@@ -254,6 +256,8 @@ class _Body:
         if "[r:" in text:
             text = _REMARK.sub("", text).lstrip()
             self.counted = True
+        if "+" in text:
+            text = _OLD_CHORD.sub(r"[\1]", text)
         if not text.strip():
             return
         self.started = True
