@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -74,17 +75,14 @@ class ResumableLoader:
         num_workers: int = 0,
     ) -> None:
         self.plan = plan
-        self.rank = rank
-        self.world_size = world_size
-        self._epoch = 0
-        self._position = 0
+        self._place = _Place()
         # Whether the next pass begins at the position as it stands, rather than at the next epoch.
         self._is_placed = True
         settings = [plan.batch_size, plan.seed, plan.shuffle, plan.lengths, list(identity)]
         self._plan_digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         self._loader: DataLoader[torch.Tensor] = DataLoader(
             _Drawn(items),
-            batch_sampler=_Draws(self),
+            batch_sampler=_Draws(plan, self._place, rank, world_size),
             collate_fn=collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
@@ -99,13 +97,12 @@ class ResumableLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator: the place is looked up at the first batch, for Lightning makes its iterator before it names the epoch.
-        if not self._is_placed:
-            self._epoch, self._position = self._epoch + 1, 0
+        place = self._place
+        if not self._is_placed or place.position >= len(self):
+            place.epoch, place.position = place.epoch + 1, 0
         self._is_placed = False
-        if self._position >= len(self):
-            self._epoch, self._position = self._epoch + 1, 0
         for batch in self._loader:
-            self._position += 1
+            place.position += 1
             yield batch
 
     @property
@@ -115,13 +112,13 @@ class ResumableLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Begin that epoch; no change if it is the one under way."""
-        if epoch != self._epoch:
-            self._epoch, self._position = epoch, 0
+        if epoch != self._place.epoch:
+            self._place.epoch, self._place.position = epoch, 0
         self._is_placed = True
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, batches handed out of it, and a digest of the plan."""
-        return {"epoch": self._epoch, "position": self._position, "plan": self._plan_digest}
+        return {"epoch": self._place.epoch, "position": self._place.position, "plan": self._plan_digest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a state was taken.
@@ -135,25 +132,36 @@ class ResumableLoader:
                 f"The checkpoint was made {position} batches into an epoch of other batches.",
                 remedy="Resume with the same works, seed, and batch size times processes, or start anew from the checkpoint's weights.",
             )
-        self._epoch, self._position = state_dict["epoch"], position
+        self._place.epoch, self._place.position = state_dict["epoch"], position
         self._is_placed = True
 
-    def _draws(self) -> Iterator[list[Draw]]:
-        """The draws of this process from the present place to the end of the epoch."""
-        epoch = self._epoch
-        for batch in self.plan.batches(epoch)[self._position :]:
-            mine = share(batch, self.rank, self.world_size)
-            yield [Draw(epoch, index) for index in mine] or [Draw(epoch, batch[0], blank=True)]
+
+@dataclass(slots=True)
+class _Place:
+    """The epoch under way and how many of its batches have been handed out."""
+
+    epoch: int = 0
+    position: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class _Draws:
-    """The loader's batch sampler; each pass begins where the loader stands."""
+    """The batch sampler: the draws of one process from the present place to the end of the epoch.
 
-    def __init__(self, owner: ResumableLoader) -> None:
-        self._owner = owner
+    It does not hold the loader itself: a cycle of references would leave the worker processes to the garbage collector, which closes their
+    queues before they can be told to stop, and each would be waited for in vain.
+    """
+
+    plan: BatchPlan
+    place: _Place
+    rank: int
+    world_size: int
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return self._owner._draws()
+        epoch = self.place.epoch
+        for batch in self.plan.batches(epoch)[self.place.position :]:
+            mine = share(batch, self.rank, self.world_size)
+            yield [Draw(epoch, index) for index in mine] or [Draw(epoch, batch[0], blank=True)]
 
 
 class _Drawn(Dataset[torch.Tensor]):

@@ -23,8 +23,13 @@ from musiczoo.music.abc import Note
 SHINGLE = 6
 """Intervals in a shingle."""
 
-MIN_SHARE = 0.4
-"""Two works with at least this part of the smaller one's shingles in common are near-duplicates."""
+MIN_SHARE = 0.3
+"""Two works with at least this part of the smaller one's shingles in common are near-duplicates.
+
+Chosen on the 4,246 tunes of Ryan, O'Neill and Aird, where a tune that comes twice often keeps its name. Of pairs that share 0.15 to 0.2 of
+their shingles, 16 % also share a word of their titles, which is chance; from 0.2 22 %, from 0.25 30 %, from 0.3 44 %, and from 0.35 on
+about a half at every share up to 1, which is what variants of one tune under other names leave.
+"""
 
 MIN_COMMON = 6
 """... if that is at least so many shingles. Below it short tunes meet by chance in a scale, so they must have equal shingles."""

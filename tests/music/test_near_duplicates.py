@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from musiczoo.music.abc import Note
-from musiczoo.music.near_duplicates import MIN_COMMON, clusters, near_duplicates, shingles, skyline
+from musiczoo.music.near_duplicates import MIN_COMMON, MIN_SHARE, clusters, near_duplicates, shingles, skyline
 
 
 def melody(seed: int, length: int = 64) -> list[int]:
@@ -102,7 +102,7 @@ def test_against_comparing_all_pairs(shift):
         for other in range(one + 1, len(works)):
             a, b = set(works[one].tolist()), set(works[other].tolist())
             common = len(a & b)
-            if (a and a == b) or common >= max(MIN_COMMON, 0.4 * min(len(a), len(b))):
+            if (a and a == b) or common >= max(MIN_COMMON, MIN_SHARE * min(len(a), len(b))):
                 expected.append((one, other))
     assert near_duplicates(works) == expected
     assert len(expected) >= 20
