@@ -5,12 +5,10 @@ from __future__ import annotations
 import random
 from typing import Literal
 
+from musiczoo.music.abc import KEYS
 from musiczoo.music.errors import MusicZooError
 
 KeyRule = Literal["pretrain", "finetune", "original"]
-
-KEYS = ("Cb", "C", "C#", "Db", "D", "Eb", "E", "F", "F#", "Gb", "G", "Ab", "A", "Bb", "B")
-"""Major keys of 7 flats to 7 sharps; a piece in another mode goes by its signature."""
 
 _SEMITONE = {
     "Cb": 11,
@@ -59,7 +57,7 @@ def draw_key(rule: KeyRule, original: str, rng: random.Random) -> str | None:
         rng: Source of chance.
 
     Returns:
-        One of :data:`KEYS`, or None to leave the piece alone.
+        One of :data:`musiczoo.music.abc.KEYS`, or None to leave the piece alone.
 
     Raises:
         MusicZooError: No such rule.

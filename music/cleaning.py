@@ -113,6 +113,8 @@ def _clean_quoted(inner: str) -> str:
         return ""
     if inner[0] not in "^_<>@":
         return f'"{inner}"'
+    if not inner[1:].strip():
+        return ""
     # The script looks at ^ and _ alone, the only ones that its converter writes.
     inner = _REPEATED_SIGN.sub(r"\1", inner)
     return f'"{inner}"' if len(inner) + 2 <= MAX_ANNOTATION else ""

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from musiczoo.datamodules.keys import KEYS, draw_key
+from musiczoo.datamodules.keys import draw_key
+from musiczoo.music.abc import KEYS
 from musiczoo.music.errors import MusicZooError
 
 DRAWS = 8000
