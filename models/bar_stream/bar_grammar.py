@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from math import gcd
 
 TICKS_PER_WHOLE_NOTE = 128
+LONGEST_BAR = 4 * TICKS_PER_WHOLE_NOTE
 
 _PITCHES = "ABCDEFGabcdefg"
 _ACCIDENTALS = "^_="
@@ -21,7 +22,7 @@ _DECORATIONS = ".~HLMOPSTuv"
 _NAME = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%!:[\\]|')
 _TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
 _TEXT_START = "^_<>ABCDEFG"
-# A text of the training data has at most 40 characters with its quotes (NotaGen's cleaning). The other bounds only see to it that a bar ends.
+# A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The other bounds only make every bar end.
 _LONGEST_TEXT = 38
 _LONGEST_NAME = 16
 _MOST_HEADS = 8
@@ -32,6 +33,8 @@ _DEEPEST_SLUR = 4
 
 # What the short forms mean: so many notes in the time of so many.
 _SHORT_TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+# Three notes of a tick each in the time of two.
+_LEAST_TUPLET = 2
 _GRACE_LENGTHS = {"": "234/", "2": "", "3": "/", "4": "", "3/": "2", "3/2": "", "/": "24", "/2": "", "/4": ""}
 
 _MAJORS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
@@ -39,8 +42,7 @@ _MINORS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#"
 _MODAL = [f"{tonic}{mode}" for tonic in ("Bb", "F", "C", "G", "D", "A", "E", "B", "F#") for mode in ("dor", "phr", "lyd", "mix", "loc")]
 _KEYS = [*_MAJORS, *(f"{tonic}{mode}" for tonic in _MINORS for mode in ("m", "min")), *_MODAL, "none"]
 _CLEFS = ["alto", "tenor", "perc", *(f"{clef}{shift}" for clef in ("treble", "bass") for shift in ("", "-8", "+8"))]
-_METERS = [f"{beats}/{unit}" for unit in (1, 2, 4, 8, 16, 32) for beats in range(1, 33)]
-_TEMPI = [f"{beat}={tempo}" for beat in ("1/2", "3/4", "1/4", "3/8", "1/8", "3/16", "1/16") for tempo in range(10, 400)]
+_TEMPI = [f"Q:{beat}=" for beat in ("1/2", "3/4", "1/4", "3/8", "1/8", "3/16", "1/16")]
 
 
 def trie(words: Iterable[str]) -> dict[str, str]:
@@ -53,24 +55,32 @@ def trie(words: Iterable[str]) -> dict[str, str]:
     return {beginning: "".join(sorted(characters)) for beginning, characters in following.items()}
 
 
-@cache
-def _fields() -> Mapping[str, str]:
-    """Inline fields without their opening bracket."""
-    keys = [*_KEYS, *_CLEFS, *(f"{key} {clef}" for key in _KEYS for clef in _CLEFS)]
-    moves = ("+1", "-1", "+2", "-2", "1", "2", "3")
-    return trie([*(f"K:{key}]" for key in keys), *(f"Q:{tempo}]" for tempo in _TEMPI), *(f"I:staff {move}]" for move in moves)])
+# Key, clef, tempo and staff fields begin so; what may follow a space or an equals sign does not hang on what stands before it.
+_FIELD_STARTS = trie(
+    [*(f"K:{key}]" for key in _KEYS), *(f"K:{key} " for key in _KEYS), *(f"K:{clef}]" for clef in _CLEFS), *_TEMPI, "I:staff "]
+)
+_AFTER_SPACE = {"K": trie(f"{clef}]" for clef in _CLEFS), "I": trie(f"{move}]" for move in ("+1", "-1", "+2", "-2", "1", "2", "3"))}
+_DIGITS = "0123456789"
 
 
-@cache
-def _meter_fields() -> Mapping[str, str]:
-    return trie(f"M:{meter}]" for meter in _METERS)
+def _field(text: str) -> str:
+    """The characters that may follow in an inline field, its opening bracket left out."""
+    if " " in text:
+        return _AFTER_SPACE[text[0]][text.partition(" ")[2]]
+    if "=" in text:
+        return (_DIGITS[1:], _DIGITS, _DIGITS + "]", "]")[len(text.partition("=")[2])]
+    return _FIELD_STARTS[text]
+
+
+METER_FIELDS = trie(f"M:{beats}/{unit}]" for unit in (1, 2, 4, 8, 16, 32) for beats in range(1, 33))
+"""Every change of meter that may be offered, for :class:`BarGrammar`."""
 
 
 @cache
 def _spellings(ticks_per_unit: int) -> Mapping[str, list[tuple[int, str]]]:
     """For each beginning of a note length the (ticks, whole text) that it may become."""
     spelled: list[tuple[int, str]] = []
-    for ticks in range(1, 4 * TICKS_PER_WHOLE_NOTE + 1):
+    for ticks in range(1, LONGEST_BAR + 1):
         common = gcd(ticks, ticks_per_unit)
         count, unit = ticks // common, ticks_per_unit // common
         head = "" if count == 1 else str(count)
@@ -100,21 +110,27 @@ def _length(text: str, ticks_per_unit: int, first: int, step: int, last: int) ->
     return "".join(sorted(following)), ticks
 
 
-@lru_cache(maxsize=1 << 10)
-def _tuplets(room: int) -> Mapping[str, str]:
-    """For each beginning of a tuplet's numbers, without the parenthesis, what may follow; ``"."`` stands for the end of the numbers.
+@cache
+def _tuplets() -> Mapping[str, Mapping[str, int]]:
+    """For each beginning of a tuplet's numbers what may follow and the least room for it; ``"."`` stands for the end of the numbers.
 
-    Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms are offered.
+    Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms are there.
     """
-    words = [f"{actual}." for actual, normal in _SHORT_TUPLETS.items() if _tuplet_capacity(room, actual, normal) >= actual]
+    words = {f"{actual}.": (actual, normal, actual) for actual, normal in _SHORT_TUPLETS.items()}
     for actual in range(2, 14):
         for normal in range(2, 13):
-            if actual == normal or not actual <= 2 * normal <= 4 * actual:
-                continue
-            capacity = _tuplet_capacity(room, actual, normal)
-            words += [f"{actual}:{normal}."] if capacity >= actual else []
-            words += [f"{actual}:{normal}:{notes}." for notes in range(1, 13) if capacity >= notes]
-    return trie(words)
+            if actual != normal and actual <= 2 * normal <= 4 * actual:
+                words[f"{actual}:{normal}."] = (actual, normal, actual)
+                words.update({f"{actual}:{normal}:{notes}.": (actual, normal, notes) for notes in range(1, 13)})
+    following: dict[str, dict[str, int]] = {}
+    for word, (actual, normal, notes) in words.items():
+        common = gcd(actual, normal)
+        # The notes have at least a tick each on paper, and whole ticks together in time.
+        room = -(-notes // (actual // common)) * (normal // common)
+        for end in range(len(word)):
+            choices = following.setdefault(word[:end], {})
+            choices[word[end]] = min(room, choices.get(word[end], room))
+    return following
 
 
 def _tuplet_capacity(room: int, actual: int, normal: int) -> int:
@@ -203,7 +219,7 @@ class BarGrammar:
                 notes = _head("")[0] if self._has_room() else ""
                 return notes + self._field_names(), False
             case "field":
-                return (self._meters if text[0] == "M" else _fields())[text], False
+                return self._meters[text] if text[0] == "M" else _field(text), False
             case "graces":
                 return "/" + _head("")[0], False
             case "grace":
@@ -404,11 +420,12 @@ class BarGrammar:
             self.meter = text
 
     def _may_be_tuplet(self) -> bool:
-        return self._tuplet is None and self._last != "prefix" and bool(_tuplets(self.limit - self.elapsed))
+        return self._tuplet is None and self._last != "prefix" and self.limit - self.elapsed >= _LEAST_TUPLET
 
     def _parenthesis(self, numbers: str) -> tuple[str, bool]:
         """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
-        following = _tuplets(self.limit - self.elapsed)[numbers] if self._may_be_tuplet() else ""
+        room = self.limit - self.elapsed
+        following = "".join(c for c, least in _tuplets()[numbers].items() if least <= room) if self._may_be_tuplet() else ""
         if "." not in following if numbers else self.slurs == _DEEPEST_SLUR:
             return following, False
         opened = self.clone()
