@@ -1,0 +1,46 @@
+"""What the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def write_scores(folder: Path, count: int) -> None:
+    """Tunes of one and of two voices that are no near-duplicates of each other."""
+    folder.mkdir()
+    for number in range(count):
+        notes = random.Random(number)
+
+        def bar(notes: random.Random = notes) -> str:
+            return " ".join(notes.choice("CDEFGAB") + "2" for _ in range(4))
+
+        header = f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/8\nK:{notes.choice(['C', 'G', 'F', 'Dm'])}\n"
+        voices = "".join(f"V:{voice}\n" + " | ".join(bar() for _ in range(6)) + " |]\n" for voice in range(1, 2 + number % 2))
+        (folder / f"tune{number}.abc").write_text(header + voices)
+
+
+def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len([line for line in example.splitlines() if line]) <= 10
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth", tmp_path / "notagen.pth")
+    write_scores(tmp_path / "my_scores", 8)
+    # Two steps instead of eight epochs, and a piece of a few bars: the model is random.
+    for name, value in {"MAX_STEPS": "2", "LOGGER": "False", "ENABLE_PROGRESS_BAR": "False", "ENABLE_CHECKPOINTING": "False"}.items():
+        monkeypatch.setenv(f"PL_TRAINER_{name}", value)
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert (tmp_path / "new.musicxml").stat().st_size > 0
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    for path in re.findall(r"\]\(((?:docs|configs|tests)/[^)#]+)\)", README) + re.findall(r"--config (\S+)", README):
+        assert (ROOT / path).is_file(), path
