@@ -21,7 +21,6 @@ _DECORATIONS = ".~HLMOPSTuv"
 # Left out of names and texts: what would close the text, begin a comment, or be taken for a bar-line and cut the patch.
 _NAME = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%!:[\\]|')
 _TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
-_TEXT_START = "^_<>ABCDEFG"
 # A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The other bounds only make every bar end.
 _LONGEST_TEXT = 38
 _LONGEST_NAME = 16
@@ -178,8 +177,8 @@ class BarGrammar:
         self._text = ""
         # What stands before, when between two things.
         self._last = "start"
-        # What must come before the bar may end: "" nothing, a "note" (or rest), a "pitch", or a note or rest "now", with nothing before it.
-        self._need = ""
+        # A slur or grace notes wait for a pitch.
+        self._needs_pitch = False
         self._is_rest = False
         self._prefixes = 0
         self._heads = 0
@@ -230,8 +229,7 @@ class BarGrammar:
             case "name":
                 return (_NAME if len(text) < _LONGEST_NAME else "") + ("!" if text else ""), False
             case "text":
-                following = (_TEXT if text else _TEXT_START) if len(text) < _LONGEST_TEXT else ""
-                return following + ('"' if len(text) > 1 or text in tuple("ABCDEFG") else ""), False
+                return (_TEXT if len(text) < _LONGEST_TEXT else "") + ('"' if text else ""), False
             case _:
                 return self._parenthesis(text)
 
@@ -258,7 +256,7 @@ class BarGrammar:
             case "chord" if character == "]":
                 self._kind, self._text = "length", ""
             case "grace" | "grace length" if character == "}":
-                self._kind, self._last, self._need = "", "prefix", "pitch"
+                self._kind, self._last, self._needs_pitch = "", "prefix", True
             case "graces":
                 self._kind, self._text, self._heads = "grace", "" if character == "/" else character, 1
             case "grace" if character in _GRACE_LENGTHS[""]:
@@ -272,7 +270,7 @@ class BarGrammar:
             case "field" if character == "]":
                 self._end_field(text)
             case "name" | "text" if character == {"name": "!", "text": '"'}[self._kind]:
-                self._kind, self._last, self._need = "", "prefix", self._need or "note"
+                self._kind, self._last = "", "prefix"
             case "parenthesis" if character in "0123456789:":
                 self._text = text
             case "parenthesis":
@@ -299,37 +297,40 @@ class BarGrammar:
         return _head("")[0] if self._heads < _MOST_HEADS else ""
 
     def _field_names(self) -> str:
-        if self._fields >= _MOST_FIELDS or self._tuplet is not None or self._prefixes or self._need == "now":
+        if self._fields >= _MOST_FIELDS or self._prefixes or self._is_bound():
             return ""
         # A new meter counts from the bar's start.
         return "KQIM" if self._meters and self.elapsed == 0 and self._layers == 1 else "KQI"
 
+    def _is_bound(self) -> bool:
+        """Whether what has begun needs more notes."""
+        return self._tuplet is not None or self._broken is not None
+
     def _between(self) -> tuple[str, bool]:
         has_room = self._has_room()
-        can_prefix = self._prefixes < _MOST_PREFIXES and self._need != "now"
         following = ""
         if has_room:
-            following += _head("")[0] + "["
-            if self._need != "pitch":
-                following += "zx"
-            if can_prefix:
-                following += '"!{' + _DECORATIONS
-            if can_prefix and (self.slurs < _DEEPEST_SLUR or self._may_be_tuplet()):
-                following += "("
+            following += _head("")[0] + "[" + ("" if self._needs_pitch else "zx")
         elif self._field_names():
             following += "["
-        may_end = not self._need and self._tuplet is None and self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
+        if self._prefixes < _MOST_PREFIXES:
+            # Texts and decorations may also stand behind the last note.
+            following += '"!' + _DECORATIONS
+            if has_room:
+                following += "{" + ("(" if self.slurs < _DEEPEST_SLUR or self._may_be_tuplet() else "")
+        may_end = self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
+        may_end = may_end and not (self._needs_pitch or self._is_bound() or self._last in ("space", "overlay"))
         match self._last:
             case "note" | "rest" | "tie" | "slur":
-                following += self._after_note(has_room)
+                following += self._after_note()
                 if may_end and self._layers < _MOST_LAYERS:
                     following += "&"
             case "field" if has_room:
                 following += " "
         return following, may_end
 
-    def _after_note(self, has_room: bool) -> str:
-        following = " " if has_room else ""
+    def _after_note(self) -> str:
+        following = " "
         if self._last == "note":
             following += "-"
         if self.slurs:
@@ -364,7 +365,7 @@ class BarGrammar:
         return following + after, may_end
 
     def _end_note(self, ticks: int) -> None:
-        self._kind, self._text, self._need, self._prefixes = "", "", "", 0
+        self._kind, self._text, self._needs_pitch, self._prefixes = "", "", False, 0
         self._last = "rest" if self._is_rest else "note"
         self._plain = 0
         if self._tuplet is not None:
@@ -392,7 +393,7 @@ class BarGrammar:
                 self._kind = {"!": "name", '"': "text", "{": "graces", "(": "parenthesis"}[character]
                 self._prefixes += 1
             case " ":
-                self._last, self._need = "space", "note"
+                self._last = "space"
             case "-":
                 self._last = "tie"
             case ")":
@@ -402,13 +403,13 @@ class BarGrammar:
                 half = self._plain // 2
                 self.elapsed += half if character == ">" else -half
                 self._broken = (1, 2) if character == ">" else (3, 2)
-                self._last, self._need = "broken", "now"
+                self._last = "broken"
             case "&":
                 self.limit, self.exact, self.elapsed = self.elapsed, True, 0
                 self._layers += 1
-                self._last, self._need = "overlay", "note"
+                self._last = "overlay"
             case _ if character in _DECORATIONS:
-                self._last, self._need = "prefix", self._need or "note"
+                self._last = "prefix"
                 self._prefixes += 1
             case _:
                 self._kind, self._text, self._is_rest = "head", character, False
@@ -420,7 +421,7 @@ class BarGrammar:
             self.meter = text
 
     def _may_be_tuplet(self) -> bool:
-        return self._tuplet is None and self._last != "prefix" and self.limit - self.elapsed >= _LEAST_TUPLET
+        return not self._is_bound() and self.limit - self.elapsed >= _LEAST_TUPLET
 
     def _parenthesis(self, numbers: str) -> tuple[str, bool]:
         """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
@@ -437,7 +438,7 @@ class BarGrammar:
         self._kind, self._text, self._last = "", "", "open"
         if not numbers:
             self.slurs += 1
-            self._need = "pitch"
+            self._needs_pitch = True
             return
         values = [int(number) for number in numbers.split(":")]
         actual = values[0]
@@ -445,4 +446,3 @@ class BarGrammar:
         notes = values[2] if len(values) > 2 else actual
         common = gcd(actual, normal)
         self._tuplet = (actual // common, normal // common, notes, 0, _tuplet_capacity(self.limit - self.elapsed, actual, normal))
-        self._need = self._need or "note"
