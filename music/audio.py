@@ -1,6 +1,6 @@
 """Sound: a piece through a soundfont to samples, and samples to a WAV file.
 
-The synthesizer is symusic's (prestosynth); a soundfont (SF2 or SF3) is never downloaded: it comes from a path, from the environment variable
+The synthesizer is symusic's; a soundfont (SF2 or SF3) is never downloaded: it comes from a path, from the environment variable
 ``MUSICZOO_SOUNDFONT``, or from the places where operating systems install them.
 """
 

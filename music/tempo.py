@@ -34,7 +34,7 @@ def parse_tempo(text: str) -> TempoMark | None:
     """Read the text of a ``Q:`` field.
 
     Args:
-        text: Such as ``1/4=120``, ``"Allegro" 3/8=60``, ``1/4 1/8=90`` (beats add up), ``"Largo"`` or the outdated ``120`` (taken as quarters).
+        text: Such as ``1/4=120``, ``"Allegro" 3/8=60``, ``1/4 1/8=90`` (beats add up), ``"Largo"`` or the outdated ``120`` (quarters).
 
     Returns:
         The mark, or None when nothing in it can be understood. Speeds of zero or beyond 2,000 quarters a minute count as not given.

@@ -47,8 +47,8 @@ def odd_part(number: int) -> int:
 def note_values(duration: Fraction, actual: int = 1, normal: int = 1) -> tuple[NoteValue, ...]:
     """Write a duration as one note value, or as several to be tied together.
 
-    A duration that no type and dots can show (5/8 of a whole note) becomes several values, the longest first. One whose denominator is no power
-    of two after the tuplet ratio is taken out becomes part of a further tuplet ratio, so that every positive rational can be written.
+    A duration that no type and dots can show (5/8 of a whole note) becomes several values, the longest first. One whose denominator is no
+    power of two after the tuplet ratio is taken out gets a further tuplet ratio, so that every positive rational can be written.
 
     Args:
         duration: Sounding length in quarter notes, positive.

@@ -86,8 +86,7 @@ def opening_clefs(tune: Tune) -> dict[str, Clef]:
 def part_layout(tune: Tune) -> tuple[list[Part], list[Group]]:
     """The parts of a tune from top to bottom, and what joins them, inner groups first.
 
-    A brace makes its staves one part unless it holds a part already; a square bracket becomes a part group. Identifiers in ``%%score`` that no
-    voice has are passed over.
+    A brace makes its staves one part; a square bracket becomes a part group. Identifiers in ``%%score`` that no voice has are passed over.
     """
     layout = score_layout(tune)
     known = {voice.id for voice in tune.voices}

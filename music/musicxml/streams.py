@@ -193,7 +193,7 @@ def _paired_slurs(events: tuple[Event, ...]) -> dict[int, tuple[tuple[int, ...],
 
 
 def _bracket_odd_lengths(stream: Stream) -> None:
-    """Bracket what is written with a tuplet ratio although no tuplet stands in the text, as far as the lengths need to meet a beat again."""
+    """Bracket what is written with a tuplet ratio although no tuplet stands in the text, until the lengths meet a beat again."""
     group: Stream = []
     total = Fraction(0)
     for note in stream:

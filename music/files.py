@@ -1,0 +1,235 @@
+"""Pieces from files and to files: any format that a user may own in, any that makes sense for a piece out."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musiczoo.music.abc import Tune, decode_abc, read_abc, read_abc_book, write_abc
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.errors import MusicZooError
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+MAX_BYTES = 64 * 2**20
+ABC_SUFFIXES = frozenset({".abc"})
+MUSICXML_SUFFIXES = frozenset({".musicxml", ".xml", ".mxl"})
+MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar", ".rmi"})
+WRITTEN_SUFFIXES = (".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".svg", ".png", ".wav")
+_NOT_READ = {
+    ".svg": "a picture",
+    ".png": "a picture",
+    ".pdf": "a document",
+    ".wav": "sound",
+    ".mp3": "sound",
+    ".flac": "sound",
+    ".ogg": "sound",
+}
+_ABC_START = re.compile(rb"^(?:%abc|X:|K:|\[V:|%%score|V:|L:)", re.MULTILINE)
+_XML_START = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE|!--|score-)")
+_CONTAINER = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<container><rootfiles><rootfile full-path="score.musicxml" '
+    'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
+)
+
+
+def read(path: str | Path) -> Tune | ScoreTick:
+    """Read a piece from a file.
+
+    The content decides what a file is, then its suffix: MIDI gives a symusic score; ABC, MusicXML (also compressed), and what music21 reads
+    besides (Humdrum, MEI ...) give a tune.
+
+    Args:
+        path: The file. Of an ABC tune book with several tunes the first is returned, with a warning; :func:`read_all` gives all.
+
+    Returns:
+        A :class:`Tune` or a symusic ``Score`` in ticks.
+
+    Raises:
+        MusicZooError: No such file (with the nearest names), an empty, broken or binary file, one of more than 64 MB, or an unknown format.
+    """
+    file = Path(path)
+    data = _bytes_of(file)
+    kind = _kind(file, data)
+    if kind == "abc":
+        text = decode_abc(data, str(file))
+        if (count := len(re.findall(r"^X:", text, re.MULTILINE))) > 1:
+            warnings.warn(f"{file} holds {count} tunes; this is the first. read_all() gives all.", UserWarning, stacklevel=2)
+        return read_abc(text, str(file))
+    if kind == "midi":
+        return _read_midi(data, file)
+    if kind == "musicxml":
+        from musiczoo.music.musicxml.reader import read_musicxml
+
+        return read_musicxml(data, path=file)
+    from musiczoo.music.foreign import read_foreign
+
+    return read_foreign(file)
+
+
+def read_all(path: str | Path) -> list[Tune | ScoreTick]:
+    """Read every piece of a file: the tunes of an ABC tune book, or the one piece of any other file.
+
+    Tunes of a book that cannot be read are left out and counted in a warning that quotes the first error.
+
+    Raises:
+        MusicZooError: As :func:`read`, or no tune of the book can be read.
+    """
+    file = Path(path)
+    data = _bytes_of(file)
+    if _kind(file, data) != "abc":
+        return [read(file)]
+    book = read_abc_book(decode_abc(data, str(file)), str(file))
+    if book.errors:
+        if not book.tunes:
+            raise book.errors[0]
+        warnings.warn(f"{len(book.errors)} of {len(book) + len(book.errors)} tunes left out: {book.errors[0]}", UserWarning, stacklevel=2)
+    return list(book.tunes)
+
+
+def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
+    """Write a piece in the format that the suffix names; the file appears whole or not at all.
+
+    ``.abc``, ``.musicxml``, ``.xml``, ``.mxl`` are notation, ``.mid`` and ``.midi`` play repeats out, ``.svg`` and ``.png`` are engraved
+    on one sheet as long as needed (beyond some twenty pages the rest follows in ``name-2.svg``, ``name-3.svg`` ...), ``.wav`` needs a
+    soundfont. A score is quantised into a tune where notation is asked for.
+
+    Args:
+        piece: A tune or a symusic score.
+        path: Where to write; the folder must exist.
+
+    Returns:
+        The path written.
+
+    Raises:
+        MusicZooError: An unknown suffix, a piece that cannot be written so, no soundfont, or a path that cannot be written.
+    """
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix not in WRITTEN_SUFFIXES:
+        raise MusicZooError(
+            f"The format {suffix or '(no suffix)'} cannot be written.", path=file, remedy=f"Use one of {', '.join(WRITTEN_SUFFIXES)}."
+        )
+    if suffix == ".wav":
+        from musiczoo.music.audio import render_audio, write_wav
+
+        return write_wav(file, render_audio(piece))
+    if suffix in MIDI_SUFFIXES:
+        return write_atomically(file, _midi_bytes(piece))
+    tune = piece if isinstance(piece, Tune) else _quantised(piece)
+    if suffix == ".abc":
+        return write_atomically(file, write_abc(tune).encode())
+    if suffix in MUSICXML_SUFFIXES:
+        from musiczoo.music.musicxml.writer import write_musicxml
+
+        document = write_musicxml(tune).encode()
+        return write_atomically(file, _compressed(document) if suffix == ".mxl" else document)
+    from musiczoo.music.engrave import engrave, svg_to_png
+
+    for number, page in enumerate(engrave(tune, one_page=True), 1):
+        target = file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}")
+        write_atomically(target, svg_to_png(page) if suffix == ".png" else page.encode())
+    return file
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        size = file.stat().st_size
+        if file.is_dir():
+            raise MusicZooError("This is a folder, not a file.", path=file, remedy="Name one file in it.")
+        if size > MAX_BYTES:
+            raise MusicZooError(
+                f"{size / 2**20:.0f} MB are too much for a file of notes; at most {MAX_BYTES // 2**20} MB are read.",
+                path=file,
+                remedy="Check that it is the right file, or split it.",
+            )
+        data = file.read_bytes()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise MusicZooError("There is no such file.", path=file, remedy=_nearest(file)) from error
+        raise MusicZooError(f"The file cannot be read: {error.strerror or error}.", path=file) from error
+    except ValueError as error:  # a NUL character in the name
+        raise MusicZooError(f"This cannot be the name of a file: {error}.", remedy="Check the name.") from error
+    if not data.strip():
+        raise MusicZooError("The file is empty.", path=file, remedy="Check that it was written or downloaded to its end.")
+    return data
+
+
+def _nearest(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f"There is no folder {file.parent} either."
+    names = [entry.name for entry in sorted(file.parent.iterdir())[:100_000]]
+    near = difflib.get_close_matches(file.name, names, n=3, cutoff=0.6) or [name for name in names if Path(name).stem == file.stem][:3]
+    return f"Did you mean {' or '.join(near)}?" if near else f"The folder {file.parent} holds no file of a similar name."
+
+
+def _kind(file: Path, data: bytes) -> str:
+    """What a file is: ``abc``, ``midi``, ``musicxml`` or ``foreign``."""
+    suffix = file.suffix.lower()
+    if data.startswith(b"MThd") or (data.startswith(b"RIFF") and data[8:12] == b"RMID"):
+        return "midi"
+    if data.startswith(b"PK\x03\x04") and suffix not in (".capx", ".zip"):
+        return "musicxml"
+    head = data[:65536]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.decode("utf-16", errors="replace").encode()
+    if _XML_START.match(head) and (b"<score-partwise" in head or b"<score-timewise" in head):
+        return "musicxml"
+    if suffix in _NOT_READ:
+        raise MusicZooError(
+            f"{suffix} is {_NOT_READ[suffix]}; notes cannot be read from it.", path=file, remedy="Use MusicXML, ABC or MIDI."
+        )
+    if suffix in ABC_SUFFIXES or suffix in MUSICXML_SUFFIXES or suffix in MIDI_SUFFIXES:
+        plain_abc = b"\x00" not in head and _ABC_START.search(head) and not _XML_START.match(head)
+        return "abc" if suffix in ABC_SUFFIXES or plain_abc else "musicxml" if suffix in MUSICXML_SUFFIXES else "midi"
+    if b"\x00" not in head and (b"\nK:" in head or head.startswith(b"K:")) and not head.startswith(b"!!!"):
+        return "abc"
+    return "foreign"
+
+
+def _read_midi(data: bytes, file: Path) -> ScoreTick:
+    from symusic import Score
+
+    remedy = "Check that the file was written or downloaded to its end."
+    if data.startswith(b"RIFF"):
+        start = data.find(b"MThd")
+        data = data[start:] if start >= 0 else b""
+    try:
+        score: ScoreTick = Score.from_midi(data)
+    except (RuntimeError, ValueError) as error:
+        raise MusicZooError(f"This is no readable MIDI file: {str(error).strip()}", path=file, remedy=remedy) from error
+    if score.ticks_per_quarter <= 0:
+        raise MusicZooError(
+            "The MIDI file counts time in film frames, not in beats.", path=file, remedy="Export it with ticks a quarter note."
+        )
+    return score
+
+
+def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
+    from musiczoo.music.midi import to_score
+
+    score = to_score(piece) if isinstance(piece, Tune) else piece
+    data: bytes = score.dumps_midi()
+    return data
+
+
+def _quantised(score: ScoreTick) -> Tune:
+    from musiczoo.music.midi import from_score
+
+    return from_score(score)
+
+
+def _compressed(document: bytes) -> bytes:
+    """A .mxl container; its entries carry the earliest date that ZIP knows, so that equal pieces give equal files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("mimetype"), "application/vnd.recordare.musicxml", zipfile.ZIP_STORED)
+        for name, content in (("META-INF/container.xml", _CONTAINER.encode()), ("score.musicxml", document)):
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
