@@ -10,7 +10,7 @@ import io
 import os
 import wave
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
-    from symusic.core import ScoreTick
+    from symusic.core import ScoreSecond, ScoreTick
 
 SOUNDFONT_VARIABLE = "MUSICZOO_SOUNDFONT"
 SOUNDFONT_FOLDERS = (
@@ -101,7 +101,7 @@ def render_audio(piece: Tune | ScoreTick, *, soundfont: str | Path | None = None
         from musiczoo.music.midi import to_score
 
         piece = to_score(piece)
-    seconds = float(piece.to("second").end())
+    seconds = float(cast("ScoreSecond", piece.to("second")).end())
     if seconds > MAX_SECONDS:
         raise MusicZooError(
             f"The piece would last {seconds / 3600:.1f} hours.", remedy=f"Render at most {MAX_SECONDS // 3600} hours at a time."

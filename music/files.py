@@ -194,14 +194,14 @@ def _kind(file: Path, data: bytes) -> str:
 
 
 def _read_midi(data: bytes, file: Path) -> ScoreTick:
-    from symusic import Score
+    from symusic.core import ScoreTick
 
     remedy = "Check that the file was written or downloaded to its end."
     if data.startswith(b"RIFF"):
         start = data.find(b"MThd")
         data = data[start:] if start >= 0 else b""
     try:
-        score: ScoreTick = Score.from_midi(data)
+        score = ScoreTick.from_midi(data)
     except (RuntimeError, ValueError) as error:
         raise MusicZooError(f"This is no readable MIDI file: {str(error).strip()}", path=file, remedy=remedy) from error
     if score.ticks_per_quarter <= 0:

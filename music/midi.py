@@ -60,7 +60,7 @@ def to_score(tune: Tune, *, tempo: float | None = None, expand_repeats: bool = T
     Raises:
         MusicZooError: Music code that cannot be read, or a tempo that is not positive.
     """
-    from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
+    from symusic.core import KeySignatureTick, NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
     if tempo is not None and not 0 < tempo <= 2000:
         raise MusicZooError(f"A tempo of {tempo} quarters a minute cannot be played.", remedy="Use a number above 0, at most 2000.")
@@ -71,21 +71,23 @@ def to_score(tune: Tune, *, tempo: float | None = None, expand_repeats: bool = T
     resolution = ticks_per_quarter(
         [moment for note in notes for moment in (note.onset, note.duration)] + [moment for moment, *_ in (*marks.meters, *marks.keys)]
     )
-    score = Score(resolution)
+    score = ScoreTick(resolution)
     for time, above, below in marks.meters:
-        score.time_signatures.append(TimeSignature(round(time * resolution), above, below))
+        score.time_signatures.append(TimeSignatureTick(round(time * resolution), above, below))
     for time, fifths, minor in marks.keys:
-        score.key_signatures.append(KeySignature(round(time * resolution), fifths, int(minor)))
+        score.key_signatures.append(KeySignatureTick(round(time * resolution), fifths, int(minor)))
     tempos = [(Fraction(0), tempo)] if tempo is not None else marks.tempos
     if not tempos or tempos[0][0] > 0:
         tempos = [(Fraction(0), DEFAULT_TEMPO), *tempos]
     for time, speed in tempos:
-        score.tempos.append(Tempo(round(time * resolution), speed))
+        score.tempos.append(TempoTick(round(time * resolution), speed))
     names = _names(tune, definitions)
-    tracks = {voice.id: Track(names[voice.id], guess_program(names[voice.id]), definitions[voice.id].percussion) for voice in tune.voices}
+    tracks = {
+        voice.id: TrackTick(names[voice.id], guess_program(names[voice.id]), definitions[voice.id].percussion) for voice in tune.voices
+    }
     for note in notes:
         start, end = round(note.onset * resolution), round((note.onset + note.duration) * resolution)
-        tracks[note.voice].notes.append(Note(start, max(1, end - start), _in_midi_range(note.pitch), VELOCITY))
+        tracks[note.voice].notes.append(NoteTick(start, max(1, end - start), _in_midi_range(note.pitch), VELOCITY))
     for track in tracks.values():
         score.tracks.append(track)
     return score

@@ -32,10 +32,10 @@ def music_font_file(characters: str, family: str) -> str | None:
     Returns:
         The path, or None when verovio has outlines for none of them.
     """
-    from fontTools.fontBuilder import FontBuilder
-    from fontTools.pens.cu2quPen import Cu2QuPen
-    from fontTools.pens.ttGlyphPen import TTGlyphPen
-    from fontTools.svgLib.path import parse_path
+    from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]
+    from fontTools.pens.cu2quPen import Cu2QuPen  # type: ignore[import-untyped]
+    from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
+    from fontTools.svgLib.path import parse_path  # type: ignore[import-untyped]
 
     folder = _verovio_data() / family
     advances = dict(re.findall(r'<g c="([0-9A-F]{4,5})"[^>]*? h-a-x="(\d+)', folder.with_suffix(".xml").read_text(encoding="utf-8")))

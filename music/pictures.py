@@ -92,7 +92,8 @@ def piano_roll_picture(piece: Tune | ScoreTick, path: str | Path | None = None, 
         handles = [Patch(color=COLOURS[index % len(COLOURS)], label=name) for name, index in named]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), frameon=False, fontsize=8)
     stream = io.BytesIO()
-    canvas.print_png(stream, metadata={"Software": None})  # the version of matplotlib in the file would make equal pictures differ
+    # The version of matplotlib in the file would make equal pictures differ.
+    canvas.print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     data = stream.getvalue()
     if path is not None:
         write_atomically(path, data)

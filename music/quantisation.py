@@ -88,6 +88,11 @@ def _meter_of_length(length: Fraction, below: int) -> tuple[int, int]:
     return int(whole * below), below
 
 
+def _tolerance(subdivision: int) -> float:
+    """Ticks by which a time may miss a subdivision: rounding (septuplets in 480 ticks) for coarse ones; fine ones come near to any time."""
+    return 0.51 if subdivision <= 16 else 1e-6
+
+
 class BeatGrid:
     """The beats of a piece, and the quantisation of one track's times onto them.
 
@@ -119,7 +124,7 @@ class BeatGrid:
         hits = np.zeros(len(times), dtype=bool)
         for subdivision in EXACT_SUBDIVISIONS:
             if subdivision <= 8 or 4 * subdivision <= self._ticks_per_quarter:
-                hits |= self._distance(inside, subdivision) * self._beat_ticks[cells] < 0.75
+                hits |= self._distance(inside, subdivision) * self._beat_ticks[cells] < _tolerance(subdivision)
         hits |= self._denominators(times) <= FINEST_EXACT
         return float(hits.mean()) >= 0.98
 
@@ -155,7 +160,7 @@ class BeatGrid:
             if exact:
                 worst = np.zeros(len(used))
                 np.maximum.at(worst, cell_of_time, distance * self._beat_ticks[cells])
-                cost[row] = np.where(worst < 0.75, -1.0 / subdivision, cost[row])
+                cost[row] = np.where(worst < _tolerance(subdivision), -1.0 / subdivision, cost[row])
         chosen = np.array(choices)[np.argmin(cost, axis=0)][cell_of_time]
         numerators = np.rint(inside * chosen).astype(int)
         places, steps = [], []

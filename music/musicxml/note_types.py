@@ -10,7 +10,7 @@ _TYPES = ("maxima", "long", "breve", "whole", "half", "quarter", "eighth", "16th
 _BASES = {name: Fraction(32) / 2**index for index, name in enumerate(_TYPES)}
 MAX_DOTS = 3
 # From long to short. Value in quarter notes -> (type, dots).
-_VALUES = dict(
+_VALUES: dict[Fraction, tuple[str, int]] = dict(
     sorted(
         (((2 - Fraction(1, 2**dots)) * base, (name, dots)) for name, base in _BASES.items() for dots in range(MAX_DOTS + 1)), reverse=True
     )

@@ -115,8 +115,8 @@ class PartWriter:
         self._move(Fraction(0))
         timeline: list[tuple[Fraction, int, tuple[Field, ...] | Event | WrittenNote]] = []
         later: dict[Fraction, list[Field]] = {}
-        for offset, item in span.fields:
-            later.setdefault(offset, []).append(item)
+        for offset, found in span.fields:
+            later.setdefault(offset, []).append(found)
         self._write_fields(voice, bar, Fraction(0), later.pop(Fraction(0), []), opening=span)
         timeline.extend((offset, 0, tuple(items)) for offset, items in later.items())
         timeline.extend((event.onset - span.onset, 1, event) for event in _spacers(parsed, bar))

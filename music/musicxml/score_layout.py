@@ -101,8 +101,8 @@ def part_layout(tune: Tune) -> tuple[list[Part], list[Group]]:
     for group in layout.groups:
         if group.kind == "{":
             inside = sorted({place[voice] for staff in group.staves for voice in staff if voice in place})
-            for staff in inside:
-                part_of_staff[staff] = part_of_staff[inside[0]]
+            for index in inside:
+                part_of_staff[index] = part_of_staff[inside[0]]
     numbers = {first: index for index, first in enumerate(dict.fromkeys(part_of_staff))}
     parts = [Part(tuple(staff for staff, part in zip(staves, part_of_staff, strict=True) if part == first)) for first in numbers]
     joined = any("|" in item.value for item in tune.header if item.name in ("%%", "I") and item.value.startswith(("score", "staves")))
