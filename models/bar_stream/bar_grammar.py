@@ -8,15 +8,21 @@ multi-bar rests, tuplets in tuplets, lengths inside chords, broken rhythm in tup
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Mapping
 from math import gcd
 
-TICKS_PER_WHOLE_NOTE = 128
-LONGEST_BAR = 4 * TICKS_PER_WHOLE_NOTE
+from musiczoo.models.bar_stream.note_grammar import (
+    ACCIDENTALS,
+    LEAST_TUPLET,
+    PITCHES,
+    SHORT_TUPLETS,
+    field_characters,
+    length_characters,
+    pitch_characters,
+    tuplet_capacity,
+    tuplets,
+)
 
-_PITCHES = "ABCDEFGabcdefg"
-_ACCIDENTALS = "^_="
 _DECORATIONS = ".~HLMOPSTuv"
 # Left out of names and texts: what would close the text, begin a comment, or be taken for a bar-line and cut the patch.
 _NAME = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%!:[\\]|')
@@ -25,128 +31,11 @@ _TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\
 _LONGEST_TEXT = 38
 _LONGEST_NAME = 16
 _MOST_HEADS = 8
-_MOST_PREFIXES = 6
+_MOST_PREFIXES = 10
 _MOST_FIELDS = 4
 _MOST_LAYERS = 3
 _DEEPEST_SLUR = 4
-
-# What the short forms mean: so many notes in the time of so many.
-_SHORT_TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-# Three notes of a tick each in the time of two.
-_LEAST_TUPLET = 2
 _GRACE_LENGTHS = {"": "234/", "2": "", "3": "/", "4": "", "3/": "2", "3/2": "", "/": "24", "/2": "", "/4": ""}
-
-_MAJORS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-_MINORS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
-_MODAL = [f"{tonic}{mode}" for tonic in ("Bb", "F", "C", "G", "D", "A", "E", "B", "F#") for mode in ("dor", "phr", "lyd", "mix", "loc")]
-_KEYS = [*_MAJORS, *(f"{tonic}{mode}" for tonic in _MINORS for mode in ("m", "min")), *_MODAL, "none"]
-_CLEFS = ["alto", "tenor", "perc", *(f"{clef}{shift}" for clef in ("treble", "bass") for shift in ("", "-8", "+8"))]
-_TEMPI = [f"Q:{beat}=" for beat in ("1/2", "3/4", "1/4", "3/8", "1/8", "3/16", "1/16")]
-
-
-def trie(words: Iterable[str]) -> dict[str, str]:
-    """For each beginning of a word the characters that may follow, in no particular order; nothing follows a whole word."""
-    following: dict[str, set[str]] = {}
-    for word in words:
-        following.setdefault(word, set())
-        for end in range(len(word)):
-            following.setdefault(word[:end], set()).add(word[end])
-    return {beginning: "".join(sorted(characters)) for beginning, characters in following.items()}
-
-
-# Key, clef, tempo and staff fields begin so; what may follow a space or an equals sign does not hang on what stands before it.
-_FIELD_STARTS = trie(
-    [*(f"K:{key}]" for key in _KEYS), *(f"K:{key} " for key in _KEYS), *(f"K:{clef}]" for clef in _CLEFS), *_TEMPI, "I:staff "]
-)
-_AFTER_SPACE = {"K": trie(f"{clef}]" for clef in _CLEFS), "I": trie(f"{move}]" for move in ("+1", "-1", "+2", "-2", "1", "2", "3"))}
-_DIGITS = "0123456789"
-
-
-def _field(text: str) -> str:
-    """The characters that may follow in an inline field, its opening bracket left out."""
-    if " " in text:
-        return _AFTER_SPACE[text[0]][text.partition(" ")[2]]
-    if "=" in text:
-        return (_DIGITS[1:], _DIGITS, _DIGITS + "]", "]")[len(text.partition("=")[2])]
-    return _FIELD_STARTS[text]
-
-
-METER_FIELDS = trie(f"M:{beats}/{unit}]" for unit in (1, 2, 4, 8, 16, 32) for beats in range(1, 33))
-"""Every change of meter that may be offered, for :class:`BarGrammar`."""
-
-
-@cache
-def _spellings(ticks_per_unit: int) -> Mapping[str, list[tuple[int, str]]]:
-    """For each beginning of a note length the (ticks, whole text) that it may become."""
-    spelled: list[tuple[int, str]] = []
-    for ticks in range(1, LONGEST_BAR + 1):
-        common = gcd(ticks, ticks_per_unit)
-        count, unit = ticks // common, ticks_per_unit // common
-        head = "" if count == 1 else str(count)
-        spelled += [(ticks, head)] if unit == 1 else [(ticks, f"{head}/{unit}")]
-        if unit in (2, 4):
-            spelled.append((ticks, head + ("/" if unit == 2 else "//")))
-    beginnings: dict[str, list[tuple[int, str]]] = {}
-    for ticks, text in spelled:
-        for end in range(len(text) + 1):
-            beginnings.setdefault(text[:end], []).append((ticks, text))
-    return beginnings
-
-
-@lru_cache(maxsize=1 << 14)
-def _length(text: str, ticks_per_unit: int, first: int, step: int, last: int) -> tuple[str, int]:
-    """The characters that may follow in a note length, and the ticks of what stands there (0 if that is no allowed length).
-
-    Allowed are ``first, first + step, ...`` up to ``last`` ticks.
-    """
-    following, ticks = set(), 0
-    for value, whole in _spellings(ticks_per_unit).get(text, ()):
-        if first <= value <= last and (value - first) % step == 0:
-            if len(whole) == len(text):
-                ticks = value
-            else:
-                following.add(whole[len(text)])
-    return "".join(sorted(following)), ticks
-
-
-@cache
-def _tuplets() -> Mapping[str, Mapping[str, int]]:
-    """For each beginning of a tuplet's numbers what may follow and the least room for it; ``"."`` stands for the end of the numbers.
-
-    Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms are there.
-    """
-    words = {f"{actual}.": (actual, normal, actual) for actual, normal in _SHORT_TUPLETS.items()}
-    for actual in range(2, 14):
-        for normal in range(2, 13):
-            if actual != normal and actual <= 2 * normal <= 4 * actual:
-                words[f"{actual}:{normal}."] = (actual, normal, actual)
-                words.update({f"{actual}:{normal}:{notes}.": (actual, normal, notes) for notes in range(1, 13)})
-    following: dict[str, dict[str, int]] = {}
-    for word, (actual, normal, notes) in words.items():
-        common = gcd(actual, normal)
-        # The notes have at least a tick each on paper, and whole ticks together in time.
-        room = -(-notes // (actual // common)) * (normal // common)
-        for end in range(len(word)):
-            choices = following.setdefault(word[:end], {})
-            choices[word[end]] = min(room, choices.get(word[end], room))
-    return following
-
-
-def _tuplet_capacity(room: int, actual: int, normal: int) -> int:
-    """The most ticks that the notes of a tuplet can have on paper so that it takes a whole number of ticks within the room."""
-    common = gcd(actual, normal)
-    return room // (normal // common) * (actual // common)
-
-
-@cache
-def _head(text: str) -> tuple[str, bool]:
-    """The characters that may follow in a pitch with its accidental and octave marks, and whether it is complete."""
-    letter = text.lstrip(_ACCIDENTALS)
-    if not letter:
-        return {"": _ACCIDENTALS, "^": "^", "_": "_"}.get(text, "") + _PITCHES, False
-    # Every pitch stays within the range of MIDI.
-    octave, most = (",", 4) if letter[0].isupper() else ("'", 3)
-    return octave if letter.count(octave) < most else "", True
 
 
 class BarGrammar:
@@ -177,7 +66,7 @@ class BarGrammar:
         self._text = ""
         # What stands before, when between two things.
         self._last = "start"
-        # A slur or grace notes wait for a pitch.
+        # A slur waits for a pitch.
         self._needs_pitch = False
         self._is_rest = False
         self._prefixes = 0
@@ -204,7 +93,7 @@ class BarGrammar:
             case "":
                 return self._between()
             case "head":
-                following, is_whole = _head(text)
+                following, is_whole = pitch_characters(text)
                 lengths, may_end = self._length("") if is_whole else ("", False)
                 return following + lengths, may_end
             case "length":
@@ -212,17 +101,17 @@ class BarGrammar:
             case "chord" if text.endswith("-"):
                 return "]" + self._next_head(), False
             case "chord":
-                following, is_whole = _head(text)
+                following, is_whole = pitch_characters(text)
                 return following + ("-]" + self._next_head() if is_whole else ""), False
             case "bracket":
-                notes = _head("")[0] if self._has_room() else ""
+                notes = pitch_characters("")[0] if self._has_room() else ""
                 return notes + self._field_names(), False
             case "field":
-                return self._meters[text] if text[0] == "M" else _field(text), False
+                return self._meters[text] if text[0] == "M" else field_characters(text), False
             case "graces":
-                return "/" + _head("")[0], False
+                return "/" + pitch_characters("")[0], False
             case "grace":
-                following, is_whole = _head(text)
+                following, is_whole = pitch_characters(text)
                 return following + (_GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""), False
             case "grace length":
                 return _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()), False
@@ -239,7 +128,7 @@ class BarGrammar:
         match self._kind:
             case "":
                 self._begin(character)
-            case "head" if character in _head(self._text)[0]:
+            case "head" if character in pitch_characters(self._text)[0]:
                 self._text = text
             case "head":
                 self._kind, self._text = "length", ""
@@ -256,15 +145,15 @@ class BarGrammar:
             case "chord" if character == "]":
                 self._kind, self._text = "length", ""
             case "grace" | "grace length" if character == "}":
-                self._kind, self._last, self._needs_pitch = "", "prefix", True
+                self._kind, self._last = "", "prefix"
             case "graces":
                 self._kind, self._text, self._heads = "grace", "" if character == "/" else character, 1
             case "grace" if character in _GRACE_LENGTHS[""]:
                 self._kind, self._text = "grace length", character
             case "grace length" if character in _GRACE_LENGTHS[self._text]:
                 self._text = text
-            case "chord" | "grace" | "grace length" if character in _ACCIDENTALS + _PITCHES and (
-                text.endswith("-", 0, -1) or _head(self._text)[1]
+            case "chord" | "grace" | "grace length" if character in ACCIDENTALS + PITCHES and (
+                text.endswith("-", 0, -1) or pitch_characters(self._text)[1]
             ):
                 self._kind, self._text, self._heads = self._kind.split()[0], character, self._heads + 1
             case "field" if character == "]":
@@ -294,7 +183,7 @@ class BarGrammar:
         return self._tuplet is not None or self.elapsed < self.limit
 
     def _next_head(self) -> str:
-        return _head("")[0] if self._heads < _MOST_HEADS else ""
+        return pitch_characters("")[0] if self._heads < _MOST_HEADS else ""
 
     def _field_names(self) -> str:
         if self._fields >= _MOST_FIELDS or self._prefixes or self._is_bound():
@@ -310,14 +199,14 @@ class BarGrammar:
         has_room = self._has_room()
         following = ""
         if has_room:
-            following += _head("")[0] + "[" + ("" if self._needs_pitch else "zx")
+            following += pitch_characters("")[0] + "[" + ("" if self._needs_pitch else "zx")
         elif self._field_names():
             following += "["
         if self._prefixes < _MOST_PREFIXES:
-            # Texts and decorations may also stand behind the last note.
-            following += '"!' + _DECORATIONS
-            if has_room:
-                following += "{" + ("(" if self.slurs < _DEEPEST_SLUR or self._may_be_tuplet() else "")
+            # Texts, decorations and grace notes may also stand behind the last note.
+            following += '"!{' + _DECORATIONS
+            if has_room and (self.slurs < _DEEPEST_SLUR or self._may_be_tuplet()):
+                following += "("
         may_end = self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
         may_end = may_end and not (self._needs_pitch or self._is_bound() or self._last in ("space", "overlay"))
         match self._last:
@@ -325,7 +214,7 @@ class BarGrammar:
                 following += self._after_note()
                 if may_end and self._layers < _MOST_LAYERS:
                     following += "&"
-            case "field" if has_room:
+            case "field" | "prefix" if has_room or self._prefixes < _MOST_PREFIXES:
                 following += " "
         return following, may_end
 
@@ -347,13 +236,13 @@ class BarGrammar:
             actual, _, notes, written, most = self._tuplet
             if notes == 1:
                 # The last note makes the whole a multiple of the tuplet's number, so that it takes whole ticks.
-                return _length(text, self.ticks_per_unit, -written % actual or actual, actual, most - written)
-            return _length(text, self.ticks_per_unit, 1, 1, most - written - (notes - 1))
+                return length_characters(text, self.ticks_per_unit, -written % actual or actual, actual, most - written)
+            return length_characters(text, self.ticks_per_unit, 1, 1, most - written - (notes - 1))
         left = self.limit - self.elapsed
         if self._broken is not None:
             numerator, denominator = self._broken
-            return _length(text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator)
-        return _length(text, self.ticks_per_unit, 1, 1, left)
+            return length_characters(text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator)
+        return length_characters(text, self.ticks_per_unit, 1, 1, left)
 
     def _length(self, text: str) -> tuple[str, bool]:
         following, ticks = self._ticks(text)
@@ -421,12 +310,12 @@ class BarGrammar:
             self.meter = text
 
     def _may_be_tuplet(self) -> bool:
-        return not self._is_bound() and self.limit - self.elapsed >= _LEAST_TUPLET
+        return not self._is_bound() and self.limit - self.elapsed >= LEAST_TUPLET
 
     def _parenthesis(self, numbers: str) -> tuple[str, bool]:
         """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
         room = self.limit - self.elapsed
-        following = "".join(c for c, least in _tuplets()[numbers].items() if least <= room) if self._may_be_tuplet() else ""
+        following = "".join(c for c, least in tuplets()[numbers].items() if least <= room) if self._may_be_tuplet() else ""
         if "." not in following if numbers else self.slurs == _DEEPEST_SLUR:
             return following, False
         opened = self.clone()
@@ -442,7 +331,7 @@ class BarGrammar:
             return
         values = [int(number) for number in numbers.split(":")]
         actual = values[0]
-        normal = values[1] if len(values) > 1 else _SHORT_TUPLETS[actual]
+        normal = values[1] if len(values) > 1 else SHORT_TUPLETS[actual]
         notes = values[2] if len(values) > 2 else actual
         common = gcd(actual, normal)
-        self._tuplet = (actual // common, normal // common, notes, 0, _tuplet_capacity(self.limit - self.elapsed, actual, normal))
+        self._tuplet = (actual // common, normal // common, notes, 0, tuplet_capacity(self.limit - self.elapsed, actual, normal))

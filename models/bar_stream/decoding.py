@@ -101,8 +101,9 @@ class CachedPatchDecoder:
         self.table = weight.t().contiguous()
         self.offsets = torch.arange(0, self.table.shape[0], self.table.shape[0] // config.patch_size, device=weight.device)
         shape = (config.patch_layers, slots, self.heads, self.capacity, config.hidden // self.heads)
-        self.keys = torch.empty(shape, dtype=weight.dtype, device=weight.device)
-        self.values = torch.empty(shape, dtype=weight.dtype, device=weight.device)
+        # Zeros, for what lies behind the end of a shorter slot is masked by a factor of 0, which garbage could turn into NaN.
+        self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        self.values = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.lengths = torch.zeros(slots, dtype=torch.int64)
 
     def fill(self, slot: int, patches: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.models.bar_stream.bar_grammar import LONGEST_BAR, METER_FIELDS, TICKS_PER_WHOLE_NOTE, BarGrammar, trie
+from musiczoo.models.bar_stream.bar_grammar import BarGrammar
+from musiczoo.models.bar_stream.note_grammar import LONGEST_BAR, METER_FIELDS, TICKS_PER_WHOLE_NOTE, trie
 from musiczoo.music.abc.keys import default_unit, parse_meter, parse_unit
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import VOCABULARY, BarStreamPatches
@@ -196,7 +197,7 @@ class _Aligned:
 
     def __init__(self, holds_meter: bool) -> None:
         self._holds_meter = holds_meter
-        # "header"; then for each line "line", "counter", for each voice "voice", "left" (bar-line), "bar" and "right" (bar-line), "newline";
+        # "header"; for each line "line", "counter", "newline"; for each of its voices "voice", "left" (bar-line), "bar", "right" (bar-line);
         # "end". A line that does not follow the grammar, as a prompt may have it, is "lost": the guard waits for the next one.
         self._phase = "header"
         self._text = ""
@@ -362,7 +363,7 @@ class _Aligned:
         self._target = self._target or ticks
         self._slurs = self._slurs | {self._voices[self._next_voice - 1]: self._bar.slurs}
         self._phase, self._text = "right", character.strip(_END)
-        # Behind an end mark a bar-line opens the group of the next voice, within a patch it closes the line, at a full patch it may do either.
+        # Behind an end mark a bar-line opens the group of the next voice, within a patch it closes the line, between full patches either.
         opens_group = character == _END or (self._position == 1 and self._next_voice < len(self._voices))
         self._after_right = ("[" if opens_group else "") + ("" if character == _END else "\n")
 
