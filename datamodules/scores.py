@@ -192,6 +192,7 @@ class ScoreDataModule(lightning.LightningDataModule):
 
     def items(self, indices: Sequence[int], *, training: bool) -> ScoreItems:
         """Works of :attr:`works` as tensors, as the loaders of training or of validation give them."""
+        self.setup()
         return ScoreItems(
             [self.works[index] for index in indices],
             self._representation(),
