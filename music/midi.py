@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from musiczoo.music.abc.keys import parse_key
+from musiczoo.music.abc.keys import parse_key, parse_meter
 from musiczoo.music.abc.score import VoiceDefinition, score_layout, voice_definitions
 from musiczoo.music.abc.sounding import playing_order
 from musiczoo.music.abc.tune import Bar, BarSpan, Field, ParsedVoice, Tune, Voice
@@ -171,13 +171,16 @@ def _is_minor(key: str) -> bool:
 
 def _true_meter(span: BarSpan, *, last: bool) -> tuple[int, int] | None:
     """The time signature of a bar's true length; that of its meter when they agree, or when the last bar of the piece is merely short."""
-    if span.meter is not None and (span.duration == span.nominal or not span.duration or (last and span.duration < (span.nominal or 0))):
-        return span.meter if span.meter[1] & (span.meter[1] - 1) == 0 else None
+    meter = next((parse_meter(item.value) for offset, item in reversed(span.fields) if item.name == "M" and not offset), span.meter)
+    written = meter if meter is not None and meter[1] & (meter[1] - 1) == 0 else None
+    nominal = Fraction(4 * written[0], written[1]) if written is not None else Fraction(0)
+    if not span.duration or span.duration == nominal or (last and span.duration < nominal):
+        return written
     whole = span.duration / 4
-    below = max(whole.denominator, span.meter[1] if span.meter else 4)
+    below = max(whole.denominator, written[1] if written is not None else 4)
     above = whole * below
     if below & (below - 1) or below > 128 or above.denominator > 1 or not 0 < above <= 255:
-        return span.meter if span.meter is not None and span.meter[1] & (span.meter[1] - 1) == 0 else None
+        return written
     return int(above), below
 
 
@@ -195,7 +198,7 @@ def from_score(score: ScoreTick, *, grid: Sequence[int] = DEFAULT_GRID, max_voic
         max_voices: Voices that a track may be split into.
 
     Raises:
-        MusicZooError: No notes, more than 50,000 bars, or an empty grid.
+        MusicZooError: No notes, more than 10,000 bars, or an empty grid.
     """
     if not grid or min(grid) < 1 or max_voices < 1:
         raise MusicZooError("The grid needs at least one positive subdivision, and max_voices must be at least 1.")

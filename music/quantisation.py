@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
 
-MAX_BARS = 50_000
+MAX_BARS = 10_000
 #: What one more subdivision of a beat must win in mean distance (in beats) to be worth it.
 SUBDIVISION_COST = 0.004
 #: Subdivisions tried on scores whose times are exact, and the finest one that is believed where none of these meets all times of a beat.

@@ -29,7 +29,7 @@ Element = etree._Element
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def add(parent: Element, tag: str, text: str | int | None = None, **attributes: str) -> Element:
+def add(parent: Element, tag: str, text: str | int | None = None, /, **attributes: str) -> Element:
     """Append a child element; characters that XML forbids are left out, underscores in attribute names become hyphens."""
     child = etree.SubElement(parent, tag, {name.replace("_", "-"): _NOT_XML.sub("", value) for name, value in attributes.items()})
     if text is not None:
