@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from musiczoo.music.abc import Tune, decode_abc, read_abc_book, staff_count, write_abc
 from musiczoo.music.corpus import SCHEMA, Work, read_table, write_table
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.files import MAX_BYTES, read
 from musiczoo.music.near_duplicates import shingles, skyline
 
 SUFFIXES = frozenset({".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".krn", ".mei"})
@@ -155,13 +156,16 @@ def _read_file(root: Path, name: str, source: str) -> list[Row]:
 
 def _read_tunes(path: Path) -> tuple[Sequence[Tune], Sequence[MusicZooError]]:
     """The pieces of a file, and the errors of those of a tune book that could not be read."""
-    if path.suffix.lower() == ".abc":
+    if path.suffix.lower() == ".abc" and path.stat().st_size <= MAX_BYTES:
         book = read_abc_book(decode_abc(path.read_bytes(), str(path)), str(path))
         return book.tunes, book.errors
-    # Not at the top: only files of other formats need the other readers.
-    from musiczoo.music.files import read
+    piece = read(path)
+    if isinstance(piece, Tune):
+        return [piece], []
+    # Not at the top: symusic is needed for MIDI files alone.
+    from musiczoo.music.midi import from_score
 
-    return [read(path)], []
+    return [from_score(piece)], []
 
 
 def _row(name: str, source: str, number: int, tune: Tune) -> Row:
