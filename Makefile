@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(PYTHON) experiments/demo.py
+	$(PYTHON) experiments/demo.py $(ARGS)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(FAST) $(ARGS)
