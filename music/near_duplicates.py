@@ -1,6 +1,6 @@
 """Clusters of near-duplicate works: the same tune in another collection, key, barring or note value, a chorale that comes back.
 
-A work is described by its skyline, the highest sounding pitch at each onset (Uitdenbogerd and Zobel 1999, "Melodic matching techniques for
+A work is described by its skyline, the line of the highest sounding notes (Uitdenbogerd and Zobel 1999, "Melodic matching techniques for
 large music databases"), and the skyline by its shingles, the set of its runs of :data:`SHINGLE` successive intervals in semitones.
 Intervals do not know the key, the bar-lines, the note values or how often a strain is repeated, and grace notes are not in the skyline.
 
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ MIN_SHARE = 0.3
 
 Chosen on the 4,246 tunes of Ryan, O'Neill and Aird, where a tune that comes twice often keeps its name. Of pairs that share 0.15 to 0.2 of
 their shingles, 16 % also share a word of their titles, which is chance; from 0.2 22 %, from 0.25 30 %, from 0.3 44 %, and from 0.35 on
-about a half at every share up to 1, which is what variants of one tune under other names leave.
+about a half at every share up to 1, which is what variants of one tune under other names leave. Of the 195 pairs of Bach's chorales that
+harmonise the same hymn by title, 161 come together so, in clusters of at most 11.
 """
 
 MIN_COMMON = 6
@@ -46,7 +48,7 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def skyline(notes: Iterable[Note]) -> list[int]:
-    """The highest sounding pitch at each onset; grace notes do not count.
+    """The uppermost line of a piece: the notes above which nothing sounds when they begin. Grace notes do not count.
 
     Args:
         notes: Sounding notes sorted by onset, as :meth:`musiczoo.music.abc.Tune.notes` gives them.
@@ -55,15 +57,15 @@ def skyline(notes: Iterable[Note]) -> list[int]:
         MIDI note numbers in order of onset.
     """
     line: list[int] = []
-    last: Fraction | None = None
-    for note in notes:
-        if note.grace:
-            continue
-        if note.onset == last:
-            line[-1] = max(line[-1], note.pitch)
-        else:
-            line.append(note.pitch)
-            last = note.onset
+    sounding: list[Note] = []
+    for onset, group in groupby((note for note in notes if not note.grace), key=attrgetter("onset")):
+        begins = list(group)
+        sounding = [note for note in sounding if note.onset + note.duration > onset]
+        highest = max(note.pitch for note in begins)
+        # An inner voice that moves under a held note is not the melody.
+        if all(note.pitch <= highest for note in sounding):
+            line.append(highest)
+        sounding += begins
     return line
 
 

@@ -22,7 +22,7 @@ def as_notes(line: list[int], *, bar: Fraction = Fraction(4), unit: Fraction = F
     return [Note(index * unit, pitch, unit, "1", bar=int(index * unit / bar)) for index, pitch in enumerate(line)]
 
 
-def test_the_skyline_is_the_highest_sounding_pitch_of_each_onset():
+def test_the_skyline_is_the_line_of_the_highest_sounding_notes():
     notes = sorted(
         [
             Note(Fraction(0), 48, Fraction(4), "2"),
@@ -30,10 +30,12 @@ def test_the_skyline_is_the_highest_sounding_pitch_of_each_onset():
             Note(Fraction(0), 90, Fraction(0), "1", grace=True),
             Note(Fraction(1), 50, Fraction(1), "2"),
             Note(Fraction(2), 60, Fraction(1), "2"),
-            Note(Fraction(2), 71, Fraction(1), "1"),
+            Note(Fraction(2), 71, Fraction(2), "1"),
+            Note(Fraction(3), 65, Fraction(1), "2"),
+            Note(Fraction(4), 65, Fraction(1), "2"),
         ]
     )
-    assert skyline(notes) == [72, 50, 71]
+    assert skyline(notes) == [72, 50, 71, 65]
 
 
 def test_constructed_duplicates_meet_and_others_do_not():
@@ -54,6 +56,16 @@ def test_constructed_duplicates_meet_and_others_do_not():
     found = clusters([shingles(line) for line in lines.values()])
     assert found[: len(duplicates)] == [0] * len(duplicates)
     assert found[len(duplicates) :] == list(range(len(duplicates), len(lines)))
+
+
+def test_another_harmonisation_of_a_melody_is_a_near_duplicate():
+    line = melody(7)
+    rng = random.Random(7)
+    works = []
+    for _ in range(2):
+        below = [Note(Fraction(beat, 4), rng.randrange(40, 55), Fraction(1, 4), "2") for beat in range(2 * len(line))]
+        works.append(shingles(skyline(sorted(as_notes(line) + below))))
+    assert near_duplicates(works) == [(0, 1)]
 
 
 def test_bars_and_note_values_do_not_matter():
