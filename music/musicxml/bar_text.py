@@ -90,7 +90,9 @@ class VoiceWriter:
         self.accidentals = {}
         pieces: list[str] = []
         time: Ticks = 0
-        if not events or (len(events) == 1 and events[0].flexible):
+        while events and not events[-1].heads and events[-1].onset + events[-1].duration > length and len(events) > 1:
+            events.pop()  # a rest behind the end of the measure
+        if not events or (len(events) == 1 and not events[0].heads and (events[0].flexible or events[0].duration > length)):
             for _, key, _ in changes:
                 if key:
                     self.set_key(key)

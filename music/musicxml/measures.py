@@ -387,7 +387,19 @@ class PartReader:
         marks = direction_marks(element, self.wedges)
         if sound is not None:
             marks += jump_marks(sound)
-        self.measure.directions += [(self.cursor, number, voice, mark) for mark in marks]
+        if marks:
+            time = self.offset_time(element)
+            self.measure.directions += [(time, number, voice, mark) for mark in marks]
+
+    def offset_time(self, element: etree._Element) -> Ticks:
+        """Where a direction or chord symbol stands: at the cursor, moved by its <offset>, within the measure."""
+        offset = element.find("offset")
+        if offset is None:
+            return self.cursor
+        text = (offset.text or "").strip()
+        if text.startswith("-"):
+            return max(0, self.cursor - self.ticks(offset, text[1:]))
+        return self.cursor + self.ticks(offset, text)
 
     def read_sound(self, element: etree._Element) -> None:
         tempo = sound_tempo(element)
@@ -398,10 +410,9 @@ class PartReader:
     def read_harmony(self, element: etree._Element) -> None:
         symbol = chord_symbol(element)
         if symbol:
-            offset = element.find("offset")
-            shift = 0 if offset is None or (offset.text or "").startswith("-") else self.ticks(offset, offset.text)
             staff = element.findtext("staff") or ""
-            self.measure.directions.append((self.cursor + shift, int(staff) if staff.isdecimal() else 1, None, f'"{symbol}"'))
+            number = int(staff) if staff.isdecimal() and len(staff) < 3 else 1
+            self.measure.directions.append((self.offset_time(element), number, None, f'"{symbol}"'))
 
     def read_barline(self, element: etree._Element) -> None:
         location = element.get("location", "right")

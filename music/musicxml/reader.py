@@ -115,24 +115,25 @@ def _read_parts(root: etree._Element, entries: list[PartEntry], scale: int) -> l
 
 
 def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
-    """The length of each measure for all parts: that of the longest, so that what stands together stays together.
+    """The length of each measure for all parts: that of the longest which sounds, so that what stands together stays together.
 
-    A rest that fills its measure takes the length that the other voices give; a measure without notes has that of the meter.
+    Rests say little in real files (whole rests in short bars, two whole rests in one bar, a rest behind the last beat): what is written
+    after the last note of all parts counts only where it fills the meter, and a measure without notes has the length of the meter if any part does.
     """
     lengths: list[Ticks] = []
     for index in range(count):
         measures = [part.measures[index] for part in parts]
-        fixed: Ticks = 0
-        resting: Ticks = 0
-        for measure in measures:
-            if all(event.flexible for event in measure.events):
-                resting = max(resting, measure.length)
-            else:
-                fixed = max(fixed, measure.length)
-        length = fixed or resting
-        if not length:
-            meter = next((measure.meter for measure in measures if measure.meter is not None), Fraction(4))
-            length = meter * scale
+        meter = next((measure.meter * scale for measure in measures if measure.meter is not None), None)
+        written = [measure.length for measure in measures if measure.length]
+        sounding = [event.onset + event.duration for measure in measures for event in measure.events if event.heads]
+        longest = max(sounding, default=0)
+        if not longest:
+            length = meter if meter is not None and (meter in written or not written) else max(written, default=4 * scale)
+        else:
+            in_sounding = [measure.length for measure in measures if any([event.heads for event in measure.events])]
+            length = max(in_sounding)
+            if length != longest and meter is not None and length > meter:
+                length = max(longest, meter)
         lengths.append(length)
     return lengths
 
