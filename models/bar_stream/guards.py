@@ -197,7 +197,7 @@ class _Aligned:
 
     def __init__(self, holds_meter: bool) -> None:
         self._holds_meter = holds_meter
-        # "header"; for each line "line", "counter", "newline"; for each of its voices "voice", "left" (bar-line), "bar", "right" (bar-line);
+        # "header"; of each line "line", "counter", "newline"; of each of its voices "voice", "left" (bar-line), "bar", "right" (bar-line);
         # "end". A line that does not follow the grammar, as a prompt may have it, is "lost": the guard waits for the next one.
         self._phase = "header"
         self._text = ""
