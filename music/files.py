@@ -196,19 +196,13 @@ def _kind(file: Path, data: bytes) -> str:
 def _read_midi(data: bytes, file: Path) -> ScoreTick:
     from symusic.core import ScoreTick
 
-    remedy = "Check that the file was written or downloaded to its end."
-    if data.startswith(b"RIFF"):
-        start = data.find(b"MThd")
-        data = data[start:] if start >= 0 else b""
+    from musiczoo.music.midi_bytes import checked_midi
+
+    clean = checked_midi(data, str(file))
     try:
-        score = ScoreTick.from_midi(data)
+        return ScoreTick.from_midi(clean)
     except (RuntimeError, ValueError) as error:
-        raise MusicZooError(f"This is no readable MIDI file: {str(error).strip()}", path=file, remedy=remedy) from error
-    if score.ticks_per_quarter <= 0:
-        raise MusicZooError(
-            "The MIDI file counts time in film frames, not in beats.", path=file, remedy="Export it with ticks a quarter note."
-        )
-    return score
+        raise MusicZooError(f"This is no readable MIDI file: {str(error).strip()}", path=file) from error
 
 
 def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
