@@ -116,6 +116,7 @@ class GenerativeModule(lightning.LightningModule):
         self.warmup_steps = warmup_steps
         self.seed = seed
         self._scored: Tensor | None = None
+        self._accumulated: dict[str, Any] | None = None
 
     @abstractmethod
     def log_probs(self, batch: Batch, temperature: float = 1.0) -> TokenLogProbs:
@@ -164,6 +165,35 @@ class GenerativeModule(lightning.LightningModule):
         scale = NOMINAL_TARGETS * self.trainer.accumulate_grad_batches * self.trainer.world_size / max(total, 1.0)
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         torch._foreach_mul_(gradients, scale)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the gradient of a step whose accumulation is under way; Lightning's checkpoints leave it out.
+
+        Ranks hold different parts of it, and only their sum counts. Lightning calls this on all of them.
+        """
+        if self._scored is None:
+            return
+        gradients = {name: p.grad.detach() for name, p in self.named_parameters() if p.grad is not None}
+        reduce = self.trainer.strategy.reduce
+        # reduce() works in place, and training goes on with the rank's own part.
+        checkpoint["accumulated"] = {
+            "scored": reduce(self._scored.clone(), reduce_op="sum"),
+            "gradients": {name: reduce(gradient.clone(), reduce_op="sum") for name, gradient in gradients.items()},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up what :meth:`on_save_checkpoint` kept."""
+        self._accumulated = checkpoint.get("accumulated")
+
+    def on_train_start(self) -> None:
+        """Puts the gradient of an interrupted accumulation back; one rank holds it for all."""
+        kept, self._accumulated = self._accumulated, None
+        if kept is None or not self.trainer.is_global_zero:
+            return
+        self._scored = kept["scored"].to(self.device)
+        for name, parameter in self.named_parameters():
+            if name in kept["gradients"]:
+                parameter.grad = kept["gradients"][name].to(parameter)
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums of the validation loss."""

@@ -1,0 +1,92 @@
+"""What training promises: stopped and resumed equals uninterrupted, and several processes equal one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+
+from musiczoo.datamodules.scores import ScoreDataModule
+from musiczoo.models.bar_stream.module import BarStreamModule
+from musiczoo.music.abc import Tune, read_abc
+
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+
+
+def tune(seed: int) -> Tune:
+    rng = random.Random(seed)
+    bars = rng.randrange(2, 9)
+    body = "\n".join(f"V:{voice}\n" + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars)) for voice in (1, 2))
+    return read_abc(f"X:{seed}\nM:4/4\nL:1/4\nK:G\n{body}\n")
+
+
+def data(*, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
+    return ScoreDataModule([tune(seed) for seed in range(22)], batch_size=batch_size, progress=False, **({"val_fraction": 0.15} | settings))
+
+
+def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
+    torch.manual_seed(0)
+    return BarStreamModule(1, 1, 32, patch_length=24, heads=2, dropout=dropout, optimizer=_optimizer, **settings)
+
+
+def _optimizer(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=1e-3)
+
+
+class SaveEverywhere(lightning.Callback):
+    """A checkpoint after each batch, after validation and at the end of each epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: list[Path] = []
+
+    def _save(self, trainer: lightning.Trainer, where: str) -> None:
+        self.paths.append(self.folder / f"{len(self.paths):02d}-{where}.ckpt")
+        trainer.save_checkpoint(self.paths[-1])
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._save(trainer, f"epoch{trainer.current_epoch}-validated")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._save(trainer, f"epoch{trainer.current_epoch}-end")
+
+
+def fit(source: ScoreDataModule, *, checkpoint: Path | None = None, warmup_steps: int = 4, **settings: Any) -> tuple[BarStreamModule, lightning.Trainer]:
+    module = model(warmup_steps=warmup_steps)
+    trainer = lightning.Trainer(**(QUIET | {"max_epochs": 2} | settings))
+    trainer.fit(module, source, ckpt_path=checkpoint)
+    return module, trainer
+
+
+def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
+    theirs = other.state_dict()
+    return [name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+@pytest.mark.filterwarnings("ignore")
+def test_resumed_at_any_place_equals_uninterrupted(tmp_path, accumulate):
+    saver = SaveEverywhere(tmp_path)
+    whole, trainer = fit(data(), callbacks=[saver], accumulate_grad_batches=accumulate)
+    assert len(saver.paths) > 10
+    failures = {}
+    for path in saver.paths:
+        resumed, again = fit(data(), checkpoint=path, accumulate_grad_batches=accumulate)
+        if again.global_step != trainer.global_step or differing(whole, resumed):
+            failures[path.stem] = (again.global_step, trainer.global_step, len(differing(whole, resumed)))
+    assert not failures
