@@ -1,4 +1,4 @@
-"""LightningDataModules: they clean, split, transpose and batch pieces, in an order that does not depend on workers or on where a run was resumed."""
+"""LightningDataModules: pieces cleaned, split, transposed and batched, whatever the number of workers and wherever a run is resumed."""
 
 from musiczoo.datamodules.scores import ScoreDataModule
 

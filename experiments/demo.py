@@ -118,11 +118,10 @@ def train(minutes: float, seed: int) -> tuple[BarStreamModule, ScoreDataModule, 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        check_val_every_n_epoch=3,
+        check_val_every_n_epoch=4,
     )
     trainer.fit(model, data)
     trainer.validate(model, data, verbose=False)
-    box.on_validation_end(trainer, model)
     return model, data, box
 
 
