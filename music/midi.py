@@ -32,6 +32,7 @@ VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 DEFAULT_GRID = (1, 2, 3, 4, 6, 8, 12)
 MAX_VOICES_OF_A_TRACK = 8
+_VIOLA = 41  # the General MIDI program whose notation stands in the alto clef
 
 
 def ticks_per_quarter(moments: Iterable[Fraction]) -> int:
@@ -322,7 +323,7 @@ def _header(
     track_of_staff = {staff[0]: True for staff in staves}
     for number, (track, chords) in enumerate(voices, 1):
         pitches = [pitch for chord in chords for pitch in chord.pitches]
-        clef = "perc" if track.is_drum else "bass" if sum(pitches) / len(pitches) < 57 else "treble"
+        clef = "perc" if track.is_drum else "alto" if track.program == _VIOLA else "bass" if sum(pitches) / len(pitches) < 57 else "treble"
         name = " ".join(str(track.name).replace('"', "'").split())
         fields.append(Field("V", f'{number} {clef} nm="{name}"' if name and str(number) in track_of_staff else f"{number} {clef}"))
     return tuple(fields)

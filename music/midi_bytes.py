@@ -94,9 +94,9 @@ def _clean_track(data: bytes, position: int, end: int, path: str | None) -> byte
                 raise _damaged("A track ends inside an event.", position, path)
             if kind == _END_OF_TRACK:
                 break
-            content = _clean_meta(kind, data[position:stop])
-            if content is not None:
-                clean += _encoded(delta) + bytes((0xFF, kind)) + _encoded(len(content)) + content
+            meta = _clean_meta(kind, data[position:stop])
+            if meta is not None:
+                clean += _encoded(delta) + bytes((0xFF, kind)) + _encoded(len(meta)) + meta
                 delta = 0
         elif status in (0xF0, 0xF7):  # messages to one maker's devices: no notes
             length, position = _number(data, position, end, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 # Paul Tol's "bright" scheme (https://personal.sron.nl/~pault/), told apart by colour-blind readers too; further voices repeat it.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 BLACK_KEYS = frozenset({1, 3, 6, 8, 10})
-MAX_WIDTH = 60.0  # inches; a longer piece is drawn narrower rather than wider
+ROW_LENGTH = 50.0  # quarter notes; longer pieces continue on further rows
+MAX_ROWS = 24
+_ROUNDED = "round,pad=0,rounding_size=0.12"
 _Rectangle = tuple[float, int, float]  # onset, MIDI pitch, length; times in quarter notes
 _Voice = tuple[str, list[_Rectangle]]
 
 
 def piano_roll_picture(piece: Tune | ScoreTick, path: str | Path | None = None, *, dpi: int = 130) -> bytes:
     """Draw a piece as a piano roll: time to the right, pitch upwards, a colour for each voice, a line for each bar.
+
+    Long pieces continue on further rows, some fifty quarter notes each.
 
     Args:
         piece: A tune (repeats not played out) or a symusic score.
@@ -48,45 +53,44 @@ def piano_roll_picture(piece: Tune | ScoreTick, path: str | Path | None = None, 
     if not notes:
         raise MusicZooError("The piece has no notes to draw.", remedy="A picture needs at least one.")
     low, high = min(pitch for _, pitch, _ in notes) - 2, max(pitch for _, pitch, _ in notes) + 2
-    end = max(max(onset + length for onset, _, length in notes), bar_starts[-1])
-    figure = Figure(
-        figsize=(min(MAX_WIDTH, max(7.0, 1.2 + 0.28 * end)), max(3.0, 1.3 + 0.105 * (high - low))), dpi=dpi, layout="constrained"
-    )
+    end = max(max(onset + length for onset, _, length in notes), bar_starts[-1] + 1)
+    rows = _rows(bar_starts, end)
+    longest = max(stop - start for start, stop in rows)
+    height = max(1.5, (0.105 if len(rows) == 1 else 0.075) * (high - low)) + 0.35
+    figure = Figure(figsize=(max(7.0, 1.0 + 0.28 * min(longest, 50)), len(rows) * height + 0.7), dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for pitch in range(low, high + 1):
-        if pitch % 12 in BLACK_KEYS:
-            axes.axhspan(pitch - 0.5, pitch + 0.5, color="#F1F1F4", linewidth=0, zorder=0)
-        if pitch % 12 in (0, 5):  # the two places where white keys meet
-            axes.axhline(pitch - 0.5, color="#DADAE0", linewidth=0.6, zorder=1)
-    axes.vlines(bar_starts, low - 0.5, high + 0.5, color="#B9B9C4", linewidth=0.7, zorder=1)
-    for index, (_, voice) in enumerate(voices):
-        boxes = [
-            FancyBboxPatch(
-                (onset + 0.02, pitch - 0.36), max(length - 0.04, 0.04), 0.72, boxstyle="round,pad=0,rounding_size=0.12", mutation_aspect=2.5
-            )
-            for onset, pitch, length in voice
-        ]
-        axes.add_collection(
-            PatchCollection(boxes, facecolor=COLOURS[index % len(COLOURS)], edgecolor="white", linewidth=0.4, alpha=0.92, zorder=2)
-        )
-    axes.set_xlim(0, end)
-    axes.set_ylim(low - 0.5, high + 0.5)
-    octaves = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
-    axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
-    between = [pitch for pitch in range(low, high + 1) if pitch % 12 in (4, 7)]
-    axes.set_yticks(between, ["E" if pitch % 12 == 4 else "G" for pitch in between], minor=True)
-    axes.tick_params(axis="y", which="minor", labelsize=6, labelcolor="#8A8A96", length=2)
-    axes.tick_params(axis="y", which="major", labelsize=9)
-    every = max(1, round(len(bar_starts) / (2.2 * figure.get_figwidth())))
-    first = 0 if pickup else 1  # as engraved scores count
-    shown = [index for index in range(len(bar_starts)) if (index + first) % every == 0 or index + first == 1]
-    axes.set_xticks([bar_starts[index] for index in shown], [str(index + first) for index in shown], fontsize=8)
-    axes.set_xlabel("bar", fontsize=9)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    all_axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    numbers = [(start, number) for number, start in enumerate(bar_starts, 0 if pickup else 1)]  # as engraved scores count
+    every = max(1, round(len(bar_starts) / (len(rows) * 2.2 * figure.get_figwidth())))
+    for axes, (start, stop) in zip(all_axes, rows, strict=True):
+        for pitch in range(low, high + 1):
+            if pitch % 12 in BLACK_KEYS:
+                axes.axhspan(pitch - 0.5, pitch + 0.5, color="#F1F1F4", linewidth=0, zorder=0)
+            if pitch % 12 in (0, 5):  # the two places where white keys meet
+                axes.axhline(pitch - 0.5, color="#DADAE0", linewidth=0.6, zorder=1)
+        axes.vlines([bar for bar in bar_starts if start <= bar < stop], low - 0.5, high + 0.5, color="#B9B9C4", linewidth=0.7, zorder=1)
+        for index, (_, voice) in enumerate(voices):
+            boxes = [
+                FancyBboxPatch((onset + 0.02, pitch - 0.36), max(length - 0.04, 0.04), 0.72, boxstyle=_ROUNDED, mutation_aspect=2.5)
+                for onset, pitch, length in voice
+                if onset < stop and onset + length > start
+            ]
+            colour = COLOURS[index % len(COLOURS)]
+            axes.add_collection(PatchCollection(boxes, facecolor=colour, edgecolor="white", linewidth=0.4, alpha=0.92, zorder=2))
+        axes.set_xlim(start, start + longest)
+        axes.set_ylim(low - 0.5, high + 0.5)
+        octaves = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
+        axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves], fontsize=9)
+        between = [pitch for pitch in range(low, high + 1) if pitch % 12 in (4, 7)]
+        axes.set_yticks(between, ["E" if pitch % 12 == 4 else "G" for pitch in between], minor=True)
+        axes.tick_params(axis="y", which="minor", labelsize=6, labelcolor="#8A8A96", length=2)
+        shown = [(bar, number) for bar, number in numbers if start <= bar < stop and (number % every == 0 or number == 1)]
+        axes.set_xticks([bar for bar, _ in shown], [str(number) for _, number in shown], fontsize=8)
+        for side in ("top", "right", "left", "bottom"):
+            axes.spines[side].set_visible(False)
+    all_axes[-1].set_xlabel("bar", fontsize=9)
     if title:
-        axes.set_title(title, fontsize=12, loc="left", parse_math=False)
+        all_axes[0].set_title(title, fontsize=12, loc="left", parse_math=False)
     named = [(name, index) for index, (name, _) in enumerate(voices) if name][:16]
     if len(voices) > 1 and named:
         handles = [Patch(color=COLOURS[index % len(COLOURS)], label=name) for name, index in named]
@@ -98,6 +102,21 @@ def piano_roll_picture(piece: Tune | ScoreTick, path: str | Path | None = None, 
     if path is not None:
         write_atomically(path, data)
     return data
+
+
+def _rows(bar_starts: Sequence[float], end: float) -> list[tuple[float, float]]:
+    """Start and end of each row of the picture, cut at bar-lines; rows grow when there would be too many."""
+    length = max(ROW_LENGTH, end / MAX_ROWS)
+    if end <= 1.25 * length:
+        return [(0.0, end)]
+    rows = []
+    start = 0.0
+    while start < end:
+        stop = max((bar for bar in bar_starts if start < bar <= start + length), default=start + length)
+        stop = end if end - start <= length else stop
+        rows.append((start, stop))
+        start = stop
+    return rows
 
 
 def _of_tune(tune: Tune) -> tuple[str, list[_Voice], list[float], bool]:

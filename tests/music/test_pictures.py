@@ -53,3 +53,12 @@ def test_pyplot_is_not_touched() -> None:
         "piano_roll_picture(read_abc('X:1\\nK:C\\nA|\\n')); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_long_pieces_continue_on_further_rows() -> None:
+    def size(bars: int) -> tuple[int, int]:
+        picture = piano_roll_picture(read_abc("X:1\nM:4/4\nL:1/4\nK:C\n" + "CDEF |" * bars), dpi=40)
+        return Image.open(io.BytesIO(picture)).size
+
+    assert size(48)[0] == size(400)[0]
+    assert size(10)[1] < size(48)[1] < size(400)[1] < 20000
