@@ -49,7 +49,8 @@ class RaggedCausal:
             heads = [rearrange(tensor, "(n t) (h d) -> n h t d", t=length, h=self.heads) for tensor in (q, k, v)]
             attended = F.scaled_dot_product_attention(*heads, dropout_p=self.dropout, is_causal=True)
             out.append(rearrange(attended, "n h t d -> (n t) (h d)"))
-        return torch.cat(out)
+        # Without sequences (the share of a process that has no work in this batch) the graph must still reach the weights.
+        return torch.cat(out) if out else value
 
 
 def _counts(lengths: Tensor) -> Tensor:
