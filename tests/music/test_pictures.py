@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from symusic import Score
 
+from musiczoo.music import pictures
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.midi import to_score
@@ -55,10 +56,13 @@ def test_pyplot_is_not_touched() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_long_pieces_continue_on_further_rows() -> None:
+def test_long_pieces_continue_on_further_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "ROW_LENGTH", 9.0)
+
     def size(bars: int) -> tuple[int, int]:
         picture = piano_roll_picture(read_abc("X:1\nM:4/4\nL:1/4\nK:C\n" + "CDEF |" * bars), dpi=40)
         return Image.open(io.BytesIO(picture)).size
 
-    assert size(48)[0] == size(400)[0]
-    assert size(10)[1] < size(48)[1] < size(400)[1] < 20000
+    (width, one_row), (same_width, three_rows) = size(2), size(6)
+    assert width == same_width
+    assert three_rows > 2 * one_row
