@@ -3,9 +3,9 @@
 Notes are compared as multisets of (onset, sounding pitch), repeats unexpanded, ties merged, grace notes and unpitched notes left out.
 Two figures are given for each file:
 
-* ``f1``: onsets within bars, bars of the same number laid upon each other. music21 adds up the measures of every part on its own, so that one
-  short, overfull or twice-rested measure in one part (common in real files) puts that part beside the others until the end; our reader keeps the bars of
-  all parts together. Onsets less than 1/32 of a quarter apart are equal: many files round their triplets, which we restore.
+* ``f1``: onsets within bars, bars of the same number laid upon each other. music21 adds up the measures of every part on its own, so that
+  one short, overfull or twice-rested measure in one part (common in real files) puts that part beside the others until the end; our reader
+  keeps the bars of all parts together. Onsets at most 1/32 of a quarter apart are equal: many files round their triplets; we restore them.
 * ``f1_raw``: music21's onsets as they come out, compared exactly.
 
 Parsing the corpus with music21 takes minutes; its notes are kept in a cache folder, named by version.
@@ -76,7 +76,9 @@ def reference_rows(path: Path) -> list[list[Any]]:
                     if isinstance(head, note.Note):
                         tie = head.tie or element.tie
                         times = [_exact(offset), _exact(start + offset)]
-                        rows.append([part_index, measure_index, *times, head.pitch.midi, _exact(element.quarterLength), tie.type if tie else ""])
+                        rows.append(
+                            [part_index, measure_index, *times, head.pitch.midi, _exact(element.quarterLength), tie.type if tie else ""]
+                        )
     return rows
 
 
@@ -94,11 +96,14 @@ def reference_notes(path: Path, root: Path, cache: Path) -> list[ReferenceNote]:
         rows = reference_rows(path)
         with gzip.open(file, "wt") as stream:
             json.dump(rows, stream)
-    return [(part, measure, Fraction(inner), Fraction(onset), midi, Fraction(length), tie) for part, measure, inner, onset, midi, length, tie in rows]
+    return [
+        (part, measure, Fraction(inner), Fraction(onset), midi, Fraction(length), tie)
+        for part, measure, inner, onset, midi, length, tie in rows
+    ]
 
 
 def without_tied(rows: list[ReferenceNote]) -> list[SoundingNote]:
-    """The reference with ties merged: a note goes when a tie of its part leads to it, said by its start alone as in many files, or by its stop."""
+    """The reference with ties merged: a note goes when a tie of its part leads to it, its stop written or, as in many files, not."""
     notes: list[SoundingNote] = []
     open_ties: dict[tuple[int, int], Fraction] = {}
     for part, measure, inner, onset, midi, length, tie in rows:
@@ -114,7 +119,11 @@ def tune_notes(tune: Tune) -> list[SoundingNote]:
     """Our notes, voices in the percussion clef left out."""
     percussion = {name for name, definition in voice_definitions(tune).items() if definition.percussion}
     starts = {voice.id: [span.onset for span in voice.bars] for voice in tune.parsed}
-    return [(note.bar, note.onset - starts[note.voice][note.bar], note.onset, note.pitch) for note in tune.notes() if note.voice not in percussion]
+    return [
+        (note.bar, note.onset - starts[note.voice][note.bar], note.onset, note.pitch)
+        for note in tune.notes()
+        if note.voice not in percussion
+    ]
 
 
 def f1(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]], tolerance: Fraction) -> float:

@@ -60,7 +60,9 @@ def read_foreign(path: str | Path) -> Tune:
             data = GeneralObjectExporter(pieces[0]).parse() if len(pieces) == 1 else b""
     except Exception as error:  # music21 lets errors of every kind out of damaged files
         raise MusicZooError(
-            f"music21 cannot read the file as {kind} ({type(error).__name__}: {error}).", path=path, remedy="Check the file, or convert it to MusicXML."
+            f"music21 cannot read the file as {kind} ({type(error).__name__}: {error}).",
+            path=path,
+            remedy="Check the file, or convert it to MusicXML.",
         ) from error
     if len(pieces) != 1:
         raise MusicZooError(f"the file holds {len(pieces)} pieces.", path=path, remedy="Split it into files of one piece.")
@@ -75,7 +77,9 @@ def _check(file: Path) -> None:
         size = file.stat().st_size
         if size > SIZE_LIMIT:
             raise MusicZooError(
-                f"the file has {size / 2**20:.0f} MiB; more than {SIZE_LIMIT // 2**20} MiB is not opened.", path=file, remedy="Split the piece."
+                f"the file has {size / 2**20:.0f} MiB; more than {SIZE_LIMIT // 2**20} MiB is not opened.",
+                path=file,
+                remedy="Split the piece.",
             )
         data = file.read_bytes()
         if data.startswith(b"PK"):

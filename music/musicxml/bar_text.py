@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from musiczoo.music.abc.keys import parse_key
 from musiczoo.music.abc.tokens import format_length
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.musicxml.events import Head, NoteEvent, Ticks
 from musiczoo.music.musicxml.lanes import Lane
-from musiczoo.music.musicxml.measures import Head, NoteEvent, Ticks
 
 _MARKS = ("=", "^", "^^", "__", "_")  # by alteration, negative ones from the end
 _STEPS = "CDEFGAB"
@@ -103,7 +104,7 @@ class VoiceWriter:
             if trailing:
                 code += f" {self.grace_group(trailing)}"
             return f"{fields} {code}" if fields else code
-        tuplets = tuplet_marks(events)
+        tuplets = tuplet_marks(events) if any([event.ratio for event in events]) else None
         waiting = changes
         last = len(events) - 1
         for position, event in enumerate(events):
@@ -114,7 +115,7 @@ class VoiceWriter:
                 time = event.onset
             if waiting and waiting[0][0] <= event.onset:
                 waiting = self.put_fields(pieces, waiting, event.onset)
-            pieces.append(self.event(event, index, position, length, tuplets[position]))
+            pieces.append(self.event(event, index, position, length, tuplets[position] if tuplets else ""))
             if not (event.beamed and position < last and events[position + 1].heads):
                 pieces.append(" ")
             time += event.duration
@@ -148,16 +149,18 @@ class VoiceWriter:
             self.tied = {}
             return f"{self.before(event, tuplet)}{'x' if event.hidden else 'z'}{self.lengths.text(event.duration, event.ratio)}"
         before = self.before(event, tuplet)
-        tied, self.tied = self.tied, {}
-        leads = any([head[3] for head in heads])
-        goal = self.tie_goal(event, index, position, length) if leads else ()
+        tied = self.tied
+        if tied:
+            self.tied = {}
         if len(heads) == 1:
             head = heads[0]
             code = self.head(head, tied) + self.lengths.text(event.duration, event.ratio)
-            if leads and head[:3] in goal:
+            if head[3] and head[:3] in self.tie_goal(event, index, position, length):
                 code += "-"
                 self.tied[head[0], head[2]] = head[1]
         else:
+            leads = any([head[3] for head in heads])
+            goal = self.tie_goal(event, index, position, length) if leads else ()
             inner = []
             same = all([head[4] == heads[0][4] for head in heads])
             for head in heads:
@@ -173,7 +176,7 @@ class VoiceWriter:
 
     def before(self, event: NoteEvent, tuplet: str) -> str:
         """All that stands before the note or rest itself."""
-        if not (event.signs or event.symbol or event.marks or event.slur_starts or event.graces):
+        if not event.adorned:
             return tuplet
         signs = f"{''.join(event.signs)} " if event.signs else ""
         graces = self.grace_group(event.graces) if event.graces else ""
@@ -194,7 +197,7 @@ class VoiceWriter:
         self.accidentals[place] = alter
         return _MARKS[alter] + letter
 
-    def grace_group(self, graces: list[NoteEvent]) -> str:
+    def grace_group(self, graces: Sequence[NoteEvent]) -> str:
         """Grace notes in braces; a slash when the first has one."""
         inner = []
         for grace in graces:

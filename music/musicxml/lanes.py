@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from musiczoo.music.musicxml.measures import Measure, NoteEvent, Ticks
+from musiczoo.music.musicxml.events import Measure, NoteEvent, Ticks
 
 
 class Lane:
@@ -17,22 +17,26 @@ class Lane:
     Attributes:
         staff: Number of the staff in the part on which most of its notes stand.
         bars: Its events by measure, in order of time.
+        percussion: Whether it has unpitched notes and no others.
         trailing: Grace notes at the end of each measure that has some.
     """
 
-    __slots__ = ("bars", "key", "sounds", "staff", "trailing")
+    __slots__ = ("bars", "key", "percussion", "sounds", "staff", "trailing")
 
     def __init__(self, key: tuple[str, int, int], measures: int) -> None:
         self.key = key
         self.staff = 1
         self.sounds = False
+        self.percussion = False
         self.bars: list[list[NoteEvent]] = [[] for _ in range(measures)]
         self.trailing: dict[int, list[NoteEvent]] = {}
 
 
 def deal_lanes(measures: list[Measure]) -> list[Lane]:
     """The lanes of a part, by staff and then by first appearance; those that never sound are left out unless all are silent."""
-    split = _voices_on_two_staves_at_once(measures)
+    # Most parts have one staff.
+    staves = {event.staff for measure in measures for event in measure.events}
+    split = _voices_on_two_staves_at_once(measures) if len(staves) > 1 else set()
     lanes: dict[tuple[str, int, int], Lane] = {}
     count = len(measures)
     for index, measure in enumerate(measures):
@@ -41,12 +45,13 @@ def deal_lanes(measures: list[Measure]) -> list[Lane]:
             staff = event.staff if event.voice in split else 0
             key = (event.voice, staff, 0)
             end = ends.get(key, 0)
-            # Less than a tick is the rounding of tuplets and no overlap.
-            while end - event.onset >= 1:
-                key = (event.voice, staff, key[2] + 1)
-                end = ends.get(key, 0)
-            if -1 < end - event.onset < 1:
-                event.onset = end
+            if end != event.onset:
+                # Less than a tick is the rounding of tuplets and no overlap.
+                while end - event.onset >= 1:
+                    key = (event.voice, staff, key[2] + 1)
+                    end = ends.get(key, 0)
+                if -1 < end - event.onset < 1:
+                    event.onset = end
             ends[key] = event.onset + event.duration
             lane = lanes.get(key)
             if lane is None:
@@ -61,17 +66,12 @@ def deal_lanes(measures: list[Measure]) -> list[Lane]:
             lanes[key].trailing.setdefault(index, []).append(event)
             lanes[key].sounds = True
     for lane in lanes.values():
-        staves = Counter(event.staff for bar in lane.bars for event in bar if event.heads)
-        if staves:
-            lane.staff = staves.most_common(1)[0][0]
-        for bar in lane.bars:
-            bar.sort(key=_onset)
+        sounding = [event for bar in lane.bars for event in bar if event.heads]
+        if sounding:
+            lane.staff = Counter([event.staff for event in sounding]).most_common(1)[0][0]
+            lane.percussion = all([event.unpitched for event in sounding])
     ordered = sorted(lanes.values(), key=lambda lane: (lane.staff, lane.key[2]))
     return [lane for lane in ordered if lane.sounds] or ordered[:1] or [Lane(("1", 0, 0), count)]
-
-
-def _onset(event: NoteEvent) -> Ticks:
-    return event.onset
 
 
 def _voices_on_two_staves_at_once(measures: list[Measure]) -> set[str]:
@@ -89,11 +89,14 @@ def _voices_on_two_staves_at_once(measures: list[Measure]) -> set[str]:
 def attach_directions(measures: list[Measure], lanes: list[Lane]) -> None:
     """Hang the directions and chord symbols of a part on the events that they stand before.
 
-    ABC has them only before notes and rests: what stands at the end of a measure goes to the next one, at the end of the piece to the last event.
+    ABC has them only before notes and rests: what stands at the end of a measure goes to the next one, at the end of the piece to the
+    last event.
     """
     by_voice = {(lane.key[0], lane.staff): lane for lane in reversed(lanes)}
     by_staff = {lane.staff: lane for lane in reversed(lanes)}
     waiting: deque[tuple[Lane, str]] = deque()
+    if not any([measure.directions for measure in measures]):
+        return
     for index, measure in enumerate(measures):
         if waiting:
             for _ in range(len(waiting)):
@@ -121,7 +124,8 @@ def _hang(event: NoteEvent, code: str) -> None:
     if code[0] == '"' and code[1] not in "^_":
         event.symbol = code
     elif code not in event.signs:
-        event.signs.append(code)
+        event.signs += (code,)
+    event.adorned = True
 
 
 def match_slurs(lane: Lane) -> None:
@@ -129,6 +133,8 @@ def match_slurs(lane: Lane) -> None:
     open_slurs: dict[str, NoteEvent] = {}
     for bar in lane.bars:
         for event in bar:
+            if not (event.slurs or event.graces):
+                continue
             for source in (*event.graces, event):
                 if not source.slurs:
                     continue
@@ -137,6 +143,7 @@ def match_slurs(lane: Lane) -> None:
                         first = open_slurs.pop(number)
                         if first is not event:
                             first.slur_starts += 1
+                            first.adorned = True
                             event.slur_stops += 1
                 for kind, number in source.slurs:
                     if kind == "start":

@@ -1,8 +1,4 @@
-"""The measures of one MusicXML part as events at exact times, before they are dealt out to ABC voices.
-
-Times are ticks: whole numbers of a division that all measures of the score share, so that the usual arithmetic is on integers; only a
-file with fractional durations, or tuplets that its divisions cannot express, brings fractions in.
-"""
+"""Reading the measures of one MusicXML part into events at exact times."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from fractions import Fraction
 from lxml import etree
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.musicxml.events import Head, Measure, NoteEvent, Ticks, whole
 from musiczoo.music.musicxml.signs import (
     NOTE_TYPES,
     chord_symbol,
@@ -26,77 +23,10 @@ from musiczoo.music.musicxml.signs import (
     sound_tempo,
 )
 
-Ticks = int | Fraction
-#: Diatonic step, alteration, octave, whether a tie leads on, length in ticks.
-Head = tuple[str, int, int, bool, Ticks]
-
 _STEPS = "CDEFGAB"
 _SEMITONES = (0, 2, 4, 5, 7, 9, 11)
 #: No note and no measure of music is longer than so many quarter notes; what claims to be is damaged.
 _LONGEST = 4096
-
-
-class NoteEvent:
-    """A note, chord or rest of one MusicXML voice, with what hangs on it."""
-
-    __slots__ = (
-        "beamed",
-        "duration",
-        "flexible",
-        "grace",
-        "graces",
-        "heads",
-        "hidden",
-        "marks",
-        "onset",
-        "ratio",
-        "signs",
-        "slashed",
-        "slur_starts",
-        "slur_stops",
-        "slurs",
-        "staff",
-        "symbol",
-        "tuplet_start",
-        "tuplet_stop",
-        "voice",
-    )
-
-    def __init__(self, onset: Ticks, duration: Ticks, voice: str, staff: int) -> None:
-        self.onset = onset
-        self.duration = duration
-        self.voice = voice
-        self.staff = staff
-        self.heads: list[Head] = []
-        self.hidden = False  # print-object="no"
-        self.flexible = False  # a rest that fills its measure, however long that is
-        self.grace: Fraction | None = None  # notated quarter notes of a grace note
-        self.slashed = False
-        self.graces: list[NoteEvent] = []  # those before this event
-        self.ratio: tuple[int, int] | None = None  # (actual, normal) of a tuplet
-        self.tuplet_start = self.tuplet_stop = False
-        self.beamed = False  # beamed to the next note
-        self.marks: list[str] = []  # decorations of the note itself
-        self.signs: list[str] = []  # decorations and annotations of directions before it
-        self.symbol = ""
-        self.slurs: list[tuple[str, str]] = []  # (type, number) as read
-        self.slur_starts = self.slur_stops = 0
-
-
-class Measure:
-    """One measure of one part."""
-
-    __slots__ = ("bar_left", "bar_right", "changes", "directions", "events", "length", "meter", "trailing_graces")
-
-    def __init__(self, meter: Fraction | None) -> None:
-        self.events: list[NoteEvent] = []
-        self.trailing_graces: list[NoteEvent] = []
-        self.changes: list[tuple[Ticks, int, str, str]] = []  # (time, staff or 0 for all, field name, value)
-        self.directions: list[tuple[Ticks, int, str | None, str]] = []  # (time, staff, voice, code); code of a chord symbol begins with a quote and a letter
-        self.length: Ticks = 0
-        self.meter = meter  # length of a full bar in quarter notes
-        self.bar_left = ""
-        self.bar_right = ""
 
 
 class PartReader:
@@ -111,33 +41,31 @@ class PartReader:
         self.scale = scale
         self.part = part
         self.factor: Ticks = scale  # ticks of one division
-        self.meter: Fraction | None = None
-        self.staves = 1
+        self.meter: Ticks | None = None
         self.wedges: dict[str, str] = {}
         self.transposition = 0
-        self.types = {name: length * scale for name, length in NOTE_TYPES.items()}
         self.spellings: dict[tuple[str, str | None, str], tuple[str, int, int]] = {}
         self.lengths: dict[str, Ticks] = {}
         self.number = "?"
         self.handlers: dict[str, Callable[[etree._Element], None]] = {
-            "note": self.read_note,
-            "attributes": self.read_attributes,
-            "backup": self.read_backup,
-            "forward": self.read_forward,
-            "direction": self.read_direction,
-            "sound": self.read_sound,
-            "harmony": self.read_harmony,
-            "barline": self.read_barline,
+            "note": self._read_note,
+            "attributes": self._read_attributes,
+            "backup": self._read_backup,
+            "forward": self._read_forward,
+            "direction": self._read_direction,
+            "sound": self._read_sound,
+            "harmony": self._read_harmony,
+            "barline": self._read_barline,
         }
 
     def read(self, children: Iterable[etree._Element], number: str) -> Measure:
         """Read one measure from its children."""
         self.number = number
-        self.measure = measure = Measure(self.meter)
+        self.measure = measure = Measure()
         self.cursor: Ticks = 0
         self.last: NoteEvent | None = None
         self.graces: dict[str, list[NoteEvent]] = {}
-        read_note, handlers = self.read_note, self.handlers
+        read_note, handlers = self._read_note, self.handlers
         for child in children:
             tag = child.tag
             if tag == "note":
@@ -151,40 +79,38 @@ class PartReader:
         measure.meter = self.meter
         return measure
 
-    def error(self, element: etree._Element, message: str) -> MusicZooError:
+    def _error(self, element: etree._Element, message: str) -> MusicZooError:
         return MusicZooError(
             message,
             where=f"part {self.part}, measure {self.number}, line {element.sourceline}",
             remedy="Correct the file, or export it again from a notation program.",
         )
 
-    def ticks(self, element: etree._Element, text: str | None) -> Ticks:
+    def _ticks(self, element: etree._Element, text: str | None) -> Ticks:
         """A duration in divisions as ticks."""
         found = self.lengths.get(text or "")
         if found is None:
             try:
                 value = Fraction((text or "").strip())
             except (ValueError, ZeroDivisionError):
-                raise self.error(element, f"the duration {text!r} is no number.") from None
+                raise self._error(element, f"the duration {text!r} is no number.") from None
             if value.denominator > 1:
                 # Decimal durations are rounded thirds and fifths; this brings them back.
                 value = value.limit_denominator(5040)
-            found = value * self.factor
+            found = whole(value * self.factor)
             if not 0 <= found <= _LONGEST * self.scale:
-                raise self.error(element, f"the duration {text!r} is out of all proportion.")
-            if isinstance(found, Fraction) and found.denominator == 1:
-                found = found.numerator
+                raise self._error(element, f"the duration {text!r} is out of all proportion.")
             self.lengths[text or ""] = found
         return found
 
-    def spell(self, element: etree._Element, step: str, alter: str | None, octave: str) -> tuple[str, int, int]:
+    def _spell(self, element: etree._Element, step: str, alter: str | None, octave: str) -> tuple[str, int, int]:
         """Step, alteration of at most two semitones, octave; quarter tones are rounded, triple sharps respelled."""
         try:
             index, shift, register = _STEPS.index(step.strip().upper() or "?"), round(float(alter or 0)), int(octave)
         except (ValueError, OverflowError):
-            raise self.error(element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is none.") from None
+            raise self._error(element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is none.") from None
         if not -1 <= register <= 10 or abs(shift) > 12:
-            raise self.error(element, f"the pitch {step}, alter {alter}, octave {octave} is out of all proportion.")
+            raise self._error(element, f"the pitch {step}, alter {alter}, octave {octave} is out of all proportion.")
         while abs(shift) > 2:
             move = 1 if shift > 0 else -1
             before = 12 * register + _SEMITONES[index]
@@ -192,11 +118,11 @@ class PartReader:
             shift -= 12 * register + _SEMITONES[index] - before
         return _STEPS[index], shift, register
 
-    def read_note(self, element: etree._Element) -> None:
+    def _read_note(self, element: etree._Element) -> None:
         duration: Ticks | None = None
         voice, staff, kind, dots = "1", 1, None, 0
         pitch: tuple[str, int, int] | None = None
-        rest = chord = grace = slashed = tie = beamed = flexible = False
+        rest = chord = grace = slashed = tie = beamed = flexible = unpitched = False
         ratio: tuple[int, int] | None = None
         notations: list[etree._Element] = []
         for child in element:
@@ -214,11 +140,11 @@ class PartReader:
                         alter = part.text
                 pitch = self.spellings.get((step, alter, octave))
                 if pitch is None:
-                    pitch = self.spellings[step, alter, octave] = self.spell(child, step, alter, octave)
+                    pitch = self.spellings[step, alter, octave] = self._spell(child, step, alter, octave)
             elif tag == "duration":
                 duration = self.lengths.get(child.text or "")
                 if duration is None:
-                    duration = self.ticks(child, child.text)
+                    duration = self._ticks(child, child.text)
             elif tag == "voice":
                 voice = child.text or "1"
             elif tag == "type":
@@ -241,72 +167,75 @@ class PartReader:
             elif tag == "chord":
                 chord = True
             elif tag == "time-modification":
-                ratio = self.ratio(child)
+                ratio = self._ratio(child)
             elif tag == "grace":
                 grace = True
                 slashed = child.get("slash") == "yes"
             elif tag == "unpitched":
-                pitch = self.spell(child, child.findtext("display-step") or "B", None, child.findtext("display-octave") or "4")
+                unpitched = True
+                pitch = self._spell(child, child.findtext("display-step") or "B", None, child.findtext("display-octave") or "4")
         if duration is None:
             if not grace:
-                raise self.error(element, "a note has no duration.")
+                raise self._error(element, "a note has no duration.")
             duration = 0
         if pitch is None and not rest:
-            raise self.error(element, "a note has neither pitch nor rest.")
+            raise self._error(element, "a note has neither pitch nor rest.")
         if chord and self.last is not None:
             event = self.last
             if pitch is not None:
                 event.heads.append((*pitch, tie, duration))
             if notations:
-                self.read_notations(event, notations)
+                self._read_notations(event, notations)
             return
         if ratio is not None and not grace:
-            duration = self.snapped(duration, kind, dots, ratio)
-        event = NoteEvent(self.cursor, duration, voice, staff)
-        if pitch is not None and not rest:
-            event.heads.append((*pitch, tie, duration))
-        else:
-            event.flexible = flexible
-            event.hidden = element.get("print-object") == "no"
-        event.beamed = beamed
-        event.ratio = ratio
+            duration = self._snapped(duration, kind, dots, ratio)
+        heads: list[Head] = [] if rest or pitch is None else [(pitch[0], pitch[1], pitch[2], tie, duration)]
+        self.last = event = NoteEvent(self.cursor, duration, voice, staff, heads, beamed)
+        if ratio is not None:
+            event.ratio = ratio
         if notations:
-            self.read_notations(event, notations)
-        self.last = event
+            self._read_notations(event, notations)
         if grace:
             event.grace = NOTE_TYPES.get(kind or "", Fraction(1, 2)) * (2 - Fraction(1, 2 ** min(dots, 4)))
             event.slashed = slashed
-            if event.heads:
+            if heads:
                 self.graces.setdefault(voice, []).append(event)
             return
         if self.graces and voice in self.graces:
-            event.graces = self.graces.pop(voice)
+            event.graces = tuple(self.graces.pop(voice))
+            event.adorned = True
+        if unpitched:
+            event.unpitched = True
+        elif not heads:
+            event.flexible = flexible
+            event.hidden = element.get("print-object") == "no"
         measure = self.measure
         measure.events.append(event)
         self.cursor += duration
         if self.cursor > measure.length:
             measure.length = self.cursor
+        if heads and self.cursor > measure.sounding:
+            measure.sounding = self.cursor
 
-    def ratio(self, element: etree._Element) -> tuple[int, int] | None:
+    def _ratio(self, element: etree._Element) -> tuple[int, int] | None:
         try:
             actual, normal = int(element.findtext("actual-notes") or ""), int(element.findtext("normal-notes") or "")
         except ValueError:
-            raise self.error(element, "a tuplet does not say how many notes stand for how many.") from None
+            raise self._error(element, "a tuplet does not say how many notes stand for how many.") from None
         if not (0 < actual < 1000 and 0 < normal < 1000):
-            raise self.error(element, f"a tuplet of {actual} notes for {normal} is out of all proportion.")
+            raise self._error(element, f"a tuplet of {actual} notes for {normal} is out of all proportion.")
         return (actual, normal) if actual != normal and actual > 1 else None
 
-    def snapped(self, duration: Ticks, kind: str | None, dots: int, ratio: tuple[int, int]) -> Ticks:
+    def _snapped(self, duration: Ticks, kind: str | None, dots: int, ratio: tuple[int, int]) -> Ticks:
         """The exact length of a tuplet note whose divisions cannot express it (33 + 33 + 34 of 100)."""
-        written = self.types.get(kind or "")
+        written = NOTE_TYPES.get(kind or "")
         if written is None or dots > 4:
             return duration
-        exact = written * (2 - Fraction(1, 2**dots)) * Fraction(ratio[1], ratio[0])
-        if exact != duration and abs(exact - duration) < self.factor:
-            return exact if exact.denominator > 1 else exact.numerator
-        return duration
+        exact = whole(written * self.scale * (2 - Fraction(1, 2**dots)) * Fraction(ratio[1], ratio[0]))
+        difference: Ticks = exact - duration
+        return exact if -self.factor < difference < self.factor else duration
 
-    def read_notations(self, event: NoteEvent, notations: list[etree._Element]) -> None:
+    def _read_notations(self, event: NoteEvent, notations: list[etree._Element]) -> None:
         for element in notations:
             tag = element.tag
             if tag == "tied":
@@ -314,67 +243,64 @@ class PartReader:
                     step, alter, octave, _, length = event.heads[-1]
                     event.heads[-1] = (step, alter, octave, True, length)
             elif tag == "slur":
-                event.slurs.append((element.get("type", ""), element.get("number", "1")))
+                event.slurs += ((element.get("type", ""), element.get("number", "1")),)
             elif tag == "tuplet":
                 if element.get("type") == "start":
                     event.tuplet_start = True
                 elif element.get("type") == "stop":
                     event.tuplet_stop = True
             else:
-                event.marks += [mark for mark in notation_marks(element) if mark not in event.marks]
+                event.marks += tuple([mark for mark in notation_marks(element) if mark not in event.marks])
+                event.adorned = event.adorned or bool(event.marks)
 
-    def read_backup(self, element: etree._Element) -> None:
-        self.cursor -= self.ticks(element, element.findtext("duration"))
+    def _read_backup(self, element: etree._Element) -> None:
+        self.cursor -= self._ticks(element, element.findtext("duration"))
         if self.cursor < 0:
             if self.cursor > -self.factor:
                 self.cursor = 0  # the rounding of tuplets
             else:
-                raise self.error(element, "a backup leads to before the measure.")
+                raise self._error(element, "a backup leads to before the measure.")
         self.last = None
 
-    def read_forward(self, element: etree._Element) -> None:
-        self.cursor += self.ticks(element, element.findtext("duration"))
+    def _read_forward(self, element: etree._Element) -> None:
+        self.cursor += self._ticks(element, element.findtext("duration"))
         if self.cursor > _LONGEST * self.scale:
-            raise self.error(element, "the measure is out of all proportion.")
+            raise self._error(element, "the measure is out of all proportion.")
         self.measure.length = max(self.measure.length, self.cursor)
         self.last = None
 
-    def read_attributes(self, element: etree._Element) -> None:
+    def _read_attributes(self, element: etree._Element) -> None:
         for child in element:
             tag = child.tag
             staff = child.get("number", "")
             number = int(staff) if staff.isdecimal() and len(staff) < 3 else 0
             if tag == "divisions":
-                self.set_divisions(child)
+                self._set_divisions(child)
             elif tag == "key":
                 self.measure.changes.append((self.cursor, number, "K", key_text(child)))
             elif tag == "time":
                 meter = meter_text(child)
-                self.meter = meter_quarters(meter)
+                quarters = meter_quarters(meter)
+                self.meter = None if quarters is None else whole(quarters * self.scale)
                 self.measure.changes.append((self.cursor, number, "M", meter))
             elif tag == "clef":
                 if child.get("additional") != "yes":
                     self.measure.changes.append((self.cursor, number or 1, "clef", clef_text(child)))
-            elif tag == "staves":
-                text = child.text or ""
-                self.staves = int(text) if text.isdecimal() and len(text) < 3 else 1
             elif tag == "transpose":
                 try:
                     octaves = int(child.findtext("octave-change") or 0)
                     semitones = round(float(child.findtext("chromatic") or 0)) + 12 * octaves
                 except (ValueError, OverflowError):
-                    raise self.error(child, "the transposition is no number.") from None
+                    raise self._error(child, "the transposition is no number.") from None
                 if abs(semitones) > 60:
-                    raise self.error(child, f"a transposition of {semitones} semitones is out of all proportion.")
+                    raise self._error(child, f"a transposition of {semitones} semitones is out of all proportion.")
                 self.measure.changes.append((self.cursor, number, "transpose", str(semitones)))
 
-    def set_divisions(self, element: etree._Element) -> None:
-        self.factor = self.scale / read_divisions(element.text)
-        if self.factor.denominator == 1:
-            self.factor = self.factor.numerator
+    def _set_divisions(self, element: etree._Element) -> None:
+        self.factor = whole(self.scale / read_divisions(element.text))
         self.lengths = {}
 
-    def read_direction(self, element: etree._Element) -> None:
+    def _read_direction(self, element: etree._Element) -> None:
         voice, staff = element.findtext("voice"), element.findtext("staff") or ""
         number = int(staff) if staff.isdecimal() and len(staff) < 3 else 1
         sound = element.find("sound")
@@ -388,33 +314,33 @@ class PartReader:
         if sound is not None:
             marks += jump_marks(sound)
         if marks:
-            time = self.offset_time(element)
+            time = self._offset_time(element)
             self.measure.directions += [(time, number, voice, mark) for mark in marks]
 
-    def offset_time(self, element: etree._Element) -> Ticks:
+    def _offset_time(self, element: etree._Element) -> Ticks:
         """Where a direction or chord symbol stands: at the cursor, moved by its <offset>, within the measure."""
         offset = element.find("offset")
         if offset is None:
             return self.cursor
         text = (offset.text or "").strip()
         if text.startswith("-"):
-            return max(0, self.cursor - self.ticks(offset, text[1:]))
-        return self.cursor + self.ticks(offset, text)
+            return max(0, self.cursor - self._ticks(offset, text[1:]))
+        return self.cursor + self._ticks(offset, text)
 
-    def read_sound(self, element: etree._Element) -> None:
+    def _read_sound(self, element: etree._Element) -> None:
         tempo = sound_tempo(element)
         if tempo is not None:
             self.measure.changes.append((self.cursor, 0, "Q", tempo))
         self.measure.directions += [(self.cursor, 1, None, mark) for mark in jump_marks(element)]
 
-    def read_harmony(self, element: etree._Element) -> None:
+    def _read_harmony(self, element: etree._Element) -> None:
         symbol = chord_symbol(element)
         if symbol:
             staff = element.findtext("staff") or ""
             number = int(staff) if staff.isdecimal() and len(staff) < 3 else 1
-            self.measure.directions.append((self.offset_time(element), number, None, f'"{symbol}"'))
+            self.measure.directions.append((self._offset_time(element), number, None, f'"{symbol}"'))
 
-    def read_barline(self, element: etree._Element) -> None:
+    def _read_barline(self, element: etree._Element) -> None:
         location = element.get("location", "right")
         repeat, ending = element.find("repeat"), element.find("ending")
         direction = None if repeat is None else repeat.get("direction")

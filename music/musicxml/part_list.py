@@ -22,7 +22,7 @@ class PartEntry:
 
 @dataclass(frozen=True, slots=True)
 class PartGroup:
-    """A <part-group> from the first to the last of its parts (indices), its brackets (``"{}"``, ``"[]"`` or ``""``), and whether bar-lines run through."""
+    """A <part-group>: indices of its first and last part, brackets (``"{}"``, ``"[]"`` or ``""``), and whether bar-lines run through."""
 
     first: int
     last: int
@@ -77,4 +77,3 @@ def score_directive(staves: list[list[list[str]]], groups: list[PartGroup]) -> s
         if any(group.barline and group.first <= index < group.last for group in nested):
             tokens.append("|")
     return " ".join(tokens)
-

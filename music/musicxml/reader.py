@@ -1,12 +1,11 @@
 """MusicXML and compressed MusicXML to tunes (https://www.w3.org/2021/06/musicxml40/).
 
-The ABC written here is the regular dialect of the multi-voice corpora (Wang et al. 2025, NotaGen): ``L:1/8``, voices numbered in score order, a bar of
-each voice for every measure, accidentals only where key and bar ask for them, no lyrics.
+The ABC written here is the regular dialect of the multi-voice corpora (Wang et al. 2025, NotaGen): ``L:1/8``, voices numbered in score
+order, a bar of each voice for every measure, accidentals only where key and bar ask for them, no lyrics.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
 from math import lcm
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from musiczoo.music.abc.bars import merged_bar_line
 from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.bar_text import Lengths, VoiceWriter
+from musiczoo.music.musicxml.events import Measure, Ticks
 from musiczoo.music.musicxml.lanes import Lane, attach_directions, deal_lanes, match_slurs
-from musiczoo.music.musicxml.measures import Measure, PartReader, Ticks, read_divisions
+from musiczoo.music.musicxml.measures import PartReader, read_divisions
 from musiczoo.music.musicxml.part_list import PartEntry, PartGroup, read_part_list, score_directive
 from musiczoo.music.musicxml.signs import plain_text
 from musiczoo.music.musicxml.source import parse_musicxml
@@ -34,11 +34,12 @@ def read_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
         path: Where bytes came from, for messages and :attr:`Tune.path`.
 
     Returns:
-        The score as a tune: title and composer as ``T:`` and ``C:``, a voice for every voice of each staff that sounds, all voices with equally many
-        bars of equal lengths. Pitches are the notated ones; transposing instruments carry ``transpose=``.
+        The score as a tune: title and composer as ``T:`` and ``C:``, a voice for every voice of each staff that sounds, all voices with
+        equally many bars of equal lengths. Pitches are the notated ones; transposing instruments carry ``transpose=``.
 
     Raises:
-        MusicZooError: The file cannot be opened safely, is no MusicXML score, or contains what no score can; with file, part, measure and line.
+        MusicZooError: The file cannot be opened safely, is no MusicXML score, or contains what no score can; with file, part, measure
+            and line.
     """
     path = path if isinstance(source, bytes) else source
     root = parse_musicxml(source, path=path)
@@ -89,7 +90,9 @@ def _common_scale(root: etree._Element) -> int:
         divisions = read_divisions(text)
         scale = lcm(scale, divisions.numerator)
     if scale > _SCALE_LIMIT:
-        raise MusicZooError("the divisions of the measures have no common multiple that music could need.", remedy="Export the score again.")
+        raise MusicZooError(
+            "the divisions of the measures have no common multiple that music could need.", remedy="Export the score again."
+        )
     return scale
 
 
@@ -118,20 +121,19 @@ def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
     """The length of each measure for all parts: that of the longest which sounds, so that what stands together stays together.
 
     Rests say little in real files (whole rests in short bars, two whole rests in one bar, a rest behind the last beat): what is written
-    after the last note of all parts counts only where it fills the meter, and a measure without notes has the length of the meter if any part does.
+    after the last note of all parts counts only where it fills the meter, and a measure without notes has the length of the meter if
+    any part does.
     """
     lengths: list[Ticks] = []
     for index in range(count):
         measures = [part.measures[index] for part in parts]
-        meter = next((measure.meter * scale for measure in measures if measure.meter is not None), None)
-        written = [measure.length for measure in measures if measure.length]
-        sounding = [event.onset + event.duration for measure in measures for event in measure.events if event.heads]
-        longest = max(sounding, default=0)
+        meter = next((measure.meter for measure in measures if measure.meter is not None), None)
+        longest = max([measure.sounding for measure in measures])
         if not longest:
+            written = [measure.length for measure in measures if measure.length]
             length = meter if meter is not None and (meter in written or not written) else max(written, default=4 * scale)
         else:
-            in_sounding = [measure.length for measure in measures if any([event.heads for event in measure.events])]
-            length = max(in_sounding)
+            length = max([measure.length for measure in measures if measure.sounding])
             if length != longest and meter is not None and length > meter:
                 length = max(longest, meter)
         lengths.append(length)
@@ -171,7 +173,10 @@ def _titles(root: etree._Element) -> list[Field]:
     title = plain_text(root.findtext("work/work-title")) or plain_text(root.findtext("movement-title"))
     if title:
         fields.append(Field("T", title))
-    composer = next((plain_text(creator.text) for creator in root.iterfind("identification/creator") if creator.get("type", "composer") == "composer"), "")
+    composer = next(
+        (plain_text(creator.text) for creator in root.iterfind("identification/creator") if creator.get("type", "composer") == "composer"),
+        "",
+    )
     if composer:
         fields.append(Field("C", composer))
     return fields
@@ -226,6 +231,8 @@ class _ScoreWriter:
                 further = lane.staff in staves
                 staves.setdefault(lane.staff, []).append(number)
                 signature = _opening(part, lane.staff, _Signature(self.key, self.meter))
+                if lane.percussion:
+                    signature.clef = "perc"  # unpitched notes in another clef would read as pitches
                 self.define(number, part, signature, first=lane is part.lanes[0])
                 marks = {} if voices else tempi
                 texts = self.bars(part, lane, signature, "x" if further else "z", marks)

@@ -11,7 +11,23 @@ from fractions import Fraction
 
 from lxml import etree
 
-_MAJOR = {0: "C", 1: "G", 2: "D", 3: "A", 4: "E", 5: "B", 6: "F#", 7: "C#", -1: "F", -2: "Bb", -3: "Eb", -4: "Ab", -5: "Db", -6: "Gb", -7: "Cb"}
+_MAJOR = {
+    0: "C",
+    1: "G",
+    2: "D",
+    3: "A",
+    4: "E",
+    5: "B",
+    6: "F#",
+    7: "C#",
+    -1: "F",
+    -2: "Bb",
+    -3: "Eb",
+    -4: "Ab",
+    -5: "Db",
+    -6: "Gb",
+    -7: "Cb",
+}
 #: Mode -> (ABC suffix, steps on the circle of fifths from the tonic of the major key with the same signature).
 _MODES = {
     "major": ("", 0),
@@ -86,7 +102,9 @@ _NOTATIONS = {
     "snap-pizzicato": "!snap!",
     "thumb-position": "!thumb!",
 }
-_DYNAMICS = frozenset("pppp ppp pp p mp mf f ff fff ffff sf sfz sffz fz fp sfp sfpp rf rfz".split())
+_DYNAMICS = frozenset(
+    ["pppp", "ppp", "pp", "p", "mp", "mf", "f", "ff", "fff", "ffff", "sf", "sfz", "sffz", "fz", "fp", "sfp", "sfpp", "rf", "rfz"]
+)
 _WEDGES = {"crescendo": "<", "diminuendo": ">"}
 _JUMPS = {"dacapo": "!D.C.!", "dalsegno": "!D.S.!", "fine": "!fine!", "tocoda": "!dacoda!"}
 
@@ -151,7 +169,7 @@ def _explicit_key(alters: dict[str, int]) -> str:
 
 
 def meter_text(element: etree._Element) -> str:
-    """An ``M:`` value for a <time>: ``"3/4"``; additive numerators as ``"3+2/8"``, several signatures by the common denominator, ``"none"``."""
+    """An ``M:`` value for a <time>: ``"3/4"``, ``"none"``; additive signatures are added up (3+2/8 is ``"5/8"``, 2/4+3/8 is ``"7/8"``)."""
     above = [(beats.text or "").replace(" ", "") for beats in element.findall("beats")]
     below = [(kind.text or "").strip() for kind in element.findall("beat-type")]
     if not above or len(above) != len(below) or not all(re.fullmatch(r"\d{1,3}(\+\d{1,3})*", text) for text in above):

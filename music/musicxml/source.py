@@ -89,7 +89,9 @@ def _read_file(source: str | Path) -> bytes:
                 raise _too_large(file.seek(0, io.SEEK_END), source)
             return data
     except OSError as error:
-        raise MusicZooError(f"the file cannot be read: {error.strerror or error}.", path=source, remedy="Check its name and its rights.") from error
+        raise MusicZooError(
+            f"the file cannot be read: {error.strerror or error}.", path=source, remedy="Check its name and its rights."
+        ) from error
 
 
 def _unpack(data: bytes, path: str | Path | None) -> bytes:
@@ -130,7 +132,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int, path:
         data = stream.read(limit + 1)
     if len(data) > limit or (len(data) > 2**20 and len(data) > RATIO_LIMIT * max(member.compress_size, 1)):
         raise MusicZooError(
-            f"{member.filename!r} unpacks to more than {limit // 2**20} MiB or {RATIO_LIMIT} times its compressed size, as a zip bomb does.",
+            f"{member.filename!r} unpacks to more than {limit // 2**20} MiB or {RATIO_LIMIT} times its size, as a zip bomb does.",
             path=path,
             remedy="If it is a score, unpack it yourself and open the .musicxml inside.",
         )
@@ -158,13 +160,17 @@ def _decode(data: bytes, path: str | Path | None, where: str | None = None) -> s
             if not _SINGLE_BYTE.match(encoding):
                 encoding = ""
     if not encoding:
-        raise MusicZooError("the text encoding is none that is supported.", path=path, where=where, remedy="Save the file as UTF-8 or UTF-16.")
+        raise MusicZooError(
+            "the text encoding is none that is supported.", path=path, where=where, remedy="Save the file as UTF-8 or UTF-16."
+        )
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         binary = b"\0" in data[:1024] and not encoding.startswith("utf-16")
         raise MusicZooError(
-            "this is a binary file and no MusicXML." if binary else f"the text is not {encoding}, as it says of itself (byte {error.start}).",
+            "this is a binary file and no MusicXML."
+            if binary
+            else f"the text is not {encoding}, as it says of itself (byte {error.start}).",
             path=path,
             where=where,
             remedy="Export the score as MusicXML." if binary else "Save the file as UTF-8, or correct the encoding in its first line.",
@@ -189,7 +195,9 @@ def _parse(text: str, path: str | Path | None, where: str | None = None) -> etre
     try:
         return etree.fromstring(text.encode("utf-8"), parser)
     except UnicodeEncodeError as error:
-        raise MusicZooError(f"the text holds half a character (at {error.start}).", path=path, where=where, remedy="Save it as UTF-8.") from error
+        raise MusicZooError(
+            f"the text holds half a character (at {error.start}).", path=path, where=where, remedy="Save it as UTF-8."
+        ) from error
     except etree.XMLSyntaxError as error:
         line = error.lineno or 1
         raise MusicZooError(

@@ -31,7 +31,9 @@ def score(*parts: list[str] | str, attributes: str = FOUR, divisions: object = 4
         measures = [part] if isinstance(part, str) else part
         entries += f'<score-part id="P{number}"><part-name>Part {number}</part-name></score-part>'
         start = f"<attributes><divisions>{divisions}</divisions>{attributes}</attributes>"
-        inner = "".join(f'<measure number="{index}">{start if index == 1 else ""}{music}</measure>' for index, music in enumerate(measures, 1))
+        inner = "".join(
+            f'<measure number="{index}">{start if index == 1 else ""}{music}</measure>' for index, music in enumerate(measures, 1)
+        )
         bodies += f'<part id="P{number}">{inner}</part>'
     return f"<score-partwise>{top}<part-list>{part_list or entries}</part-list>{bodies}</score-partwise>".encode()
 
@@ -90,8 +92,8 @@ def test_header_is_that_of_the_dialect() -> None:
     ("fifths", "mode", "expected"),
     [
         (0, "major", "C"), (7, "major", "C#"), (-7, "major", "Cb"), (0, "minor", "Amin"), (3, "minor", "F#min"), (-6, "minor", "Ebmin"),
-        (7, "minor", "A#min"), (0, "dorian", "Ddor"), (-2, "dorian", "Cdor"), (0, "phrygian", "Ephr"), (1, "lydian", "Clyd"), (0, "mixolydian", "Gmix"),
-        (0, "locrian", "Bloc"), (-1, "none", "F"), (2, "ionian", "D"), (4, "aeolian", "C#min"),
+        (7, "minor", "A#min"), (0, "dorian", "Ddor"), (-2, "dorian", "Cdor"), (0, "phrygian", "Ephr"), (1, "lydian", "Clyd"),
+        (0, "mixolydian", "Gmix"), (0, "locrian", "Bloc"), (-1, "none", "F"), (2, "ionian", "D"), (4, "aeolian", "C#min"),
     ],
 )  # fmt: skip
 def test_keys(fifths: int, mode: str, expected: str) -> None:
@@ -103,7 +105,10 @@ def test_keys(fifths: int, mode: str, expected: str) -> None:
 
 
 def test_unusual_keys_keep_the_pitches() -> None:
-    for key in ("<key><fifths>9</fifths></key>", "<key><key-step>B</key-step><key-alter>-1</key-alter><key-step>F</key-step><key-alter>1</key-alter></key>"):
+    for key in (
+        "<key><fifths>9</fifths></key>",
+        "<key><key-step>B</key-step><key-alter>-1</key-alter><key-step>F</key-step><key-alter>1</key-alter></key>",
+    ):
         tune = read_musicxml(score("".join(note(pitch) for pitch in ("Bb4", "F#4", "C4", "Fx4")), attributes=key + FOUR))
         assert [item.pitch for item in tune.notes()] == [70, 66, 60, 67]
 
@@ -151,7 +156,9 @@ def test_divisions_change_in_a_measure_and_decimal_durations() -> None:
     tune = read_musicxml(score(music))
     assert bars(tune) == ["C2 D2 E2 F2"]
     assert [item.onset for item in tune.notes()] == [0, 1, 2, 3]
-    tune = read_musicxml(score(note("C4", "0.5") + note("D4", "0.5") + note("E4", "0.333333") + note("F4", "0.666667") + note("G4", 2), divisions=1))
+    tune = read_musicxml(
+        score(note("C4", "0.5") + note("D4", "0.5") + note("E4", "0.333333") + note("F4", "0.666667") + note("G4", 2), divisions=1)
+    )
     assert [item.onset for item in tune.notes()] == [0, Fraction(1, 2), 1, Fraction(4, 3), 2]
 
 
@@ -197,7 +204,9 @@ def test_chains_of_ties_and_ties_in_chords() -> None:
 
 
 def test_ties_that_lead_nowhere_are_left_out() -> None:
-    tune = read_musicxml(score([note("C4", 8, '<tie type="start"/>') + note("z", 8), note("C4", 16, '<notations><tied type="start"/></notations>')]))
+    tune = read_musicxml(
+        score([note("C4", 8, '<tie type="start"/>') + note("z", 8), note("C4", 16, '<notations><tied type="start"/></notations>')])
+    )
     assert bars(tune) == ["C4 z4", "C8"]
 
 
@@ -211,7 +220,9 @@ def test_beams_join_notes() -> None:
     def eighth(pitch: str, state: str) -> str:
         return note(pitch, 2, f'<beam number="1">{state}</beam><beam number="2">begin</beam>')
 
-    music = eighth("C4", "begin") + eighth("D4", "continue") + eighth("E4", "end") + eighth("F4", "begin") + eighth("G4", "end") + note("A4", 6)
+    music = (
+        eighth("C4", "begin") + eighth("D4", "continue") + eighth("E4", "end") + eighth("F4", "begin") + eighth("G4", "end") + note("A4", 6)
+    )
     assert one_bar(music) == "CDE FG A3"
 
 
@@ -226,7 +237,9 @@ def test_tuplets() -> None:
     tune = read_musicxml(score(music, divisions=12))
     assert bars(tune) == ["(3C C C (3C C C D4"]
     assert [item.onset for item in tune.notes()] == [0, Fraction(1, 3), Fraction(2, 3), 1, Fraction(4, 3), Fraction(5, 3), 2]
-    music = note("C4", 8, tuplet(3, 2, "quarter")) + note("D4", 4, triplet) + "".join(note("E4", 12, tuplet(5, 4, "quarter")) for _ in range(3))
+    music = (
+        note("C4", 8, tuplet(3, 2, "quarter")) + note("D4", 4, triplet) + "".join(note("E4", 12, tuplet(5, 4, "quarter")) for _ in range(3))
+    )
     assert one_bar(music, divisions=12).startswith("(3:2:2C2 D (5:4:3E5/2")
 
 
@@ -291,7 +304,8 @@ def test_chord_symbols() -> None:
         return f"<harmony><root><root-step>{step}</root-step>{more}</root><kind>{kind}</kind>{after}</harmony>"
 
     music = (
-        harmony("G", "dominant") + note("G4") + harmony("F", "minor", "<root-alter>1</root-alter>", "<bass><bass-step>C</bass-step></bass>") + note("A4")
+        harmony("G", "dominant") + note("G4")
+        + harmony("F", "minor", "<root-alter>1</root-alter>", "<bass><bass-step>C</bass-step></bass>") + note("A4")
         + harmony("B", "major", "<root-alter>-1</root-alter>") + note("B4", 8)
     )  # fmt: skip
     assert one_bar(music) == '"G7"G2 "F#m/C"A2 "Bb"B4'
@@ -322,11 +336,15 @@ def test_voices_and_staves() -> None:
         return note(pitch, duration, f"<voice>{voice}</voice><staff>{staff}</staff>")
 
     backup = "<backup><duration>16</duration></backup>"
-    first = voiced("E5", 16, 1, 1) + backup + voiced("C5", 4, 2, 1) + "<forward><duration>4</duration></forward>" + voiced("D5", 4, 2, 1) + (
-        "<backup><duration>12</duration></backup>" + voiced("C3", 8, 5, 2) + voiced("C4", 8, 5, 1)
+    first = (
+        voiced("E5", 16, 1, 1) + backup
+        + voiced("C5", 4, 2, 1) + "<forward><duration>4</duration></forward>" + voiced("D5", 4, 2, 1)
+        + "<backup><duration>12</duration></backup>" + voiced("C3", 8, 5, 2) + voiced("C4", 8, 5, 1)
     )  # fmt: skip
     second = voiced("z", 16, 1, 1) + backup + voiced("G3", 16, 5, 2)
-    attributes = f'{FOUR}<staves>2</staves><clef number="1"><sign>G</sign><line>2</line></clef><clef number="2"><sign>F</sign><line>4</line></clef>'
+    attributes = (
+        f'{FOUR}<staves>2</staves><clef number="1"><sign>G</sign><line>2</line></clef><clef number="2"><sign>F</sign><line>4</line></clef>'
+    )
     tune = read_musicxml(score([first, second], attributes=attributes))
     assert tune.field("%%") == "score { ( 1 2 ) | 3 }"
     assert [item.value for item in tune.header if item.name == "V"] == ['1 treble nm="Part 1"', "2 treble", "3 bass"]
@@ -360,7 +378,11 @@ def test_hidden_rests_and_gaps_are_x() -> None:
 
 def test_bars_are_equally_long_in_all_voices() -> None:
     whole = '<note><rest measure="yes"/><duration>16</duration></note>'
-    measures = [note("C4", 4), note("C4", 16), note("C4", 12), ""], [whole, whole + whole, note("D4", 4), ""], ["", note("z", 16), note("E4", 16), ""]
+    measures = (
+        [note("C4", 4), note("C4", 16), note("C4", 12), ""],
+        [whole, whole + whole, note("D4", 4), ""],
+        ["", note("z", 16), note("E4", 16), ""],
+    )
     tune = read_musicxml(score(*measures))
     assert [bars(tune, index) for index in range(3)] == [["C2", "C8", "C6 x2", "z8"], ["z2", "z8", "D2 x6", "z8"], ["z2", "z8", "E8", "z8"]]
     for voice in tune.parsed:
@@ -368,7 +390,9 @@ def test_bars_are_equally_long_in_all_voices() -> None:
 
 
 def test_zero_length_bars_get_a_rest() -> None:
-    tune = read_musicxml(score(["", note("C4", 0) + note("D4", 16), note("A4", inner="<type>eighth</type>", before="<grace/>")], attributes=""))
+    tune = read_musicxml(
+        score(["", note("C4", 0) + note("D4", 16), note("A4", inner="<type>eighth</type>", before="<grace/>")], attributes="")
+    )
     assert len(tune.voices[0].bars) == 3
     assert all(span.duration == 4 for span in tune.parsed[0].bars)
 
@@ -412,9 +436,12 @@ def test_signatures_change() -> None:
 
 
 def test_percussion() -> None:
-    unpitched = "<note><unpitched><display-step>F</display-step><display-octave>4</display-octave></unpitched><duration>16</duration></note>"
-    tune = read_musicxml(score(unpitched, attributes=f"{FOUR}<clef><sign>percussion</sign></clef>"))
-    assert bars(tune) == ["F8"]
+    unpitched = (
+        "<note><unpitched><display-step>F</display-step><display-octave>4</display-octave></unpitched><duration>16</duration></note>"
+    )
+    for clef in ("percussion", "G"):
+        tune = read_musicxml(score(unpitched, attributes=f"{FOUR}<clef><sign>{clef}</sign></clef>"))
+        assert (bars(tune), tune.header[-1].text) == (["F8"], 'V:1 perc nm="Part 1"')
 
 
 def test_timewise_scores() -> None:
@@ -466,7 +493,9 @@ def test_scores_without_music() -> None:
 
 
 def test_text_round_trip() -> None:
-    tune = read_musicxml(score([note("F#4", 8, '<tie type="start"/>') + note("F#4", 8), note("F4", 12) + note("Bb4", 4)], [note("C4", 16), ""]))
+    tune = read_musicxml(
+        score([note("F#4", 8, '<tie type="start"/>') + note("F#4", 8), note("F4", 12) + note("Bb4", 4)], [note("C4", 16), ""])
+    )
     again = read_abc(write_abc(tune))
     assert again == tune
     assert again.notes() == tune.notes()
