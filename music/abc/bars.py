@@ -66,9 +66,11 @@ def merged_bar_line(first: str, second: str) -> str:
     """One bar-line for two with nothing between them: ``":|"`` and ``"|:"`` are ``"::"``, a plain one gives way to any other."""
     line_a, volta_a = split_bar_line(first)
     line_b, volta_b = split_bar_line(second)
-    plain = ("|", "", "[|]", ".|")
-    if line_a in plain:
-        line = line_b if line_b and (line_b not in plain or not line_a) else line_a
+    plain = ("", "[|]", ".|", "|")
+    if line_a in plain and line_b in plain:
+        line = max(line_a, line_b, key=plain.index)
+    elif line_a in plain:
+        line = line_b
     elif line_b in plain:
         line = line_a
     else:

@@ -22,7 +22,9 @@ _KEY = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _ACCIDENTALS = re.compile(r"(\^\^?|__?|=)([A-Ga-g])(?![A-Za-z])")
-_PROPERTY = re.compile(r"""\b(?:clef|middle|m|octave|transpose|score|sound|shift|stafflines|staffscale|cue|name|nm|subname|snm|style)\s*=\s*(?:"[^"]*"|\S+)""")
+_PROPERTY = re.compile(
+    r"""\b(?:clef|middle|m|octave|transpose|score|sound|shift|stafflines|staffscale|cue|name|nm|subname|snm|style)\s*=\s*(?:"[^"]*"|\S+)"""
+)
 _CLEF = re.compile(r"\b(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none)(?:[1-5])?(?:[+\-^_](?:8|15))?(?![\w])")
 _NUMBER_PROPERTY = re.compile(r"\b(octave|transpose)\s*=\s*([+-]?\d{1,3})\b")
 
@@ -32,7 +34,7 @@ class Key:
     """A ``K:`` field understood.
 
     Attributes:
-        name: The key's text without clef and other properties (``"F#min"``, ``"D exp _b"``, ``"none"``), ``""`` when the field names no key.
+        name: The key's text without clef and other properties (``"F#min"``, ``"D exp _b"``), ``""`` when the field names no key.
         fifths: Sharps (flats negative) of the signature.
         alters: Alteration of each letter under the signature, for ``CDEFGAB``.
         octave: The field's ``octave=``, or None.

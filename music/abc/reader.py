@@ -190,7 +190,9 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
         if found is None:
             # Stray text in a header is passed over, but music before K: means that K: is missing.
             if line.text.lstrip().startswith(("[V:", "[r:")):
-                raise MusicZooError("music begins before a K: line.", path=path, where=f"line {line.number}", remedy="Add the key, such as K:C.")
+                raise MusicZooError(
+                    "music begins before a K: line.", path=path, where=f"line {line.number}", remedy="Add the key, such as K:C."
+                )
             continue
         if found.name == "+" and header:
             header[-1] = replace(header[-1], value=f"{header[-1].value} {found.value}".strip())
@@ -199,7 +201,10 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
         if found.name == "K":
             return header, place + 1
     raise MusicZooError(
-        "the tune has no K: line.", path=path, where=f"line {lines[0].number}", remedy="Every tune needs a key, such as K:C, at the end of its header."
+        "the tune has no K: line.",
+        path=path,
+        where=f"line {lines[0].number}",
+        remedy="Every tune needs a key, such as K:C, at the end of its header.",
     )
 
 
@@ -274,10 +279,11 @@ class _Body:
     def add_piece(self, row: list[tuple[str, str]], piece: str) -> None:
         if piece.strip():
             row.append((self.current, piece))
-            self.texts.setdefault(self.current, []).append(piece)
+            self.texts.setdefault(self.current, []).append(piece + "\n")
 
     def tune(self, path: str | None) -> Tune:
-        if self.interleaved and (self.counted or any(len({voice for voice, _ in row}) > 1 for row in self.rows)):
+        together = any(len({voice for voice, _ in row}) > 1 for row in self.rows)
+        if self.interleaved and (self.counted or together or len(self.texts) == 1 < len(self.defined)):
             voices = self.interleaved_voices(path)
         else:
             voices = self.standard_voices()
@@ -288,7 +294,7 @@ class _Body:
     def standard_voices(self) -> tuple[Voice, ...]:
         voices = []
         for identifier, pieces in self.texts.items():
-            bars, rest = split_bars("\n".join(pieces))
+            bars, rest = split_bars("".join(pieces))
             if rest and bars:
                 bars = (*bars[:-1], replace(bars[-1], text=f"{bars[-1].text} {rest}"))
             if bars:
@@ -299,7 +305,9 @@ class _Body:
 
     def interleaved_voices(self, path: str | None) -> tuple[Voice, ...]:
         identifiers = list(dict.fromkeys([*self.defined, *self.texts]))
-        complete = next((names for row in self.rows if len(names := list(dict.fromkeys(voice for voice, _ in row))) == len(identifiers)), None)
+        complete = next(
+            (names for row in self.rows if len(names := list(dict.fromkeys(voice for voice, _ in row))) == len(identifiers)), None
+        )
         if complete is not None:
             identifiers = complete
         elif all(identifier.isdigit() for identifier in identifiers):

@@ -109,6 +109,9 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
                 break
             flags[lost[0]] = True
         kept.append(flags)
+    if len(tune.voices) > 1 and kept and not any(sum(flags) > 1 for flags in kept):
+        # Lines of one voice each would read as the standard form; one whole line tells the two apart.
+        kept[0] = [True] * len(tune.voices)
     return kept
 
 
@@ -120,7 +123,9 @@ def require_equal_bars(tune: Tune) -> None:
     """
     if len({len(voice.bars) for voice in tune.voices}) > 1:
         counts = ", ".join(f"voice {voice.id}: {len(voice.bars)}" for voice in tune.voices)
-        raise MusicZooError(f"the voices have different numbers of bars ({counts}).", path=tune.path, remedy="Make them equal before interleaving.")
+        raise MusicZooError(
+            f"the voices have different numbers of bars ({counts}).", path=tune.path, remedy="Make them equal before interleaving."
+        )
 
 
 def restored_line(present: dict[str, Bar], voices: Sequence[str], clocks: dict[str, BarClock], letters: dict[str, str]) -> dict[str, Bar]:

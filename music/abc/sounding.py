@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 
 from musiczoo.music.abc.bars import closes_repeat, opens_repeat, split_bar_line
 from musiczoo.music.abc.keys import parse_key
@@ -48,7 +49,7 @@ def _voice_notes(voice: ParsedVoice, order: list[int], transpose: int, graces: b
     open_ties: dict[int, tuple[Fraction, int]] = {}
     time = Fraction(0)
     changes = _transposition_changes(voice, transpose)
-    in_order = all(first + 1 == second for first, second in zip(order, order[1:], strict=False))
+    in_order = all(first + 1 == second for first, second in pairwise(order))
     for index in order:
         span = voice.bars[index]
         shift = changes[index]
@@ -117,19 +118,18 @@ def playing_order(bars: tuple[BarSpan, ...]) -> list[int]:
         if closes_repeat(line):
             section = _section_end(bars, voltas, index)
             last = max((number for place in range(start, section) for number in voltas[place]), default=0)
-            passes = last or 2 + max(0, len(line) - len(line.lstrip(":")) - 1) * (split_bar_line(line)[0] != "::")
-            if turn < passes:
+            if turn < (last or 2):
                 turn += 1
                 index = start
                 continue
             start, turn = index + 1, 1
-        elif numbers_end(bars, voltas, index) and turn > 1:
+        elif _volta_ends(bars, voltas, index) and turn > 1:
             start, turn = index + 1, 1
         index += 1
     return order
 
 
-def numbers_end(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) -> bool:
+def _volta_ends(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) -> bool:
     """Whether a volta bracket ends after this bar: at any bar-line but a plain one (standard 4.10)."""
     first = next((place for place in range(index, -1, -1) if voltas[place]), None)
     if first is None:

@@ -39,7 +39,7 @@ TOKEN = re.compile(
     | (?P<decoration>![^!\s|]+!|\+[^+\s|]+\+)
     | (?P<short>[~HLMOPSTuv]|\.(?![|(\-]))
     | (?P<grace>\{{[^{{}}\n]*\}})
-    | (?P<tuplet>\.?\((?P<tuplet_p>[2-9]|[1-9]\d+)(?::(?P<tuplet_q>\d*))?(?::(?P<tuplet_r>\d*))?)
+    | (?P<tuplet>\.?\((?P<tuplet_p>[1-9]\d+|[2-9])(?::(?P<tuplet_q>\d*))?(?::(?P<tuplet_r>\d*))?)
     | (?P<slur_start>\.?\()
     | (?P<slur_stop>\))
     | (?P<overlay>&)

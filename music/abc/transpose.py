@@ -181,7 +181,11 @@ class _Change:
         if match is None:
             return value
         rest = value[match.end() :]
-        if " " in key.name:
+        if re.match(r"\s*exp\b", rest, re.IGNORECASE):
+            # An explicit signature lists every alteration, and moving makes alterations of naturals.
+            listed = " ".join(_ACCIDENTALS[alter] + STEPS[index].lower() for index, alter in enumerate(shift.moved_alters) if alter)
+            rest = f" exp {listed}" + _EXPLICIT.sub("", rest[rest.lower().index("exp") + 3 :]).rstrip()
+        elif " " in key.name:
             rest = _EXPLICIT.sub(lambda found: self._explicit(found, shift), rest)
         number, alter = shift.note(STEPS.index(match["letter"]), ACCIDENTAL_ALTER[{"#": "^", "b": "_"}.get(match["sign"], "")])
         return match["before"] + STEPS[number % 7] + _SIGNS[alter] + rest
@@ -215,8 +219,8 @@ class _Mover:
     def __init__(self, change: _Change, shift: _Shift) -> None:
         self.change = change
         self.shift = shift
-        #: By layer, the notes that a tie leads from (diatonic number to alteration), in the source.
-        self.tied: dict[int, dict[int, int]] = {}
+        #: By layer, the notes that a tie leads from (diatonic number to alteration), as they were and as they are now.
+        self.tied: dict[int, tuple[dict[int, int], dict[int, int]]] = {}
 
     def bar(self, text: str) -> str:
         """One bar's music code moved."""
@@ -228,34 +232,31 @@ class _Mover:
         place = layer = 0
         chord = grace = False
         event: dict[int, int] = {}
-        pending: dict[int, int] | None = None
-        last = 0
+        written: dict[int, int] = {}
+        pending: tuple[dict[int, int], dict[int, int]] | None = None
+        last = last_new = 0
         for match in _PART.finditer(text):
-            accidental, letter, marks, quote, field, opaque, sign = match.groups()
+            accidental, letter, marks, quote, field, _opaque, sign = match.groups()
             if letter:
                 number = _diatonic(letter, marks)
                 slot = number if octaves else number % 7
                 if not chord and not grace:
                     pending = self.tied.pop(layer, None) if self.tied else None
-                    event = {}
+                    event, written = {}, {}
                 if accidental:
                     alter = ACCIDENTAL_ALTER[accidental]
                     if carries:
                         source[slot] = alter
-                    elif not grace and pending:
-                        pending.pop(number, None)
                 else:
                     held = source.get(slot)
                     if held is None and pending and not grace:
-                        held = pending.get(number)
+                        held = pending[0].get(number)
                     alter = shift.alters[number % 7] if held is None else held
                 new, wanted = shift.note(number, alter)
                 slot = new if octaves else new % 7
                 without = moved.get(slot)
-                if without is None and pending and not grace and number in pending:
-                    tied_number, tied_alter = shift.note(number, pending[number])
-                    if tied_number == new:
-                        without = tied_alter
+                if without is None and pending and not grace:
+                    without = pending[1].get(new)
                 if without is None:
                     without = shift.moved_alters[new % 7]
                 out.append(text[place : match.start()])
@@ -267,17 +268,19 @@ class _Mover:
                     if carries:
                         moved[slot] = wanted
                 if not grace:
-                    event[number] = alter
-                    last = number
+                    event[number], written[new] = alter, wanted
+                    last, last_new = number, new
             elif sign:
                 if sign == "-":
                     if not grace and event:
-                        self.tied.setdefault(layer, {}).update({last: event[last]} if chord else event)
+                        before, after = self.tied.setdefault(layer, ({}, {}))
+                        before.update({last: event[last]} if chord else event)
+                        after.update({last_new: written[last_new]} if chord else written)
                 elif sign == "[":
                     chord = not grace
                     if chord:
                         pending = self.tied.pop(layer, None) if self.tied else None
-                        event = {}
+                        event, written = {}, {}
                 elif sign == "]":
                     chord = False
                 elif sign == "{":

@@ -19,7 +19,7 @@ STEP_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One header line: ``Field("K", "G")`` for ``K:G``, ``Field("%%", "score 1 2")`` for a directive, ``Field("%", "Baroque")`` for a comment line."""
+    """One header line: ``Field("K", "G")`` for ``K:G``, ``Field("%%", "score 1 2")`` a directive, ``Field("%", "Baroque")`` a comment."""
 
     name: str
     value: str

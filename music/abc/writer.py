@@ -61,7 +61,10 @@ def interleaved_lines(tune: Tune, *, omit_rests: bool = False) -> list[str]:
     columns = [_voice_bars(voice) for voice in tune.voices]
     if omit_rests:
         kept = kept_voice_bars(tune)
-        return ["".join(piece for piece, keep in zip(row, flags, strict=True) if keep) for row, flags in zip(zip(*columns, strict=True), kept, strict=True)]
+        return [
+            "".join(piece for piece, keep in zip(row, flags, strict=True) if keep)
+            for row, flags in zip(zip(*columns, strict=True), kept, strict=True)
+        ]
     return ["".join(row) for row in zip(*columns, strict=True)]
 
 
