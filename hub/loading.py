@@ -39,6 +39,15 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
     return model
 
 
+def fetch(name: str) -> Path:
+    """The weights file of a registry name, from the Hub or its cache.
+
+    Raises:
+        MusicZooError: An unknown name, or a file that cannot be fetched.
+    """
+    return _download(entry(name))
+
+
 def _download(row: Entry) -> Path:
     if row.repository is None or row.filename is None:
         raise MusicZooError(f"{row.name} is opened from a file.", remedy=f'Give its path: musiczoo.load("{row.name}", weights="...").')
