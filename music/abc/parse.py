@@ -20,6 +20,7 @@ from musiczoo.music.abc.tokens import NOTE_PARTS, SHORT_DECORATIONS, TOKEN, leng
 from musiczoo.music.abc.tune import STEPS, BarSpan, Event, Field, NoteHead, ParsedVoice, Pitch, Tune
 from musiczoo.music.errors import MusicZooError
 
+_MOST_NESTED = 8
 _ZERO = Fraction(0)
 _ONE = Fraction(1)
 _NO_KEY = Key("none", 0, (0,) * 7)
@@ -277,6 +278,8 @@ class _VoiceParser:
         count = int(r) if r else actual
         if normal == 0 or count == 0:
             raise MusicZooError(f"the tuplet ({p}:{q or ''}:{r or ''} contains a zero")
+        if len(self.tuplets) == _MOST_NESTED:
+            raise MusicZooError(f"more than {_MOST_NESTED} tuplets are nested")
         self.tuplets.append(_Tuplet(actual, normal, count))
 
     def add_quote(self, text: str) -> None:

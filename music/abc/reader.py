@@ -26,8 +26,8 @@ _FIELD = re.compile(r"([A-Za-z+]):[ \t]*(.*)$")
 #: Fields of a tune's body that change the music and may stand inline (standard 3.2).
 _INLINE_FIELDS = "KLMPQI"
 _COMMENT = re.compile(r'((?:[^"%\\]|\\.|"[^"]*"|"[^"]*$)*?)(?<!\\)%.*$')
-_VOICE_SWITCH = re.compile(r"\[V:\s*([^\]\s]+)[^\]]*\]")
-_REMARK = re.compile(r"\[r:[^\]]*\]")
+_VOICE_SWITCH = re.compile(r"\[V:\s*([^\]\s]{1,80})[^\]]{0,400}\]")
+_REMARK = re.compile(r"\[r:[^\]]{0,80}\]")
 #: Chords of ABC before version 1.6, such as ``+E3A3+``; dynamics (``+ff+``) look alike.
 _OLD_CHORD = re.compile(rf"\+(?!f+\+)((?:{NOTE}){{2,}})\+")
 _MULTI_REST = re.compile(r"([ZX])(\d{1,4})$")

@@ -24,13 +24,13 @@ NOTE_PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])([,']*)({LENGTH})")
 BAR_LINE = r"(?=\.?[:\[\]]*\||::)\.?(?:\[(?=[|\]:])|\](?=[|:])|[|:]\]?)+"
 VOLTA = r"\d+(?:[,.\-]\d+)*"
 
-#: Every token kind in the order in which they are tried.
+#: Every token kind in the order in which they are tried. Fields are bounded: a row of open ones is not searched to its end each time.
 TOKEN = re.compile(
     rf"""
       (?P<note>{NOTE})
     | (?P<space>[ \t\r\n\f\v]+)
     | (?P<bar>(?:{BAR_LINE})(?:\s*\[(?=\d))?(?:{VOLTA})? | \[{VOLTA})
-    | (?P<field>\[[A-Za-z]:[^\]\n]*\])
+    | (?P<field>\[[A-Za-z]:[^\]\n]{0, 400}\])
     | (?P<chord>\[(?!\d)(?:[^\[\]|"\n]|"[^"\n]*")*\](?P<chord_length>{LENGTH}))
     | (?P<rest>[zxyZX](?P<rest_length>{LENGTH}))
     | (?P<tie>\.?-)

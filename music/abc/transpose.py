@@ -46,7 +46,7 @@ _SIGNS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 _PART = re.compile(
     r"""(?P<accidental>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<marks>[,']*)
     | (?P<quote>"[^"\n]*"?)
-    | (?P<field>\[[A-Za-z]:[^\]\n]*\])
+    | (?P<field>\[[A-Za-z]:[^\]\n]{0,400}\])
     | (?P<opaque>![^!\s|]+!|\+[^+\s|]+\+)
     | (?P<sign>[-\[\]{}&zxZX])""",
     re.VERBOSE,

@@ -9,7 +9,7 @@ from musiczoo.music.abc.rests import kept_voice_bars, require_equal_bars
 from musiczoo.music.abc.tune import Bar, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 
-_LEADING_FIELDS = re.compile(r"(?:\[[A-Za-z]:[^\]]*\]\s*)+")
+_LEADING_FIELDS = re.compile(r"(?:\[[A-Za-z]:[^\]\n]{0,400}\]\s*)+")
 _BARS_PER_LINE = 4
 
 
