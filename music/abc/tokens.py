@@ -30,7 +30,7 @@ TOKEN = re.compile(
       (?P<note>{NOTE})
     | (?P<space>[ \t\r\n\f\v]+)
     | (?P<bar>(?:{BAR_LINE})(?:\s*\[(?=\d))?(?:{VOLTA})? | \[{VOLTA})
-    | (?P<field>\[[A-Za-z]:[^\]\n]{0, 400}\])
+    | (?P<field>\[[A-Za-z]:[^\]\n]{{0,400}}\])
     | (?P<chord>\[(?!\d)(?:[^\[\]|"\n]|"[^"\n]*")*\](?P<chord_length>{LENGTH}))
     | (?P<rest>[zxyZX](?P<rest_length>{LENGTH}))
     | (?P<tie>\.?-)
