@@ -27,7 +27,7 @@ class Draw(NamedTuple):
     """
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's own index() is of no use here
     blank: bool = False
 
 

@@ -46,8 +46,8 @@ class RaggedCausal:
         parts = [tensor.split(self._sizes) for tensor in (query, key, value)]
         out = []
         for (length, _), q, k, v in zip(self._groups, *parts, strict=True):
-            heads = [rearrange(tensor, "(n t) (h d) -> n h t d", t=length, h=self.heads) for tensor in (q, k, v)]
-            attended = F.scaled_dot_product_attention(*heads, dropout_p=self.dropout, is_causal=True)
+            q, k, v = (rearrange(tensor, "(n t) (h d) -> n h t d", t=length, h=self.heads) for tensor in (q, k, v))
+            attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout, is_causal=True)
             out.append(rearrange(attended, "n h t d -> (n t) (h d)"))
         # Without sequences (the share of a process that has no work in this batch) the graph must still reach the weights.
         return torch.cat(out) if out else value

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -133,8 +133,8 @@ class Corpus(Sequence[Work]):
     def __getitem__(self, index: int | slice) -> Work | list[Work]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        row = {name: column[index] for name, column in self._columns.items()}
-        return Work(**(row | {"shingles": np.frombuffer(row["shingles"], dtype="<u4"), "labels": self.labels}))  # type: ignore[arg-type]
+        row: dict[str, Any] = {name: column[index] for name, column in self._columns.items()}
+        return Work(**(row | {"shingles": np.frombuffer(row["shingles"], dtype="<u4"), "labels": self.labels}))
 
     def __iter__(self) -> Iterator[Work]:
         return (self[index] for index in range(len(self)))

@@ -6,6 +6,7 @@ arithmetic of thin matrix products. Both are met with weights packed once for th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -17,38 +18,55 @@ from transformers.pytorch_utils import Conv1D
 
 from musiczoo.models.bar_stream.net import BarStreamNet, run_blocks
 from musiczoo.models.ragged import RaggedCausal
+from musiczoo.music.errors import MusicZooError
 
 Linear = Callable[[Tensor], Tensor]
 
+# Numbers of rows for which the character decoder is packed, as far as its passes reach.
+_PASS_SIZES = (8, 16, 32)
 
-def packed(module: nn.Module, rows: int) -> Linear:
-    """A linear layer for inputs of at most ``rows`` rows.
 
-    On the CPU in float32 the weight is packed by MKL for exactly that many rows (thinner inputs are padded): thin products are then bound
-    by reading the weight instead of by rearranging it at each call, which is what makes verifying eight characters as cheap as one.
+def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Linear:
+    """A linear layer for inputs of certain numbers of rows.
+
+    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are then bound by reading the weight instead of by
+    rearranging it at each call, which is what makes verifying eight characters about as cheap as drawing one.
     Other devices and types, and layers that are not plain (adapters), are called as they are.
 
     Args:
         module: The layer, transformers' ``Conv1D`` for packing.
-        rows: Rows of the inputs.
+        sizes: Numbers of rows that inputs may have.
+        half: Keep the weight in float16, with float32 inputs, sums and outputs (FBGEMM; x86 only): half the bytes.
     """
     plain = type(module) is Conv1D and module.weight.device.type == "cpu" and module.weight.dtype == torch.float32
-    if not (plain and torch.backends.mkl.is_available()):
+    if not plain:
+        if half:
+            raise MusicZooError("Float16 weights need a float32 model without adapters on the CPU.", remedy="Leave half_weights off.")
         return module
     weight = module.weight.detach().t().contiguous()
     bias = module.bias.detach()
-    if rows == 1:
+    if half:
+        if "fbgemm" not in torch.backends.quantized.supported_engines:
+            raise MusicZooError("This processor has no kernels for float16 weights.", remedy="Leave half_weights off.")
+        with warnings.catch_warnings():
+            # FBGEMM warns of each weight outside float16's range, also of harmless underflow; real overflow is refused here.
+            warnings.simplefilter("ignore")
+            if weight.abs().amax() > torch.finfo(torch.float16).max:
+                raise MusicZooError("A weight is too large for float16.", remedy="Leave half_weights off.")
+            stored = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+        return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, stored)
+    if not torch.backends.mkl.is_available():
         return lambda x: F.linear(x, weight, bias)
-    # The operators behind TorchInductor's frozen linear layers; there is no public name for them.
-    store = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
+    # The operators behind TorchInductor's frozen linear layers; there is no public name for them. One row is a matrix-vector product, which
+    # needs no packing.
+    stores = {rows: torch.ops.mkl._mkl_reorder_linear_weight(weight, rows) for rows in sizes if rows > 1}
 
     def apply(x: Tensor) -> Tensor:
-        missing = rows - len(x)
-        if missing == 0:
-            out: Tensor = torch.ops.mkl._mkl_linear(x, store, weight, bias, rows)
-            return out
-        out = torch.ops.mkl._mkl_linear(F.pad(x, (0, 0, 0, missing)), store, weight, bias, rows)
-        return out[: len(x)]
+        rows = len(x)
+        if rows == 1:
+            return F.linear(x, weight, bias)
+        out: Tensor = torch.ops.mkl._mkl_linear(x, stores[rows], weight, bias, rows)
+        return out
 
     return apply
 
@@ -56,20 +74,26 @@ def packed(module: nn.Module, rows: int) -> Linear:
 class _PackedBlocks:
     """The blocks of a GPT-2 in eval mode with packed layers; the mathematics is :func:`run_blocks`."""
 
-    def __init__(self, stack: GPT2Model, rows: int) -> None:
+    def __init__(self, stack: GPT2Model, sizes: tuple[int, ...], half: bool) -> None:
+        self.sizes = sizes
         self.blocks = [
             (
                 block.ln_1,
-                packed(block.attn.c_attn, rows),
-                packed(block.attn.c_proj, rows),
+                packed(block.attn.c_attn, sizes, half),
+                packed(block.attn.c_proj, sizes, half),
                 block.ln_2,
-                packed(block.mlp.c_fc, rows),
-                packed(block.mlp.c_proj, rows),
+                packed(block.mlp.c_fc, sizes, half),
+                packed(block.mlp.c_proj, sizes, half),
             )
             for block in stack.h
         ]
         self.last_norm = stack.ln_f
-        self.rows = rows
+
+    def fit(self, *columns: Tensor) -> list[Tensor]:
+        """Repeats the last entry of each column up to the next number of rows: a repeated row computes and stores the same once more."""
+        count = len(columns[0])
+        missing = next(size for size in self.sizes if size >= count) - count
+        return [torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x for x in columns]
 
     def __call__(self, rows: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         for layer, (norm_1, c_attn, c_proj, norm_2, c_fc, c_out) in enumerate(self.blocks):
@@ -89,14 +113,15 @@ class CachedPatchDecoder:
     Args:
         net: The model, in eval mode.
         slots: Pieces at once.
+        half: Float16 weights (:func:`packed`).
     """
 
-    def __init__(self, net: BarStreamNet, slots: int) -> None:
+    def __init__(self, net: BarStreamNet, slots: int, half: bool = False) -> None:
         config = net.config
         self.decoder = net.patch_level_decoder
         self.heads = config.head_count
         self.capacity = config.patch_length
-        self.blocks = _PackedBlocks(self.decoder.base, slots)
+        self.blocks = _PackedBlocks(self.decoder.base, (slots,), half)
         weight = self.decoder.patch_embedding.weight
         self.table = weight.t().contiguous()
         self.offsets = torch.arange(0, self.table.shape[0], self.table.shape[0] // config.patch_size, device=weight.device)
@@ -138,7 +163,7 @@ class CachedPatchDecoder:
         Returns:
             (active, hidden) hidden states.
         """
-        active = len(patches)
+        active, size = len(patches), self.keys.shape[-1]
         device = patches.device
         lengths = self.lengths[:active]
         longest = int(lengths.max()) + 1
@@ -150,14 +175,14 @@ class CachedPatchDecoder:
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             keys, values = self.keys[layer], self.values[layer]
-            keys[slots, :, where] = rearrange(key, "b (h d) -> b h d", h=self.heads)
-            values[slots, :, where] = rearrange(value, "b (h d) -> b h d", h=self.heads)
-            query = rearrange(query, "b (h d) -> b h 1 d", h=self.heads)
+            keys[slots, :, where] = key[:active].view(active, self.heads, size)
+            values[slots, :, where] = value[:active].view(active, self.heads, size)
+            query = query[:active].view(active, self.heads, 1, size)
             out = F.scaled_dot_product_attention(query, keys[:active, :, :longest], values[:active, :, :longest], attn_mask=mask)
-            return rearrange(out, "b h 1 d -> b (h d)")
+            return self.blocks.fit(out.view(active, -1))[0]
 
         rows = F.embedding_bag(patches.long() + self.offsets, self.table, mode="sum") + self.decoder.patch_embedding.bias
-        hidden = self.blocks(rows + self.decoder.base.wpe(where), attend)
+        hidden = self.blocks(*self.blocks.fit(rows + self.decoder.base.wpe(where)), attend)[:active]
         self.lengths[:active] += 1
         return hidden
 
@@ -179,15 +204,15 @@ class CachedCharDecoder:
         net: The model, in eval mode.
         slots: Pieces at once.
         rows: Rows of a pass at most.
+        half: Float16 weights (:func:`packed`).
     """
 
-    def __init__(self, net: BarStreamNet, slots: int, rows: int) -> None:
+    def __init__(self, net: BarStreamNet, slots: int, rows: int, half: bool = False) -> None:
         config = net.config
         self.decoder = net.char_level_decoder
         self.transformer = self.decoder.transformer
         self.heads = config.head_count
-        self.blocks = _PackedBlocks(self.transformer, rows)
-        self.rows = rows
+        self.blocks = _PackedBlocks(self.transformer, (*(size for size in _PASS_SIZES if size < rows), rows), half)
         weight = self.transformer.wte.weight
         shape = (config.char_layers, slots, self.heads, config.patch_size + 1, config.hidden // self.heads)
         self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
@@ -206,16 +231,17 @@ class CachedCharDecoder:
         Returns:
             (rows, 128) logits of the character that follows each row.
         """
+        count, size = len(slots), self.keys.shape[-1]
+        slots, positions, chars = self.blocks.fit(slots, positions, chars)
         first = (positions == 0).unsqueeze(1)
         rows = torch.where(first, conditions[slots], self.transformer.wte(chars)) + self.transformer.wpe(positions)
         mask = (self.positions <= positions.unsqueeze(1))[:, None, None]
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             keys, values = self.keys[layer], self.values[layer]
-            keys[slots, :, positions] = rearrange(key, "r (h d) -> r h d", h=self.heads)
-            values[slots, :, positions] = rearrange(value, "r (h d) -> r h d", h=self.heads)
-            query = rearrange(query, "r (h d) -> r h 1 d", h=self.heads)
-            out = F.scaled_dot_product_attention(query, keys[slots], values[slots], attn_mask=mask)
-            return rearrange(out, "r h 1 d -> r (h d)")
+            keys[slots, :, positions] = key.view(-1, self.heads, size)
+            values[slots, :, positions] = value.view(-1, self.heads, size)
+            query = query.view(-1, self.heads, 1, size)
+            return F.scaled_dot_product_attention(query, keys[slots], values[slots], attn_mask=mask).view(len(slots), -1)
 
-        return self.decoder.head(self.blocks(rows, attend))
+        return self.decoder.head(self.blocks(rows, attend))[:count]

@@ -247,9 +247,9 @@ class _Aligned:
                 return _LEFT_BAR_LINES[text] if self._left is None else self._left[len(text)]
             case "bar":
                 return self._allowed_in_bar()
-            case "right" if self._right is None:
-                return _RIGHT_BAR_LINES[text] + (self._after_right if text in _WHOLE_BAR_LINES else "")
             case "right":
+                if self._right is None:
+                    return _RIGHT_BAR_LINES[text] + (self._after_right if text in _WHOLE_BAR_LINES else "")
                 return self._right[len(text)] if len(text) < len(self._right) else self._after_right
             case "newline" | "end":
                 return _END

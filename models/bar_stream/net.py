@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -80,7 +81,7 @@ def _gpt2(config: BarStreamConfig, layers: int, vocabulary: int, positions: int)
             resid_pdrop=config.dropout,
             embd_pdrop=config.dropout,
             attn_pdrop=config.dropout,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by the base class, which transformers does not declare
             use_cache=False,
             bos_token_id=None,
             eos_token_id=None,
@@ -100,7 +101,8 @@ def run_blocks(stack: GPT2Model, rows: Tensor, attend: Attend) -> Tensor:
         (rows, hidden) after the last layer norm.
     """
     rows = stack.drop(rows)
-    for layer, block in enumerate(stack.h):
+    blocks: Any = stack.h
+    for layer, block in enumerate(blocks):
         query, key, value = block.attn.c_attn(block.ln_1(rows)).chunk(3, dim=-1)
         rows = rows + block.attn.resid_dropout(block.attn.c_proj(attend(layer, query, key, value)))
         # The fused kernel is the same tanh approximation as transformers' gelu_new, in one pass over memory instead of eight.
