@@ -42,7 +42,8 @@ def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Lin
     if not plain:
         if half:
             raise MusicZooError("Float16 weights need a float32 model without adapters on the CPU.", remedy="Leave half_weights off.")
-        return module
+        layer: Linear = module
+        return layer
     weight = module.weight.detach().t().contiguous()
     bias = module.bias.detach()
     if half:
