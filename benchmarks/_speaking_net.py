@@ -14,8 +14,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch.nn import functional
 
 from musiczoo.models.bar_stream import SIZES, BarStreamConfig, BarStreamNet
+from musiczoo.models.bar_stream.net import run_blocks
+from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.abc import Tune, interleaved_lines, transpose
 from musiczoo.music.cleaning import clean
 from musiczoo.music.corpora import load_corpus
@@ -23,7 +26,8 @@ from musiczoo.representations.bar_stream import BarStreamPatches
 
 CONSOLE = Console(stderr=True)
 NARROW = BarStreamConfig(patch_layers=3, char_layers=1, hidden=192, patch_length=2048, dropout=0.0)
-STEPS = 400
+STEPS = 300
+CONTEXT = 384
 
 
 def endless_chorales(count: int, length: int, seed: int = 0) -> list[torch.Tensor]:
@@ -48,7 +52,7 @@ def header(tune: Tune) -> list[str]:
     return [("K:G" if item.name == "K" else item.text) for item in tune.header]
 
 
-def narrow_net(cache: Path, steps: int = STEPS, length: int = 1024) -> BarStreamNet:
+def narrow_net(cache: Path, steps: int = STEPS) -> BarStreamNet:
     """The trained narrow net, from ``cache`` when it is there."""
     net = BarStreamNet(NARROW)
     if cache.is_file():
@@ -56,12 +60,12 @@ def narrow_net(cache: Path, steps: int = STEPS, length: int = 1024) -> BarStream
         return net.eval()
     torch.manual_seed(0)
     net.train()
-    sequences = endless_chorales(steps, length)
+    sequences = endless_chorales(steps, CONTEXT)
+    chooser = random.Random(1)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=len(sequences))
     for step, sequence in enumerate(track(sequences, description="training the narrow net", console=CONSOLE)):
-        values, mask = net(sequence[None], torch.tensor([len(sequence)]))
-        loss = -values.sum() / mask.sum()
+        loss = shifted_loss(net, sequence, chooser.randrange(1024 - CONTEXT))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -72,6 +76,15 @@ def narrow_net(cache: Path, steps: int = STEPS, length: int = 1024) -> BarStream
     cache.parent.mkdir(parents=True, exist_ok=True)
     torch.save(net.state_dict(), cache)
     return net.eval()
+
+
+def shifted_loss(net: BarStreamNet, sequence: torch.Tensor, offset: int) -> torch.Tensor:
+    """Mean loss of a sequence that stands ``offset`` patches into the context, so that short sequences train all positions."""
+    decoder = net.patch_level_decoder
+    rows = decoder.embed(sequence) + decoder.base.wpe(torch.arange(offset, offset + len(sequence)))
+    hidden = run_blocks(decoder.base, rows, RaggedCausal(torch.tensor([len(sequence)]), decoder.heads))
+    logits, where = net.char_level_decoder(hidden[:-1], sequence[1:])
+    return functional.cross_entropy(logits, sequence[1:].flatten().long()[where])
 
 
 def widen(narrow: BarStreamNet, target: BarStreamConfig = SIZES["small"]) -> BarStreamNet:

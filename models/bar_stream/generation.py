@@ -135,6 +135,7 @@ class BarStreamGenerator:
         guard: Steers what may be said, or None.
         start_at_first_bar: Force ``[r:0/`` at the first bar of a prompt without bars.
         draft: Characters guessed ahead in a pass at most; None chooses by the device and the number of pieces, 0 switches it off.
+        half_weights: Read float16 copies of the weights, with float32 arithmetic (CPU).
         on_bar: Called with (piece, bar number, text of the bar's line) whenever a bar is finished; returning False cancels the piece.
     """
 
@@ -148,6 +149,7 @@ class BarStreamGenerator:
         guard: Guard | None = None,
         start_at_first_bar: bool = True,
         draft: int | None = None,
+        half_weights: bool = False,
         on_bar: OnBar | None = None,
     ) -> None:
         self.net = net
@@ -159,15 +161,16 @@ class BarStreamGenerator:
         self.size = net.config.patch_size
         self.device = net.char_level_decoder.transformer.wte.weight.device
         if draft is None:
-            # Up to this many rows a pass costs about what one row costs, for reading the weights is the bound.
-            self.row_budget = max(slots, _DRAFT_ROWS if self.device.type == "cpu" else 4 * _DRAFT_ROWS)
+            # On a CPU eight rows cost about what one costs, for reading the weights is the bound, and for many pieces two rows each
+            # save a third of the passes at a quarter more a pass. A GPU has arithmetic to spare.
+            self.row_budget = max(_DRAFT_ROWS, 2 * slots) if self.device.type == "cpu" else _DRAFT_ROWS * slots
             self.draft = self.size
         else:
             self.row_budget = slots * (1 + draft)
             self.draft = draft
         self.slots = slots
-        self.patch_decoder = CachedPatchDecoder(net, slots)
-        self.char_decoder = CachedCharDecoder(net, slots, self.row_budget)
+        self.patch_decoder = CachedPatchDecoder(net, slots, half_weights)
+        self.char_decoder = CachedCharDecoder(net, slots, self.row_budget, half_weights)
         self.conditions = torch.zeros(slots, net.config.hidden, dtype=self.patch_decoder.keys.dtype, device=self.device)
 
     @torch.inference_mode()
@@ -246,20 +249,20 @@ class BarStreamGenerator:
             positions: list[int] = []
             before: list[int] = []
             spans: list[tuple[int, int]] = []
-            masks: list[np.ndarray | None] = []
+            masks: list[np.ndarray] = []
             for slot in open_slots:
                 patch = patches[slot]
                 begin = len(slots)
-                drafted = patch.plan(min(share - 1, self.draft))
+                drafted, allowed_there = patch.plan(min(share - 1, self.draft))
                 for position in range(patch.cached, len(drafted) + 1):
                     slots.append(slot)
                     positions.append(position)
                     before.append(drafted[position - 1] if position else 0)
                 spans.append((begin, len(slots)))
-                masks.extend(patch.masks(drafted))
+                masks += allowed_there
             logits = self.char_decoder.run(self.conditions, *(torch.tensor(x, device=self.device) for x in (slots, positions, before)))
             uniforms = [patches[slot].uniforms[position] for slot, position in zip(slots, positions, strict=True)]
-            allowed = _stack_masks(masks).to(self.device)
+            allowed = torch.from_numpy(np.stack(masks)).to(self.device)
             probabilities = distribution(logits, self.sampling, allowed)
             tokens = draw(probabilities, torch.tensor(uniforms, dtype=torch.float64, device=self.device)).tolist()
             scores = torch.log_softmax(logits.float() / (self.sampling.temperature or 1.0), dim=-1).cpu()
@@ -301,27 +304,40 @@ class _Patch:
         self.may_force_start = start_at_first_bar and not stream.in_body and not stream.line
         self.uniforms = torch.rand(size, generator=stream.random, dtype=torch.float64).tolist()
 
-    def plan(self, draft: int) -> list[int]:
-        """The characters of this pass: accepted ones, then up to ``draft`` forced or guessed ones."""
+    def plan(self, draft: int) -> tuple[list[int], list[np.ndarray]]:
+        """What this pass computes.
+
+        Args:
+            draft: Characters beyond the accepted ones at most.
+
+        Returns:
+            The characters, accepted ones first, then forced or guessed ones, and for each place that the pass predicts (from the first
+            open one to the one behind the last character) which characters may stand there.
+        """
         planned = self.chars + self.forced[len(self.chars) :]
         if len(planned) < self.size:
             # The character after an end mark is never wanted, so a guessed end mark needs no row of its own.
-            planned += [ord(c) for c in self.stream.drafter.guess(_stream(planned), draft - len(planned) + len(self.chars)).rstrip("\x02")]
-        self.planned = planned[: min(len(self.chars) + draft, self.size - 1)]
-        return self.planned
+            guess = self.stream.drafter.guess(_stream(planned), draft - len(planned) + len(self.chars))
+            planned += [ord(c) for c in guess.rstrip("\x02")]
+        planned = planned[: min(len(self.chars) + draft, self.size - 1)]
+        masks = []
+        for place in range(len(self.chars), len(planned) + 1):
+            masks.append(self._allowed(planned[:place]))
+            if place < len(planned) and not masks[-1][planned[place]]:
+                # A guess that may not be said ends here: guards are asked about legal texts only.
+                planned = planned[:place]
+                break
+        self.planned = planned
+        return planned, masks
 
-    def masks(self, planned: list[int]) -> list[np.ndarray | None]:
-        """Which characters may stand at each place that this pass predicts."""
-        out: list[np.ndarray | None] = []
-        for place in range(self.cached, len(planned) + 1):
-            if place < len(self.forced):
-                out.append(_only(self.forced[place]))
-            else:
-                guard = self.stream.guard
-                allowed = None if guard is None else guard.mask(_stream(planned[:place]))
-                plain = _AT_START if place == 0 else _LATER
-                out.append(plain if allowed is None else allowed & plain)
-        return out
+    def _allowed(self, before: list[int]) -> np.ndarray:
+        place = len(before)
+        if place < len(self.forced):
+            return _only(self.forced[place])
+        plain = _LATER if place else _AT_START
+        guard = self.stream.guard
+        allowed = None if guard is None else guard.mask(_stream(before))
+        return plain if allowed is None else allowed & plain
 
     def take(self, tokens: list[int], scores: Tensor) -> bool:
         """Accepts what was drawn up to the first guess that differs; True when the patch is complete."""
@@ -359,7 +375,3 @@ def _only(token: int) -> np.ndarray:
 # Padding is never said; the begin mark only opens the end patch; an empty patch (end mark first) says nothing and is excluded too.
 _AT_START = ~(_only(PAD) | _only(EOS))
 _LATER = ~(_only(PAD) | _only(BOS))
-
-
-def _stack_masks(masks: list[np.ndarray | None]) -> Tensor:
-    return torch.from_numpy(np.stack([_LATER if mask is None else mask for mask in masks]))

@@ -114,6 +114,7 @@ class BarStreamModule(GenerativeModule):
         guard: Guard | None = None,
         start_at_first_bar: bool = True,
         draft: int | None = None,
+        half_weights: bool = False,
         on_bar: OnBar | None = None,
         progress: bool = False,
         **options: Any,
@@ -130,6 +131,7 @@ class BarStreamModule(GenerativeModule):
             guard: Steers what may be said (:mod:`musiczoo.models.bar_stream.guards`).
             start_at_first_bar: Force the piece to begin with its first bar, as NotaGen does.
             draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off. The result is the same.
+            half_weights: Read float16 copies of the weights, with float32 arithmetic: on a CPU faster, and not to the last digit the same.
             on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels the piece.
             progress: Show a progress bar.
             options: None; an unknown option is refused by name.
@@ -160,6 +162,7 @@ class BarStreamModule(GenerativeModule):
                 guard=guard,
                 start_at_first_bar=start_at_first_bar,
                 draft=draft,
+                half_weights=half_weights,
                 on_bar=on_bar,
             )
             done: dict[int, Stream] = {}
