@@ -186,7 +186,7 @@ class BarStreamPatches:
         """Pieces as one batch.
 
         Returns:
-            ``patches`` of shape (batch, longest, patch_size), uint8, zero where a piece has ended, and ``lengths`` of shape (batch,), int64.
+            ``patches`` (batch, longest, patch_size), uint8, zero where a piece has ended, and ``lengths`` (batch,), int64.
             As int64 the loader's queue and the copy to the device would move eight times the bytes.
         """
         lengths = torch.tensor([len(piece) for piece in encoded])

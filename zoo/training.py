@@ -28,6 +28,7 @@ class ZooCLI(LightningCLI):
     """
 
     def __init__(self, args: Sequence[str]) -> None:
+        self._words = list(args)
         try:
             super().__init__(
                 GenerativeModule,
@@ -38,7 +39,7 @@ class ZooCLI(LightningCLI):
                 save_config_kwargs={"overwrite": True},
                 seed_everything_default=0,
                 parser_kwargs={"prog": "musiczoo", "description": "Trains and measures the models of the zoo."},
-                args=list(args),
+                args=self._words,
             )
         except RuntimeError as error:
             if "loading state_dict" not in str(error):
@@ -51,7 +52,7 @@ class ZooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Reads the options; Lightning would warn that they do not come from the process's own command line."""
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_args(self._words)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
