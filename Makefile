@@ -63,7 +63,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@mkdir -p benchmarks/results
-	@for program in benchmarks/[a-z]*.py; do echo "== $$program"; $(PYTHON) $$program || exit 1; done
+	@for program in benchmarks/[a-z]*.py; do \
+	  name=$$(basename $$program .py); echo "== $$name"; \
+	  $(PYTHON) -m benchmarks.$$name > benchmarks/results/$$name.json || exit 1; cat benchmarks/results/$$name.json; echo; \
+	done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache demo_output

@@ -46,7 +46,8 @@ def generate(net: BarStreamNet, sampling: Sampling, pieces: int, length: int, dr
     """Times our generator; returns the streams, seconds of each patch step, and passes of the character decoder."""
     prompt = BarStreamPatches().encode_text(longest_prompt(), annotate=False, end=False)
     started = time.perf_counter()
-    loop = BarStreamGenerator(net, sampling, max_length=length, slots=pieces, guard=NeverEnds(), start_at_first_bar=False, draft=draft, half_weights=half)
+    options = {"max_length": length, "slots": pieces, "draft": draft, "half_weights": half}
+    loop = BarStreamGenerator(net, sampling, guard=NeverEnds(), start_at_first_bar=False, **options)
     passes, rows = 0, 0
     run = loop.char_decoder.run
 
@@ -136,7 +137,9 @@ def main() -> None:
         seconds.append(min(best))
     plain = full_seconds or simpson(contexts, seconds)
 
+    half = generate(net, sampling, 1, arguments.length, None, half=True)
     batch = generate(net, sampling, arguments.pieces, arguments.length, None)
+    half_batch = generate(net, sampling, arguments.pieces, arguments.length, None, half=True)
     alike = batch["streams"][0].patches == stream.patches  # type: ignore[index]
     config = net.config
     patch_bytes = 4 * 12 * config.patch_layers * config.hidden**2
@@ -144,11 +147,12 @@ def main() -> None:
     key_bytes = 4 * 2 * config.patch_layers * config.hidden * arguments.length / 2
     count = arguments.length - prompt
 
-    def bound(result: dict[str, object], pieces: int) -> float:
+    def bound(result: dict[str, object], pieces: int, share: float) -> float:
         """Seconds that reading weights and caches takes at the measured bandwidth."""
-        return count * (patch_bytes + pieces * key_bytes + float(result["passes_per_patch"]) * char_bytes) / speed  # type: ignore[arg-type]
+        weights = share * (patch_bytes + float(result["passes_per_patch"]) * char_bytes)  # type: ignore[arg-type]
+        return count * (weights + pieces * key_bytes) / speed
 
-    def report(result: dict[str, object], pieces: int) -> dict[str, float]:
+    def report(result: dict[str, object], pieces: int, share: float = 1.0) -> dict[str, float]:
         steps: list[float] = result["steps"]  # type: ignore[assignment]
         own = float(result["seconds"])  # type: ignore[arg-type]
         return {
@@ -156,8 +160,8 @@ def main() -> None:
             "ratio_to_plain": round(pieces * plain / own, 2),
             "pieces_per_minute": round(60 * pieces / own, 3),
             "last_100_over_first_100": round(statistics.mean(steps[-100:]) / statistics.mean(steps[:100]), 3),
-            "bandwidth_bound_seconds": round(bound(result, pieces), 2),
-            "share_of_bound": round(bound(result, pieces) / own, 3),
+            "bandwidth_bound_seconds": round(bound(result, pieces, share), 2),
+            "share_of_bound": round(bound(result, pieces, share) / own, 3),
             "char_passes_per_patch": round(float(result["passes_per_patch"]), 2),  # type: ignore[arg-type]
             "rows_per_pass": round(float(result["rows_per_pass"]), 2),  # type: ignore[arg-type]
             "characters_per_patch": round(float(result["characters_per_patch"]), 2),  # type: ignore[arg-type]
@@ -184,7 +188,9 @@ def main() -> None:
                 },
                 "one_piece": report(ours, 1),
                 "one_piece_without_drafts": {**report(undrafted, 1), "identical": undrafted["streams"][0].patches == stream.patches},  # type: ignore[index]
+                "one_piece_float16_weights": report(half, 1, 0.5),
                 f"{arguments.pieces}_pieces": {**report(batch, arguments.pieces), "first_piece_identical": alike},
+                f"{arguments.pieces}_pieces_float16_weights": report(half_batch, arguments.pieces, 0.5),
             },
             indent=2,
         )

@@ -34,7 +34,7 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
     row = entry(name)
     path = Path(weights) if weights is not None else _download(row)
     module, _, attribute = row.opener.partition(":")
-    opener = reduce(getattr, attribute.split("."), importlib.import_module(module))
+    opener: Any = reduce(getattr, attribute.split("."), importlib.import_module(module))
     model: lightning.LightningModule = opener(path, **settings)
     return model
 

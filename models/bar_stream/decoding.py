@@ -29,8 +29,8 @@ _PASS_SIZES = (8, 16, 32)
 def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Linear:
     """A linear layer for inputs of certain numbers of rows.
 
-    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are then bound by reading the weight instead of by
-    rearranging it at each call, which is what makes verifying eight characters about as cheap as drawing one.
+    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are then bound by reading the weight
+    instead of by rearranging it at each call, which is what makes verifying eight characters about as cheap as drawing one.
     Other devices and types, and layers that are not plain (adapters), are called as they are.
 
     Args:

@@ -337,7 +337,8 @@ class _Patch:
         plain = _LATER if place else _AT_START
         guard = self.stream.guard
         allowed = None if guard is None else guard.mask(_stream(before))
-        return plain if allowed is None else allowed & plain
+        both: np.ndarray = plain if allowed is None else allowed & plain
+        return both
 
     def take(self, tokens: list[int], scores: Tensor) -> bool:
         """Accepts what was drawn up to the first guess that differs; True when the patch is complete."""
