@@ -36,7 +36,7 @@ def test_tune_identical_to_the_reference():
 
 
 def test_rests_are_left_out_and_restored():
-    text = HEADER + "[V:1]C8|[V:2]z8|\n[V:1]z8|[V:2]C,8|\n[V:1]z8|[V:2]z8|\n[V:1]C8|]\n"
+    text = HEADER + "[V:1]C8|[V:2]z8|\n[V:1]z8|[V:2]C,8|\n[V:1]z8|[V:2]z8|\n[V:1]C8|[V:2]C,8|]\n"
     representation = BarStreamPatches()
     patches = representation.encode(read_abc(text))
     body = representation.decode_text(patches).partition("[r:")[2]
