@@ -29,7 +29,7 @@ def write_scores(folder: Path, count: int) -> None:
 
 def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [example] = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len([line for line in example.splitlines() if line]) <= 10
+    assert len([line for line in example.splitlines() if line]) == 10
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth", tmp_path / "notagen.pth")
     write_scores(tmp_path / "my_scores", 8)
@@ -41,6 +41,7 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (tmp_path / "new.musicxml").stat().st_size > 0
 
 
-def test_files_that_the_readme_names_exist() -> None:
-    for path in re.findall(r"\]\(((?:docs|configs|tests)/[^)#]+)\)", README) + re.findall(r"--config (\S+)", README):
+def test_files_and_recipes_that_the_readme_names_exist() -> None:
+    recipes = [f"configs/{name}.yaml" for name in re.findall(r"--config (bar_stream/\S+)", README)]
+    for path in re.findall(r"\]\(((?:docs|configs|tests)/[^)#]+)\)", README) + recipes:
         assert (ROOT / path).is_file(), path
