@@ -6,7 +6,7 @@ STAMP = $(VENV)/.installed
 # Tests run in two processes of one thread each: torch's own threads gain little on nets this small.
 WORKERS ?= 2
 FAST = -n $(WORKERS) -m "not slow and not dist"
-SLOW = -m "slow or dist"
+SLOW = -n $(WORKERS) --dist loadfile -m "slow or dist"
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow lint format bench clean
@@ -42,7 +42,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(FAST) $(ARGS)
 
 test-slow: $(STAMP)
-	$(PYTHON) -m pytest $(SLOW) --durations=10 $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(SLOW) --durations=10 $(ARGS)
 
 # Types and layers are checked on the built wheel: neither mypy nor import-linter can follow the editable install, and the wheel is what users get.
 # build/ goes first, or setuptools would pack modules that are no longer in the tree.
