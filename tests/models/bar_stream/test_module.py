@@ -130,7 +130,7 @@ def test_dropout_is_a_function_of_the_place_in_the_run():
             def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
                 seen.append(outputs["loss"].item())
 
-        torch.manual_seed(seen and 1 or 99)
+        torch.manual_seed((seen and 1) or 99)
         fit(module, batches(module, 4, 1), callbacks=[Watch()])
         return seen
 
