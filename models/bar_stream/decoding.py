@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -77,17 +79,12 @@ class _PackedBlocks:
 
     def __init__(self, stack: GPT2Model, sizes: tuple[int, ...], half: bool) -> None:
         self.sizes = sizes
-        self.blocks = [
-            (
-                block.ln_1,
-                packed(block.attn.c_attn, sizes, half),
-                packed(block.attn.c_proj, sizes, half),
-                block.ln_2,
-                packed(block.mlp.c_fc, sizes, half),
-                packed(block.mlp.c_proj, sizes, half),
-            )
-            for block in stack.h
-        ]
+        blocks: Any = stack.h
+        layers = [layer for block in blocks for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)]
+        # Packing runs outside Python's lock, and takes seconds for a large net.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            linear = iter(list(pool.map(lambda layer: packed(layer, sizes, half), layers)))
+        self.blocks = [(block.ln_1, next(linear), next(linear), block.ln_2, next(linear), next(linear)) for block in blocks]
         self.last_norm = stack.ln_f
 
     def fit(self, *columns: Tensor) -> list[Tensor]:
@@ -215,10 +212,11 @@ class CachedCharDecoder:
         self.heads = config.head_count
         self.blocks = _PackedBlocks(self.transformer, (*(size for size in _PASS_SIZES if size < rows), rows), half)
         weight = self.transformer.wte.weight
-        shape = (config.char_layers, slots, self.heads, config.patch_size + 1, config.hidden // self.heads)
+        self.places = config.patch_size + 1
+        shape = (config.char_layers, self.heads, slots * self.places, config.hidden // self.heads)
         self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.values = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
-        self.positions = torch.arange(config.patch_size + 1, device=weight.device)
+        self.columns = torch.arange(slots * self.places, device=weight.device)
 
     def run(self, conditions: Tensor, slots: Tensor, positions: Tensor, chars: Tensor) -> Tensor:
         """One pass.
@@ -236,13 +234,19 @@ class CachedCharDecoder:
         slots, positions, chars = self.blocks.fit(slots, positions, chars)
         first = (positions == 0).unsqueeze(1)
         rows = torch.where(first, conditions[slots], self.transformer.wte(chars)) + self.transformer.wpe(positions)
-        mask = (self.positions <= positions.unsqueeze(1))[:, None, None]
+        # All slots' caches side by side: a row looks at the columns of its slot up to its own place. One dense product over all columns is
+        # cheaper than gathering each row's own.
+        start = slots * self.places
+        own = start + positions
+        hidden = (self.columns < start.unsqueeze(1)) | (self.columns > own.unsqueeze(1))
+        bias = torch.zeros(hidden.shape, dtype=rows.dtype, device=rows.device).masked_fill(hidden, -torch.inf).expand(self.heads, -1, -1)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             keys, values = self.keys[layer], self.values[layer]
-            keys[slots, :, positions] = key.view(-1, self.heads, size)
-            values[slots, :, positions] = value.view(-1, self.heads, size)
-            query = query.view(-1, self.heads, 1, size)
-            return F.scaled_dot_product_attention(query, keys[slots], values[slots], attn_mask=mask).view(len(slots), -1)
+            query, key, value = (x.reshape(-1, self.heads, size).transpose(0, 1) for x in (query, key, value))
+            keys.index_copy_(1, own, key)
+            values.index_copy_(1, own, value)
+            weights = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=size**-0.5).softmax(dim=-1)
+            return torch.bmm(weights, values).transpose(0, 1).reshape(len(own), -1)
 
         return self.decoder.head(self.blocks(rows, attend))[:count]
