@@ -205,7 +205,7 @@ def choose(results: Sequence[Generated]) -> Generated:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=3.5, help="length of the training")
+    parser.add_argument("--minutes", type=float, default=4.0, help="length of the training")
     parser.add_argument("--pieces", type=int, default=4, help="pieces to sample; one is written")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
