@@ -31,7 +31,7 @@ class BarStreamModule(GenerativeModule):
         dropout: Dropout of residuals, embeddings and attention.
         heads: Attention heads; 0 means hidden / 64.
         size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers above.
-        pretrained: A weights file in NotaGen's layout to start from; its sizes replace the numbers above.
+        pretrained: A weights file to start from, in NotaGen's layout or a checkpoint of this module; its sizes replace the numbers above.
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
@@ -62,8 +62,8 @@ class BarStreamModule(GenerativeModule):
             config = replace(SIZES[size], dropout=dropout)
         if pretrained is not None:
             self.net = load_net(pretrained)
-            config = replace(self.net.config, dropout=dropout)
             self._set_dropout(dropout)
+            config = self.net.config
         else:
             self.net = BarStreamNet(config)
         self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
@@ -72,7 +72,7 @@ class BarStreamModule(GenerativeModule):
 
     @classmethod
     def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
-        """A module with the weights of a file in NotaGen's layout, in eval mode.
+        """A module with the weights of a file in NotaGen's layout (or of a checkpoint of this module), in eval mode.
 
         Raises:
             MusicZooError: The file cannot be used; see :func:`musiczoo.models.bar_stream.notagen.load_net`.
@@ -80,6 +80,7 @@ class BarStreamModule(GenerativeModule):
         return cls(pretrained=str(path), **settings).eval()
 
     def _set_dropout(self, dropout: float) -> None:
+        self.net.config = replace(self.net.config, dropout=dropout)
         for part in self.net.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = dropout

@@ -1,6 +1,7 @@
-"""Opens weights in NotaGen's file layout (https://github.com/ElectricAlexis/NotaGen, MIT): nothing but tensors is unpickled.
+"""Opens weights: nothing but tensors and plain containers is unpickled.
 
-The sizes are read from the tensors. Training state in the file (optimiser, scheduler, epoch) is left aside.
+Two layouts are known: NotaGen's files (https://github.com/ElectricAlexis/NotaGen, MIT), whose sizes are read from the tensors, and the
+Lightning checkpoints of this architecture. Training state in the file (optimiser, scheduler, epoch) is left aside.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,17 +27,14 @@ _ASIDE = re.compile(r"\.attn\.(bias|masked_bias)$")
 _TIED = f"{_CHAR}.lm_head.weight"
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The model's tensors of a NotaGen file.
-
-    Args:
-        path: A ``.pth`` file with the tensors under ``"model"``.
+def read_file(path: Path) -> dict[str, Any]:
+    """The content of a PyTorch file, with nothing executed.
 
     Raises:
-        MusicZooError: The file is missing, damaged, holds more than tensors and plain containers, or has no model.
+        MusicZooError: The file is missing, damaged, or holds more than tensors and plain containers.
     """
     if not path.is_file():
-        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a NotaGen .pth file.")
+        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a NotaGen .pth file or of a .ckpt.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
@@ -43,20 +43,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             path=path,
             remedy="Download the weights again from their publisher.",
         ) from None
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+    except Exception as error:
+        # A damaged file can fail anywhere inside torch's reader, with any error.
         raise MusicZooError(
-            f"This is no readable PyTorch file ({str(error).splitlines()[0]}).",
+            f"This is no readable PyTorch file ({type(error).__name__}: {str(error).partition(chr(10))[0]}).",
             path=path,
             remedy="Download the weights again; the file may be truncated.",
-        ) from None
-    model = content.get("model") if isinstance(content, dict) else None
+        ) from error
+    if not isinstance(content, dict):
+        raise MusicZooError(f"The file holds a {type(content).__name__}, not a checkpoint.", path=path)
+    return content
+
+
+def _tensors(content: dict[str, Any], key: str, path: Path) -> dict[str, Tensor]:
+    model = content.get(key)
     if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
         raise MusicZooError(
-            'The file has no table of tensors under "model".',
+            f'The file has no table of tensors under "{key}".',
             path=path,
-            remedy="Give a NotaGen checkpoint, not an optimiser state or another model.",
+            remedy="Give a NotaGen or a Lightning checkpoint, not an optimiser state or another model.",
         )
     return {name: value for name, value in model.items() if not _ASIDE.search(name)}
+
+
+def _lightning_config(content: dict[str, Any], path: Path) -> BarStreamConfig:
+    settings = content.get("hyper_parameters", {})
+    names = [item.name for item in fields(BarStreamConfig)]
+    if missing := [name for name in names if name not in settings]:
+        raise MusicZooError(f"The checkpoint does not tell {', '.join(missing)}.", path=path, remedy="It is of another architecture.")
+    return BarStreamConfig(**{name: settings[name] for name in names})
 
 
 def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStreamConfig:
@@ -87,14 +102,19 @@ def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStr
 
 
 def load_net(path: str | Path) -> BarStreamNet:
-    """A net with the weights of a NotaGen file, in eval mode.
+    """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
 
     Raises:
-        MusicZooError: See :func:`read_tensors`; also a missing, surplus or misshapen tensor, named with both shapes.
+        MusicZooError: See :func:`read_file`; also a missing, surplus or misshapen tensor, named with both shapes.
     """
     path = Path(path)
-    tensors = read_tensors(path)
-    config = config_of(tensors, path)
+    content = read_file(path)
+    if "state_dict" in content:
+        tensors = {name.removeprefix("net."): value for name, value in _tensors(content, "state_dict", path).items()}
+        config = _lightning_config(content, path)
+    else:
+        tensors = _tensors(content, "model", path)
+        config = config_of(tensors, path)
     tied = tensors.pop(_TIED, None)
     if tied is not None and not torch.equal(tied, tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))):
         raise MusicZooError(

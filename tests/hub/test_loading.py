@@ -136,7 +136,13 @@ def test_a_pickle_with_code_is_not_executed(tmp_path, how):
 def test_missing_empty_truncated_and_binary_files(tmp_path):
     with pytest.raises(MusicZooError, match="no such weights file"):
         load("notagen", weights=tmp_path / "none.pth")
-    for name, content in {"empty": b"", "text": b"hello", "cut": TINY.read_bytes()[:5000], "noise": bytes(range(256)) * 40}.items():
+    for name, content in {
+        "empty": b"",
+        "text": b"hello",
+        "words": b"X:1\nK:C\nCDEF|\n",
+        "cut": TINY.read_bytes()[:5000],
+        "noise": bytes(range(256)) * 40,
+    }.items():
         path = tmp_path / f"{name}.pth"
         path.write_bytes(content)
         with pytest.raises(MusicZooError, match=name):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
+from musiczoo.models.bar_stream.decoding import CachedCharDecoder, CachedPatchDecoder
 from musiczoo.models.bar_stream.generation import BarStreamGenerator
 from musiczoo.models.sampling import GREEDY
 
@@ -85,3 +86,32 @@ def test_greedy_continuation_uncached(module, batch, published):
 def test_half_precision_passes_at_a_hundredth(batch, published, dtype):
     module = BarStreamModule.from_notagen(FIXTURES / "notagen_tiny.pth").to(dtype)
     assert module.log_probs(batch).sums().item() == pytest.approx(published["log_prob_sum"], rel=1e-2)
+
+
+def test_float16_weights_pass_at_a_hundredth(module, batch, published):
+    """The kernels that generation may use on a CPU: hidden state and logits of the cached decoders."""
+    patches = batch["patches"][0].long()
+    patch_decoder = CachedPatchDecoder(module.net, 1, half=True)
+    char_decoder = CachedCharDecoder(module.net, 1, 8, half=True)
+    with torch.inference_mode():
+        patch_decoder.fill(0, patches[:1])
+        first = char_decoder.run(module.net.patch_hidden(patches[None, :1], torch.tensor([1])), *torch.zeros(3, 1, dtype=torch.int64))
+        for patch in patches[1:]:
+            hidden = patch_decoder.step(patch[None])
+    for got, wanted in ((hidden[0], published["patch_hidden_last"]), (first[0], published["logits_target0_pos0"])):
+        wanted = torch.tensor(wanted)
+        assert float((got - wanted).norm() / wanted.norm()) < 1e-2
+        assert float((got - wanted).abs().max() / wanted.abs().max()) < 1e-2
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_cached_decoders_conform_in_float32(module, batch, published, rows):
+    patches = batch["patches"][0].long()
+    decoder = CachedPatchDecoder(module.net, rows)
+    with torch.inference_mode():
+        for slot in range(rows):
+            decoder.fill(slot, patches[:60])
+        for patch in patches[60:]:
+            hidden = decoder.step(patch.expand(rows, -1))
+    for row in hidden:
+        torch.testing.assert_close(row, torch.tensor(published["patch_hidden_last"]), rtol=1e-4, atol=1e-5)

@@ -166,6 +166,16 @@ def test_checkpoint_opens_without_executing_anything(tmp_path):
         assert torch.equal(again.eval().log_probs(batch).values, module.eval().log_probs(batch).values)
 
 
+def test_fine_tuning_starts_from_an_own_checkpoint(tmp_path):
+    module = tiny(heads=4)
+    trainer = fit(module, batches(module, 2, 2))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    again = BarStreamModule(pretrained=str(tmp_path / "a.ckpt"), dropout=0.3)
+    assert (again.net.config.head_count, again.net.config.dropout) == (4, 0.3)
+    for (name, a), b in zip(module.net.named_parameters(), again.net.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
 def test_fine_tuning_trains_a_net_opened_in_eval_mode(tmp_path):
     from pathlib import Path
 
