@@ -12,7 +12,9 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,38 +44,48 @@ class NeverEnds:
         pass
 
 
-def generate(net: BarStreamNet, sampling: Sampling, pieces: int, length: int, draft: int | None, half: bool = False) -> dict[str, object]:
-    """Times our generator; returns the streams, seconds of each patch step, and passes of the character decoder."""
-    prompt = BarStreamPatches().encode_text(longest_prompt(), annotate=False, end=False)
+@dataclass(frozen=True)
+class Run:
+    """What one call of our generator did.
+
+    Attributes:
+        streams: The pieces.
+        seconds: All of it, packing the weights included.
+        steps: Seconds of each step (one patch for every piece).
+        passes: Passes of the character decoder.
+        rows: Rows of all these passes.
+    """
+
+    streams: list[Stream]
+    seconds: float
+    steps: list[float]
+    passes: int
+    rows: int
+
+
+def generate(net: BarStreamNet, pieces: int, length: int, draft: int | None = None, half: bool = False) -> Run:
+    """Times our generator."""
+    text = longest_prompt()
+    prompt = BarStreamPatches().encode_text(text, annotate=False, end=False)
     started = time.perf_counter()
     options = {"max_length": length, "slots": pieces, "draft": draft, "half_weights": half}
-    loop = BarStreamGenerator(net, sampling, guard=NeverEnds(), start_at_first_bar=False, **options)
-    passes, rows = 0, 0
+    loop = BarStreamGenerator(net, Sampling(), guard=NeverEnds(), start_at_first_bar=False, **options)
+    counted = [0, 0]
     run = loop.char_decoder.run
 
-    def counted(conditions: torch.Tensor, slots: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-        nonlocal passes, rows
-        passes, rows = passes + 1, rows + len(slots)
+    def count(conditions: torch.Tensor, slots: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        counted[0] += 1
+        counted[1] += len(slots)
         return run(conditions, slots, *rest)
 
-    loop.char_decoder.run = counted  # type: ignore[method-assign]
+    loop.char_decoder.run = count
     ticks = [time.perf_counter()]
     streams: dict[int, Stream] = {}
-    for running in loop.run([prompt] * pieces, [longest_prompt()] * pieces, list(range(pieces))):
+    for running in loop.run([prompt] * pieces, [text] * pieces, list(range(pieces))):
         ticks.append(time.perf_counter())
         streams.update({stream.index: stream for stream in running})
-    steps = [b - a for a, b in itertools.pairwise(ticks)]
-    chars = sum(len(values) for stream in streams.values() for values in stream.log_probs)
-    patches = sum(len(stream.log_probs) for stream in streams.values())
-    return {
-        "streams": [streams[i] for i in range(pieces)],
-        "prompt": len(prompt),
-        "seconds": ticks[-1] - started,
-        "steps": steps,
-        "passes_per_patch": passes / len(steps),
-        "rows_per_pass": rows / passes,
-        "characters_per_patch": chars / patches,
-    }
+    steps = [after - before for before, after in itertools.pairwise(ticks)]
+    return Run([streams[i] for i in range(pieces)], ticks[-1] - started, steps, *counted)
 
 
 def bandwidth() -> float:
@@ -106,95 +118,85 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     net = widen(narrow_net(arguments.cache))
-    sampling = Sampling()
     speed = bandwidth()
-    ours = generate(net, sampling, 1, arguments.length, None)
-    undrafted = generate(net, sampling, 1, arguments.length, 0)
-    stream: Stream = ours["streams"][0]  # type: ignore[index]
+    ours = generate(net, 1, arguments.length)
+    stream = ours.streams[0]
+    prompt = stream.prompt_length
     patches = [patch + [0] * (16 - len(patch)) for patch in stream.patches]
-    prompt = int(ours["prompt"])  # type: ignore[call-overload]
+    # The numbers that our generator drew for this piece: one seed a piece, sixteen a patch.
     random = torch.Generator().manual_seed(0)
     uniforms = [torch.rand(16, generator=random, dtype=torch.float64).tolist() for _ in stream.log_probs]
 
+    def plain_way(context: torch.Tensor) -> list[int]:
+        return plain_patch(net, context, Sampling(), uniforms[len(context) - prompt])
+
     contexts = [int(c) for c in np.linspace(prompt, arguments.length - 1, arguments.points).round()]
-    same, seconds = 0, []
-    full_seconds = None
+    seconds = []
+    same = 0
+    for length in contexts:
+        times = []
+        for _ in range(arguments.repeats):
+            started = time.perf_counter()
+            same += plain_way(torch.tensor(patches[:length])) == stream.patches[length]
+            times.append(time.perf_counter() - started)
+        seconds.append(min(times))
+    plain = simpson(contexts, seconds)
     if arguments.full:
         started = time.perf_counter()
         context = torch.tensor(patches[:prompt])
         while len(context) < arguments.length:
-            chars = plain_patch(net, context, sampling, uniforms[len(context) - prompt])
+            chars = plain_way(context)
             context = torch.cat([context, torch.tensor([chars + [0] * (16 - len(chars))])])
-        full_seconds = time.perf_counter() - started
+        plain = time.perf_counter() - started
         assert context.tolist() == patches, "The plain way wrote something else."
-    for context_length in contexts:
-        best = []
-        for _ in range(arguments.repeats):
-            started = time.perf_counter()
-            chars = plain_patch(net, torch.tensor(patches[:context_length]), sampling, uniforms[context_length - prompt])
-            best.append(time.perf_counter() - started)
-            same += chars == stream.patches[context_length]
-        seconds.append(min(best))
-    plain = full_seconds or simpson(contexts, seconds)
+    undrafted = generate(net, 1, min(arguments.length, 250), draft=0)
+    half = generate(net, 1, arguments.length, half=True)
+    batch = generate(net, arguments.pieces, arguments.length)
+    half_batch = generate(net, arguments.pieces, arguments.length, half=True)
 
-    half = generate(net, sampling, 1, arguments.length, None, half=True)
-    batch = generate(net, sampling, arguments.pieces, arguments.length, None)
-    half_batch = generate(net, sampling, arguments.pieces, arguments.length, None, half=True)
-    alike = batch["streams"][0].patches == stream.patches  # type: ignore[index]
-    config = net.config
-    patch_bytes = 4 * 12 * config.patch_layers * config.hidden**2
-    char_bytes = 4 * 12 * config.char_layers * config.hidden**2
-    key_bytes = 4 * 2 * config.patch_layers * config.hidden * arguments.length / 2
-    count = arguments.length - prompt
+    width = net.config.hidden
 
-    def bound(result: dict[str, object], pieces: int, share: float) -> float:
-        """Seconds that reading weights and caches takes at the measured bandwidth."""
-        weights = share * (patch_bytes + float(result["passes_per_patch"]) * char_bytes)  # type: ignore[arg-type]
-        return count * (weights + pieces * key_bytes) / speed
-
-    def report(result: dict[str, object], pieces: int, share: float = 1.0) -> dict[str, float]:
-        steps: list[float] = result["steps"]  # type: ignore[assignment]
-        own = float(result["seconds"])  # type: ignore[arg-type]
+    def report(run: Run, weight_bytes: int = 4) -> dict[str, float | int | bool]:
+        pieces, count = len(run.streams), len(run.steps)
+        weights = 12 * width**2 * weight_bytes * (net.config.patch_layers * count + net.config.char_layers * run.passes)
+        caches = pieces * 8 * net.config.patch_layers * width * count * (prompt + count / 2)
+        bound = (weights + caches) / speed
+        written = sum(len(values) for one in run.streams for values in one.log_probs)
+        share_of_piece = count / len(ours.steps)
         return {
-            "seconds": round(own, 2),
-            "ratio_to_plain": round(pieces * plain / own, 2),
-            "pieces_per_minute": round(60 * pieces / own, 3),
-            "last_100_over_first_100": round(statistics.mean(steps[-100:]) / statistics.mean(steps[:100]), 3),
-            "bandwidth_bound_seconds": round(bound(result, pieces, share), 2),
-            "share_of_bound": round(bound(result, pieces, share) / own, 3),
-            "char_passes_per_patch": round(float(result["passes_per_patch"]), 2),  # type: ignore[arg-type]
-            "rows_per_pass": round(float(result["rows_per_pass"]), 2),  # type: ignore[arg-type]
-            "characters_per_patch": round(float(result["characters_per_patch"]), 2),  # type: ignore[arg-type]
+            "seconds": round(run.seconds, 2),
+            "ratio_to_plain": round(pieces * plain * share_of_piece / run.seconds, 2),
+            "pieces_per_minute": round(60 * pieces * share_of_piece / run.seconds, 3),
+            "milliseconds_per_patch": round(1e3 * run.seconds / count / pieces, 2),
+            "last_100_over_first_100": round(statistics.mean(run.steps[-100:]) / statistics.mean(run.steps[:100]), 3),
+            "bandwidth_bound_seconds": round(bound, 2),
+            "share_of_bound": round(bound / run.seconds, 3),
+            "char_passes_per_step": round(run.passes / count, 2),
+            "rows_per_pass": round(run.rows / run.passes, 2),
+            "characters_per_patch": round(written / count / pieces, 2),
+            "same_as_one_piece": run.streams[0].patches == stream.patches[: len(run.streams[0].patches)],
         }
 
-    print(
-        json.dumps(
-            {
-                "machine": {
-                    "processor": platform.processor() or platform.machine(),
-                    "threads": arguments.threads,
-                    "torch": torch.__version__,
-                },
-                "parameters": sum(p.numel() for p in net.parameters()),
-                "precision": "float32",
-                "patches": arguments.length,
-                "read_bandwidth_GB_s": round(speed / 1e9, 2),
-                "plain": {
-                    "seconds": round(plain, 1),
-                    "whole_piece_run": arguments.full,
-                    "pieces_per_minute": round(60 / plain, 4),
-                    "seconds_per_patch": dict(zip(map(str, contexts), (round(s, 3) for s in seconds), strict=True)),
-                    "patches_identical_to_ours": f"{same} of {len(contexts) * arguments.repeats}",
-                },
-                "one_piece": report(ours, 1),
-                "one_piece_without_drafts": {**report(undrafted, 1), "identical": undrafted["streams"][0].patches == stream.patches},  # type: ignore[index]
-                "one_piece_float16_weights": report(half, 1, 0.5),
-                f"{arguments.pieces}_pieces": {**report(batch, arguments.pieces), "first_piece_identical": alike},
-                f"{arguments.pieces}_pieces_float16_weights": report(half_batch, arguments.pieces, 0.5),
-            },
-            indent=2,
-        )
-    )
+    machine = {"processor": platform.processor() or platform.machine(), "threads": arguments.threads, "torch": torch.__version__}
+    result = {
+        "machine": machine,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "patches": arguments.length,
+        "read_bandwidth_GB_s": round(speed / 1e9, 2),
+        "plain": {
+            "seconds": round(plain, 1),
+            "whole_piece_run": arguments.full,
+            "pieces_per_minute": round(60 / plain, 4),
+            "seconds_per_patch": dict(zip(map(str, contexts), (round(s, 3) for s in seconds), strict=True)),
+            "patches_identical_to_ours": f"{same} of {len(contexts) * arguments.repeats}",
+        },
+        "one_piece": report(ours),
+        "one_piece_without_drafts_first_patches": report(undrafted),
+        "one_piece_float16_weights": report(half, 2),
+        f"{arguments.pieces}_pieces": report(batch),
+        f"{arguments.pieces}_pieces_float16_weights": report(half_batch, 2),
+    }
+    json.dump(result, sys.stdout, indent=2)
 
 
 if __name__ == "__main__":
