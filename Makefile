@@ -61,11 +61,13 @@ format: $(STAMP)
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
+# Each program prints JSON on standard output and its progress on standard error.
 bench: $(STAMP)
 	@mkdir -p benchmarks/results
-	@for program in benchmarks/[a-z]*.py; do \
-	  name=$$(basename $$program .py); echo "== $$name"; \
-	  $(PYTHON) -m benchmarks.$$name > benchmarks/results/$$name.json || exit 1; cat benchmarks/results/$$name.json; echo; \
+	@for file in benchmarks/[a-z]*.py; do \
+	  name=$$(basename $$file .py); echo "== $$name"; \
+	  $(PYTHON) -m benchmarks.$$name >benchmarks/results/$$name.json || exit 1; \
+	  cat benchmarks/results/$$name.json; \
 	done
 
 clean:
