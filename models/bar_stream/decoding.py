@@ -46,17 +46,15 @@ def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Lin
             raise MusicZooError("Float16 weights need a float32 model without adapters on the CPU.", remedy="Leave half_weights off.")
         layer: Linear = module
         return layer
-    weight = module.weight.detach().t().contiguous()
-    bias = module.bias.detach()
+    conv: Any = module
+    weight: Tensor = conv.weight.detach().t().contiguous()
+    bias: Tensor = conv.bias.detach()
     if half:
         if "fbgemm" not in torch.backends.quantized.supported_engines:
             raise MusicZooError("This processor has no kernels for float16 weights.", remedy="Leave half_weights off.")
-        with warnings.catch_warnings():
-            # FBGEMM warns of each weight outside float16's range, also of harmless underflow; real overflow is refused here.
-            warnings.simplefilter("ignore")
-            if weight.abs().amax() > torch.finfo(torch.float16).max:
-                raise MusicZooError("A weight is too large for float16.", remedy="Leave half_weights off.")
-            stored = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+        if weight.abs().amax() > torch.finfo(torch.float16).max:
+            raise MusicZooError("A weight is too large for float16.", remedy="Leave half_weights off.")
+        stored = torch.ops.quantized.linear_prepack_fp16(weight, bias)
         return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, stored)
     if not torch.backends.mkl.is_available():
         return lambda x: F.linear(x, weight, bias)
@@ -82,7 +80,9 @@ class _PackedBlocks:
         blocks: Any = stack.h
         layers = [layer for block in blocks for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)]
         # Packing runs outside Python's lock, and takes seconds for a large net.
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            # FBGEMM warns of weights outside float16's range, also of harmless underflow; overflow is refused.
+            warnings.simplefilter("ignore")
             linear = iter(list(pool.map(lambda layer: packed(layer, sizes, half), layers)))
         self.blocks = [(block.ln_1, next(linear), next(linear), block.ln_2, next(linear), next(linear)) for block in blocks]
         self.last_norm = stack.ln_f
@@ -180,7 +180,8 @@ class CachedPatchDecoder:
             return self.blocks.fit(out.view(active, -1))[0]
 
         rows = F.embedding_bag(patches.long() + self.offsets, self.table, mode="sum") + self.decoder.patch_embedding.bias
-        hidden = self.blocks(*self.blocks.fit(rows + self.decoder.base.wpe(where)), attend)[:active]
+        (rows,) = self.blocks.fit(rows + self.decoder.base.wpe(where))
+        hidden = self.blocks(rows, attend)[:active]
         self.lengths[:active] += 1
         return hidden
 

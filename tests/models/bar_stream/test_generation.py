@@ -8,6 +8,7 @@ import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.generation import Stream
+from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 
@@ -175,3 +176,20 @@ def test_bad_requests(module):
     with pytest.raises(MusicZooError, match="top_p"):
         Sampling(top_p=1.5)
     assert module.generate([]) == []
+
+
+def test_guards_hold_under_drafts(module):
+    """Random weights, four voices: every bar is aligned, every piece ends, and guessing ahead changes nothing."""
+    header = "M:4/4\nL:1/8\nK:C\nV:1\nV:2\nV:3\nV:4\n"
+    guard = Guards([BarDurations(), Countdown(min_bars=2, max_bars=3)])
+    options = {"guard": guard, "max_length": 120, "sampling": Sampling(top_k=0, top_p=0.0, temperature=1.0)}
+    drafted = sample(module, [header] * 3, **options)
+    plain = sample(module, [header] * 3, draft=0, batch_size=1, **options)
+    for one, two in zip(drafted, plain, strict=True):
+        assert torch.equal(one.tokens, two.tokens)
+        assert one.stop == "end"
+        assert one.error is None
+        lengths = [[bar.duration for bar in voice.bars] for voice in one.piece.parsed]
+        assert len(lengths) == 4
+        assert all(voice == lengths[0] for voice in lengths)
+        assert 2 <= len(lengths[0]) <= 3
