@@ -77,6 +77,7 @@ class VoiceWriter:
         """Put a ``K:`` in force: accidentals written so far hold no longer."""
         self.alters = dict(zip(_STEPS, parse_key(text).alters, strict=True))
         self.accidentals = {}
+        self.bare_notes: dict[tuple[Head, ...], str] = {}
 
     def bar(self, index: int, length: Ticks, changes: list[tuple[Ticks, str, str]]) -> str:
         """The music code of one bar.
@@ -108,14 +109,20 @@ class VoiceWriter:
         waiting = changes
         last = len(events) - 1
         for position, event in enumerate(events):
-            gap = event.onset - time
-            if gap >= 1:
-                pieces.append(f"x{self.lengths.text(gap)} ")
+            if event.onset != time and event.onset - time >= 1:
+                pieces.append(f"x{self.lengths.text(event.onset - time)} ")
                 self.tied = {}
                 time = event.onset
             if waiting and waiting[0][0] <= event.onset:
                 waiting = self.put_fields(pieces, waiting, event.onset)
-            pieces.append(self.event(event, index, position, length, tuplets[position] if tuplets else ""))
+            # Unless something hangs on them or is in force, notes read the same until the key changes.
+            bare = tuplets is None and not (event.adorned or event.slur_stops or self.accidentals or self.tied)
+            code = self.bare_notes.get(event.heads) if bare else None
+            if code is None:
+                code = self.event(event, index, position, length, tuplets[position] if tuplets else "")
+                if bare and event.heads and not (self.accidentals or any([head[3] for head in event.heads])):
+                    self.bare_notes[event.heads] = code
+            pieces.append(code)
             if not (event.beamed and position < last and events[position + 1].heads):
                 pieces.append(" ")
             time += event.duration

@@ -41,7 +41,7 @@ class NoteEvent:
     slur_stops = 0
     adorned = False  # anything stands before the note
 
-    def __init__(self, onset: Ticks, duration: Ticks, voice: str, staff: int, heads: list[Head], beamed: bool) -> None:
+    def __init__(self, onset: Ticks, duration: Ticks, voice: str, staff: int, heads: tuple[Head, ...], beamed: bool) -> None:
         self.onset = onset
         self.duration = duration
         self.voice = voice
@@ -53,7 +53,7 @@ class NoteEvent:
 class Measure:
     """One measure of one part."""
 
-    __slots__ = ("bar_left", "bar_right", "changes", "directions", "events", "length", "meter", "sounding", "trailing_graces")
+    __slots__ = ("bar_left", "bar_right", "changes", "directions", "events", "length", "meter", "sounding", "straight", "trailing_graces")
 
     def __init__(self) -> None:
         self.events: list[NoteEvent] = []
@@ -65,5 +65,6 @@ class Measure:
         self.length: Ticks = 0
         self.sounding: Ticks = 0  # end of the last note
         self.meter: Ticks | None = None  # length of a full bar
+        self.straight = True  # each event begins where the one before it ends
         self.bar_left = ""
         self.bar_right = ""

@@ -40,38 +40,52 @@ def deal_lanes(measures: list[Measure]) -> list[Lane]:
     lanes: dict[tuple[str, int, int], Lane] = {}
     count = len(measures)
     for index, measure in enumerate(measures):
-        ends: dict[tuple[str, int, int], Ticks] = {}
-        for event in measure.events:
-            staff = event.staff if event.voice in split else 0
-            key = (event.voice, staff, 0)
-            end = ends.get(key, 0)
-            if end != event.onset:
-                # Less than a tick is the rounding of tuplets and no overlap.
-                while end - event.onset >= 1:
-                    key = (event.voice, staff, key[2] + 1)
-                    end = ends.get(key, 0)
-                if -1 < end - event.onset < 1:
-                    event.onset = end
-            ends[key] = event.onset + event.duration
-            lane = lanes.get(key)
-            if lane is None:
-                lane = lanes[key] = Lane(key, count)
-            lane.bars[index].append(event)
-            if event.heads:
-                lane.sounds = True
+        voices = {event.voice for event in measure.events}
+        if measure.straight and len(voices) == 1 and not split:
+            # Nothing can overlap: most measures of most parts.
+            lane = _lane(lanes, (voices.pop(), 0, 0), count)
+            lane.bars[index] = measure.events.copy()
+            lane.sounds = lane.sounds or any([event.heads for event in measure.events])
+        else:
+            _deal_measure(measure, index, lanes, split, count)
         for event in measure.trailing_graces:
-            key = (event.voice, event.staff if event.voice in split else 0, 0)
-            if key not in lanes:
-                lanes[key] = Lane(key, count)
-            lanes[key].trailing.setdefault(index, []).append(event)
-            lanes[key].sounds = True
+            lane = _lane(lanes, (event.voice, event.staff if event.voice in split else 0, 0), count)
+            lane.trailing.setdefault(index, []).append(event)
+            lane.sounds = True
     for lane in lanes.values():
         sounding = [event for bar in lane.bars for event in bar if event.heads]
         if sounding:
-            lane.staff = Counter([event.staff for event in sounding]).most_common(1)[0][0]
-            lane.percussion = all([event.unpitched for event in sounding])
+            lane.staff = Counter([event.staff for event in sounding]).most_common(1)[0][0] if len(staves) > 1 else sounding[0].staff
+            lane.percussion = all(event.unpitched for event in sounding)
     ordered = sorted(lanes.values(), key=lambda lane: (lane.staff, lane.key[2]))
     return [lane for lane in ordered if lane.sounds] or ordered[:1] or [Lane(("1", 0, 0), count)]
+
+
+def _lane(lanes: dict[tuple[str, int, int], Lane], key: tuple[str, int, int], measures: int) -> Lane:
+    lane = lanes.get(key)
+    if lane is None:
+        lane = lanes[key] = Lane(key, measures)
+    return lane
+
+
+def _deal_measure(measure: Measure, index: int, lanes: dict[tuple[str, int, int], Lane], split: set[str], measures: int) -> None:
+    ends: dict[tuple[str, int, int], Ticks] = {}
+    for event in measure.events:
+        staff = event.staff if event.voice in split else 0
+        key = (event.voice, staff, 0)
+        end = ends.get(key, 0)
+        if end != event.onset:
+            # Less than a tick is the rounding of tuplets and no overlap.
+            while end - event.onset >= 1:
+                key = (event.voice, staff, key[2] + 1)
+                end = ends.get(key, 0)
+            if -1 < end - event.onset < 1:
+                event.onset = end
+        ends[key] = event.onset + event.duration
+        lane = _lane(lanes, key, measures)
+        lane.bars[index].append(event)
+        if event.heads:
+            lane.sounds = True
 
 
 def _voices_on_two_staves_at_once(measures: list[Measure]) -> set[str]:

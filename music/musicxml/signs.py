@@ -145,13 +145,14 @@ def plain_text(text: str | None) -> str:
 
 def key_text(element: etree._Element) -> str:
     """A ``K:`` value for a <key>: ``"G"``, ``"Emin"``, ``"none"``; keys outside the circle of fifths as ``"C exp ^f _b"``."""
-    fifths = element.findtext("fifths")
+    texts = {child.tag: child.text for child in element}
+    fifths = texts.get("fifths")
     if fifths is None:
         steps = [step.text or "" for step in element.findall("key-step")]
         alters = [_whole(alter.text) for alter in element.findall("key-alter")]
         return _explicit_key(dict(zip(steps, alters, strict=False)))
     sharps = _whole(fifths)
-    suffix, shift = _MODES.get((element.findtext("mode") or "").strip().lower(), ("", 0))
+    suffix, shift = _MODES.get((texts.get("mode") or "").strip().lower(), ("", 0))
     if not -7 <= sharps <= 7:
         alters_by_step = dict.fromkeys(SHARPS, 0)
         for index in range(min(abs(sharps), 14)):
@@ -193,14 +194,15 @@ def meter_quarters(text: str) -> Fraction | None:
 
 def clef_text(element: etree._Element) -> str:
     """A clef as ABC names it: ``"treble"``, ``"bass"``, ``"tenor"``, ``"treble-8"``, ``"perc"``."""
-    sign = (element.findtext("sign") or "").strip()
+    texts = {child.tag: child.text for child in element}
+    sign = (texts.get("sign") or "").strip()
     if sign == "percussion":
         return "perc"
     if sign not in _USUAL_LINE:
         return "treble"  # tablature, jianpu and no clef at all: ABC music code has pitches only
-    line = _whole(element.findtext("line") or str(_USUAL_LINE[sign]))
+    line = _whole(texts.get("line") or str(_USUAL_LINE[sign]))
     name = _CLEFS.get((sign, line)) or _CLEFS[sign, _USUAL_LINE[sign]]
-    octaves = _whole(element.findtext("clef-octave-change") or "0")
+    octaves = _whole(texts.get("clef-octave-change") or "0")
     return name + {-2: "-15", -1: "-8", 1: "+8", 2: "+15"}.get(octaves, "")
 
 

@@ -41,7 +41,7 @@ _FOREIGN_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]
 
 
 def parse_musicxml(source: str | Path | bytes, *, path: str | Path | None = None) -> etree._Element:
-    """Open a MusicXML document.
+    """Open and parse a MusicXML document.
 
     Args:
         source: A file name, or the bytes of a file; compressed files are recognised by their first bytes.
@@ -53,6 +53,20 @@ def parse_musicxml(source: str | Path | bytes, *, path: str | Path | None = None
     Raises:
         MusicZooError: The file cannot be read, is empty, too large, no MusicXML, cut off, wrongly encoded, or uses entities.
     """
+    path = path if isinstance(source, bytes) else source
+    return parse_score(open_musicxml(source, path=path), path)
+
+
+def open_musicxml(source: str | Path | bytes, *, path: str | Path | None = None) -> str:
+    """The text of a MusicXML document, unpacked, decoded and free of entities of its own; not parsed yet.
+
+    Args:
+        source: A file name, or the bytes of a file; compressed files are recognised by their first bytes.
+        path: Where the bytes came from, for messages.
+
+    Raises:
+        MusicZooError: The file cannot be read, is empty, too large, wrongly encoded, or uses entities.
+    """
     data = source if isinstance(source, bytes) else _read_file(source)
     path = path if isinstance(source, bytes) else source
     if len(data) > SIZE_LIMIT:
@@ -61,7 +75,18 @@ def parse_musicxml(source: str | Path | bytes, *, path: str | Path | None = None
         raise MusicZooError("the file is empty.", path=path, remedy="Export the score again.")
     if data.startswith(b"PK"):
         data = _unpack(data, path)
-    root = _parse(_decode(data, path), path)
+    text = _decode(data, path)
+    _refuse_entities(text, path)
+    return text
+
+
+def parse_score(text: str, path: str | Path | None) -> etree._Element:
+    """The root element of a document out of :func:`open_musicxml`.
+
+    Raises:
+        MusicZooError: It is not well-formed or no score.
+    """
+    root = parse_text(text, path)
     if root.tag == "opus":
         raise MusicZooError("this is an opus, a list of scores, and no score.", path=path, remedy="Open the files it lists one by one.")
     if root.tag not in ("score-partwise", "score-timewise"):
@@ -104,8 +129,9 @@ def _unpack(data: bytes, path: str | Path | None) -> bytes:
                 raise MusicZooError(f"the archive holds {len(members)} files.", path=path, remedy=remedy)
             if _CONTAINER not in members:
                 raise MusicZooError(f"the archive has no {_CONTAINER}, so it is no .mxl file.", path=path, remedy=remedy)
-            container = _parse(_decode(_member(archive, members[_CONTAINER], _CONTAINER_LIMIT, path), path, _CONTAINER), path, _CONTAINER)
-            name = _root_file(container)
+            container = _decode(_member(archive, members[_CONTAINER], _CONTAINER_LIMIT, path), path, _CONTAINER)
+            _refuse_entities(container, path, _CONTAINER)
+            name = _root_file(parse_text(container, path, _CONTAINER))
             if name is None:
                 raise MusicZooError("the container names no MusicXML root file.", path=path, where=_CONTAINER, remedy=remedy)
             if name.startswith(("/", "\\")) or ":" in name or ".." in re.split(r"[/\\]", name):
@@ -178,7 +204,7 @@ def _decode(data: bytes, path: str | Path | None, where: str | None = None) -> s
     return text[1:] if marked else text
 
 
-def _parse(text: str, path: str | Path | None, where: str | None = None) -> etree._Element:
+def _refuse_entities(text: str, path: str | Path | None, where: str | None = None) -> None:
     doctype = _DOCTYPE.match(text, _PROLOG.match(text).end())  # type: ignore[union-attr]
     bad_doctype = doctype["end"] == "[" if doctype else "<!DOCTYPE" in text
     if bad_doctype or ("&" in text and _FOREIGN_ENTITY.search(text)):
@@ -188,9 +214,23 @@ def _parse(text: str, path: str | Path | None, where: str | None = None) -> etre
             where=where,
             remedy="Open it in a notation program and export it again.",
         )
-    # The encoding is forced to what was scanned above, so that the parser reads the very same characters.
+
+
+def parse_text(text: str, path: str | Path | None = None, where: str | None = None) -> etree._Element:
+    """Parse text in which entities were refused.
+
+    Raises:
+        MusicZooError: It is not well-formed, with the line.
+    """
+    # The encoding is forced to what was scanned for entities, so that the parser reads the very same characters.
     parser = etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         return etree.fromstring(text.encode("utf-8"), parser)
