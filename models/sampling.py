@@ -6,6 +6,7 @@ The order of the cuts is NotaGen's: top-k, then top-p on what is left, then the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -65,32 +66,32 @@ def distribution(logits: Tensor, sampling: Sampling, allowed: Tensor | None = No
         (..., vocabulary) float64 probabilities that sum to 1.
     """
     # Float64 costs nothing at this size and keeps sums and powers of float32 and bfloat16 models exact enough never to lose a row.
-    scores = torch.nan_to_num(logits.double(), nan=-torch.inf, posinf=torch.finfo(torch.float32).max, neginf=-torch.inf)
+    scores = logits.double()
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
-    # A row in which everything is impossible (a diverged model) becomes uniform over what is allowed instead of NaN.
-    dead = torch.isinf(scores.amax(dim=-1, keepdim=True))
-    if bool(dead.any()):
-        even = torch.zeros_like(scores) if allowed is None else torch.zeros_like(scores).masked_fill(~allowed, -torch.inf)
-        scores = torch.where(dead, even, scores)
-    if sampling.temperature == 0.0:
-        return torch.nn.functional.one_hot(scores.argmax(dim=-1), scores.shape[-1]).double()
-    # Ascending and reversed, as the reference does: of equal probabilities the higher id comes first.
+    # Ascending and reversed, as the reference does: of equal probabilities the higher id comes first. NaN comes before all.
     ranked, order = (part.flip(-1) for part in torch.sort(scores, dim=-1, stable=True))
-    probabilities = torch.softmax(ranked, dim=-1)
+    if not bool(ranked[..., 0].isfinite().all()):
+        return distribution(_repaired(scores, allowed), sampling)
+    if sampling.temperature == 0.0:
+        return torch.zeros_like(scores).scatter_(-1, order[..., :1], 1.0)
     if sampling.top_k:
-        probabilities[..., sampling.top_k :] = 0.0
-        probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
+        ranked, order = ranked[..., : sampling.top_k], order[..., : sampling.top_k]
     if 0.0 < sampling.top_p < 1.0:
+        probabilities = torch.softmax(ranked, dim=-1)
         before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.masked_fill(before > sampling.top_p, 0.0)
+        ranked = ranked.masked_fill(before > sampling.top_p, -torch.inf)
     if sampling.min_p:
-        probabilities = probabilities.masked_fill(probabilities < sampling.min_p * probabilities[..., :1], 0.0)
-    if sampling.temperature != 1.0:
-        # The largest is scaled to 1 first, so that a small temperature cannot underflow the whole row.
-        probabilities = (probabilities / probabilities[..., :1]) ** (1.0 / sampling.temperature)
-    probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
-    return torch.empty_like(probabilities).scatter_(-1, order, probabilities)
+        ranked = ranked.masked_fill(ranked < ranked[..., :1] + math.log(sampling.min_p), -torch.inf)
+    # Raising the surviving probabilities to 1/temperature and renormalising is the softmax of their scores over the temperature.
+    return torch.zeros_like(scores).scatter_(-1, order, torch.softmax(ranked / sampling.temperature, dim=-1))
+
+
+def _repaired(scores: Tensor, allowed: Tensor | None) -> Tensor:
+    """Scores of a model that diverged: NaN is impossible, infinity very large, a row without possible tokens even over the allowed ones."""
+    scores = torch.nan_to_num(scores, nan=-torch.inf, posinf=torch.finfo(torch.float32).max, neginf=-torch.inf)
+    walls = torch.zeros_like(scores) if allowed is None else torch.zeros_like(scores).masked_fill(~allowed, -torch.inf)
+    return torch.where(torch.isinf(scores.amax(dim=-1, keepdim=True)), walls, scores)
 
 
 def draw(probabilities: Tensor, uniforms: Tensor) -> Tensor:
