@@ -117,12 +117,12 @@ class VoiceWriter:
                 waiting = self.put_fields(pieces, waiting, event.onset)
             # Unless something hangs on them or is in force, notes read the same until the key changes.
             bare = tuplets is None and not (event.adorned or event.slur_stops or self.accidentals or self.tied)
-            code = self.bare_notes.get(event.heads) if bare else None
-            if code is None:
-                code = self.event(event, index, position, length, tuplets[position] if tuplets else "")
+            written = self.bare_notes.get(event.heads) if bare else None
+            if written is None:
+                written = self.event(event, index, position, length, tuplets[position] if tuplets else "")
                 if bare and event.heads and not (self.accidentals or any([head[3] for head in event.heads])):
-                    self.bare_notes[event.heads] = code
-            pieces.append(code)
+                    self.bare_notes[event.heads] = written
+            pieces.append(written)
             if not (event.beamed and position < last and events[position + 1].heads):
                 pieces.append(" ")
             time += event.duration

@@ -75,14 +75,14 @@ class PartReader:
         measure.meter = self.meter
         return measure
 
-    def _error(self, line: int | None, message: str) -> MusicZooError:
+    def _error(self, line: object, message: str) -> MusicZooError:
         return MusicZooError(
             message,
             where=f"part {self.part}, measure {self.number}, line {line}",
             remedy="Correct the file, or export it again from a notation program.",
         )
 
-    def _ticks(self, line: int | None, text: str | None) -> Ticks:
+    def _ticks(self, line: object, text: str | None) -> Ticks:
         """A duration in divisions as ticks."""
         found = self.lengths.get(text or "")
         if found is None:

@@ -58,7 +58,7 @@ class NoteShape:
         self.tuplet_stop = False
         self.slurs: tuple[tuple[str, str], ...] = ()  # (type, number)
         self.marks: tuple[str, ...] = ()  # decorations
-        self.line = 0
+        self.line: object = 0  # of the file
         self.plain = True  # a pitch or rest and no more: no chord note, grace note, tuplet, slur or decoration, nothing hidden
 
 
@@ -69,7 +69,7 @@ def read_note(element: etree._Element) -> NoteShape:
         MusicZooError: What no note can be; ``where`` is the line alone.
     """
     shape = NoteShape()
-    shape.line = element.sourceline or 0
+    shape.line = element.sourceline
     rest = False
     for child in element:
         tag = child.tag
