@@ -33,22 +33,18 @@ class PartReader:
     Args:
         scale: Ticks of a quarter note.
         part: Identifier of the part, for messages.
-        shapes: The folded notes by number; empty where the document is not folded.
     """
 
-    def __init__(self, scale: int, part: str, shapes: dict[str, NoteShape]) -> None:
+    def __init__(self, scale: int, part: str) -> None:
         self.scale = scale
         self.part = part
         self.factor: Ticks = scale  # ticks of one division
         self.meter: Ticks | None = None
         self.wedges: dict[str, str] = {}
         self.lengths: dict[str, Ticks] = {}  # by their texts, in the divisions in force
-        self.shapes = shapes
-        self.timed: dict[str, tuple[NoteShape, Ticks, tuple[Head, ...]]] = {}  # folded notes, in the divisions in force
         self.number = "?"
         self.handlers: dict[str, Callable[[etree._Element], None]] = {
             "note": self._read_note,
-            "notes": self._read_notes,
             "attributes": self._read_attributes,
             "backup": self._read_backup,
             "forward": self._read_forward,
@@ -106,26 +102,6 @@ class PartReader:
             place = f"part {self.part}, measure {self.number}, {error.where}"
             raise MusicZooError(error.message, where=place, remedy=error.remedy) from None
         self._place(*self._timed(shape))
-
-    def _read_notes(self, element: etree._Element) -> None:
-        """A run of folded notes."""
-        timed, measure = self.timed, self.measure
-        for number in (element.text or "").split():
-            found = timed.get(number)
-            if found is None:
-                found = timed[number] = self._timed(self.shapes[number])
-            shape, duration, heads = found
-            if not shape.plain or self.graces:
-                self._place(shape, duration, heads)
-                continue
-            # What _place does, without what a plain note does not have: most notes pass here.
-            self.last = event = NoteEvent(self.cursor, duration, shape.voice, shape.staff, heads, shape.beamed)
-            measure.events.append(event)
-            self.cursor += duration
-            if heads and self.cursor > measure.sounding:
-                measure.sounding = self.cursor
-        if self.cursor > measure.length:
-            measure.length = self.cursor
 
     def _timed(self, shape: NoteShape) -> tuple[NoteShape, Ticks, tuple[Head, ...]]:
         """A note with its length, which depends on the divisions in force, and its head."""
@@ -222,7 +198,6 @@ class PartReader:
     def _set_divisions(self, element: etree._Element) -> None:
         self.factor = whole(self.scale / read_divisions(element.text))
         self.lengths = {}
-        self.timed = {}
 
     def _read_direction(self, element: etree._Element) -> None:
         voice, staff = element.findtext("voice"), element.findtext("staff") or ""

@@ -12,7 +12,7 @@ _SEMITONES = (0, 2, 4, 5, 7, 9, 11)
 
 
 class NoteShape:
-    """A <note> without its place in time. Shapes are shared between equal notes, so nobody changes them once they are read."""
+    """A <note> without its place in time."""
 
     __slots__ = (
         "beamed",

@@ -16,13 +16,11 @@ from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.bar_text import Lengths, VoiceWriter
 from musiczoo.music.musicxml.events import Measure, Ticks
-from musiczoo.music.musicxml.folding import fold_notes
 from musiczoo.music.musicxml.lanes import Lane, attach_directions, deal_lanes, match_slurs
 from musiczoo.music.musicxml.measures import PartReader, read_divisions
-from musiczoo.music.musicxml.notes import NoteShape
 from musiczoo.music.musicxml.part_list import PartEntry, PartGroup, read_part_list, score_directive
 from musiczoo.music.musicxml.signs import plain_text
-from musiczoo.music.musicxml.source import open_musicxml, parse_score
+from musiczoo.music.musicxml.source import parse_musicxml
 
 #: Scores are cut into so many ticks a quarter at most; beyond that the divisions of different parts are no music.
 _SCALE_LIMIT = 10**9
@@ -44,17 +42,9 @@ def read_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
             and line.
     """
     path = path if isinstance(source, bytes) else source
-    text = open_musicxml(source, path=path)
-    name = None if path is None else str(path)
-    folded = fold_notes(text)
-    if folded is not None:
-        try:
-            return _read_score(folded.root, folded.shapes, name)
-        except MusicZooError:
-            pass  # read the plain way, which says where in the file
-    root = parse_score(text, path)
+    root = parse_musicxml(source, path=path)
     try:
-        return _read_score(root, {}, name)
+        return _read_score(root, None if path is None else str(path))
     except MusicZooError as error:
         raise error.at(path=path) from None
 
@@ -71,10 +61,10 @@ class _Part:
             match_slurs(lane)
 
 
-def _read_score(root: etree._Element, shapes: dict[str, NoteShape], path: str | None) -> Tune:
+def _read_score(root: etree._Element, path: str | None) -> Tune:
     scale = _common_scale(root)
     entries, groups = read_part_list(root)
-    parts = [_Part(entry, measures) for entry, measures in _read_parts(root, entries, scale, shapes)]
+    parts = [_Part(entry, measures) for entry, measures in _read_parts(root, entries, scale)]
     count = max((len(part.measures) for part in parts), default=0)
     if not count:
         raise MusicZooError("the score has no measures.", remedy="Export the score again from a notation program.")
@@ -106,22 +96,20 @@ def _common_scale(root: etree._Element) -> int:
     return scale
 
 
-def _read_parts(
-    root: etree._Element, entries: list[PartEntry], scale: int, shapes: dict[str, NoteShape]
-) -> list[tuple[PartEntry, list[Measure]]]:
+def _read_parts(root: etree._Element, entries: list[PartEntry], scale: int) -> list[tuple[PartEntry, list[Measure]]]:
     known = {entry.id: entry for entry in entries}
     measures: dict[str, list[Measure]] = {}
     if root.tag == "score-partwise":
         for part in root.iterfind("part"):
             name = part.get("id", "")
-            reader = PartReader(scale, name, shapes)
+            reader = PartReader(scale, name)
             measures.setdefault(name, []).extend([reader.read(measure, measure.get("number", "?")) for measure in part.iterfind("measure")])
     else:
         readers: dict[str, PartReader] = {}
         for measure in root.iterfind("measure"):
             for part in measure.iterfind("part"):
                 name = part.get("id", "")
-                reader = readers.setdefault(name, PartReader(scale, name, shapes))
+                reader = readers.setdefault(name, PartReader(scale, name))
                 measures.setdefault(name, []).append(reader.read(part, measure.get("number", "?")))
     for name in measures:
         if name not in known:

@@ -11,23 +11,8 @@ from fractions import Fraction
 
 from lxml import etree
 
-_MAJOR = {
-    0: "C",
-    1: "G",
-    2: "D",
-    3: "A",
-    4: "E",
-    5: "B",
-    6: "F#",
-    7: "C#",
-    -1: "F",
-    -2: "Bb",
-    -3: "Eb",
-    -4: "Ab",
-    -5: "Db",
-    -6: "Gb",
-    -7: "Cb",
-}
+from musiczoo.music.abc.keys import signature, tonic
+
 #: Mode -> (ABC suffix, steps on the circle of fifths from the tonic of the major key with the same signature).
 _MODES = {
     "major": ("", 0),
@@ -40,8 +25,6 @@ _MODES = {
     "mixolydian": ("mix", 1),
     "locrian": ("loc", 5),
 }
-_FIFTHS_LETTERS = "FCGDAEB"
-SHARPS = "FCGDAEB"
 
 _CLEFS = {
     ("G", 2): "treble",
@@ -154,14 +137,8 @@ def key_text(element: etree._Element) -> str:
     sharps = _whole(fifths)
     suffix, shift = _MODES.get((texts.get("mode") or "").strip().lower(), ("", 0))
     if not -7 <= sharps <= 7:
-        alters_by_step = dict.fromkeys(SHARPS, 0)
-        for index in range(min(abs(sharps), 14)):
-            alters_by_step[SHARPS[index % 7] if sharps > 0 else SHARPS[6 - index % 7]] += 1 if sharps > 0 else -1
-        return _explicit_key(alters_by_step)
-    # Counting fifths up from F with B behind it names every tonic: 0 is C, so C stands at index 1 of the letters.
-    position = sharps + shift + 1
-    letter, signs = _FIFTHS_LETTERS[position % 7], position // 7
-    return f"{letter}{'#' * signs if signs > 0 else 'b' * -signs}{suffix}"
+        return _explicit_key(signature(max(-14, min(14, sharps))))
+    return tonic(sharps + shift) + suffix
 
 
 def _explicit_key(alters: dict[str, int]) -> str:

@@ -41,7 +41,7 @@ _FOREIGN_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]
 
 
 def parse_musicxml(source: str | Path | bytes, *, path: str | Path | None = None) -> etree._Element:
-    """Open and parse a MusicXML document.
+    """Open a MusicXML document.
 
     Args:
         source: A file name, or the bytes of a file; compressed files are recognised by their first bytes.
@@ -53,20 +53,6 @@ def parse_musicxml(source: str | Path | bytes, *, path: str | Path | None = None
     Raises:
         MusicZooError: The file cannot be read, is empty, too large, no MusicXML, cut off, wrongly encoded, or uses entities.
     """
-    path = path if isinstance(source, bytes) else source
-    return parse_score(open_musicxml(source, path=path), path)
-
-
-def open_musicxml(source: str | Path | bytes, *, path: str | Path | None = None) -> str:
-    """The text of a MusicXML document, unpacked, decoded and free of entities of its own; not parsed yet.
-
-    Args:
-        source: A file name, or the bytes of a file; compressed files are recognised by their first bytes.
-        path: Where the bytes came from, for messages.
-
-    Raises:
-        MusicZooError: The file cannot be read, is empty, too large, wrongly encoded, or uses entities.
-    """
     data = source if isinstance(source, bytes) else _read_file(source)
     path = path if isinstance(source, bytes) else source
     if len(data) > SIZE_LIMIT:
@@ -77,16 +63,7 @@ def open_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
         data = _unpack(data, path)
     text = _decode(data, path)
     _refuse_entities(text, path)
-    return text
-
-
-def parse_score(text: str, path: str | Path | None) -> etree._Element:
-    """The root element of a document out of :func:`open_musicxml`.
-
-    Raises:
-        MusicZooError: It is not well-formed or no score.
-    """
-    root = parse_text(text, path)
+    root = _parse(text, path)
     if root.tag == "opus":
         raise MusicZooError("this is an opus, a list of scores, and no score.", path=path, remedy="Open the files it lists one by one.")
     if root.tag not in ("score-partwise", "score-timewise"):
@@ -131,7 +108,7 @@ def _unpack(data: bytes, path: str | Path | None) -> bytes:
                 raise MusicZooError(f"the archive has no {_CONTAINER}, so it is no .mxl file.", path=path, remedy=remedy)
             container = _decode(_member(archive, members[_CONTAINER], _CONTAINER_LIMIT, path), path, _CONTAINER)
             _refuse_entities(container, path, _CONTAINER)
-            name = _root_file(parse_text(container, path, _CONTAINER))
+            name = _root_file(_parse(container, path, _CONTAINER))
             if name is None:
                 raise MusicZooError("the container names no MusicXML root file.", path=path, where=_CONTAINER, remedy=remedy)
             if name.startswith(("/", "\\")) or ":" in name or ".." in re.split(r"[/\\]", name):
@@ -216,12 +193,7 @@ def _refuse_entities(text: str, path: str | Path | None, where: str | None = Non
         )
 
 
-def parse_text(text: str, path: str | Path | None = None, where: str | None = None) -> etree._Element:
-    """Parse text in which entities were refused.
-
-    Raises:
-        MusicZooError: It is not well-formed, with the line.
-    """
+def _parse(text: str, path: str | Path | None, where: str | None = None) -> etree._Element:
     # The encoding is forced to what was scanned for entities, so that the parser reads the very same characters.
     parser = etree.XMLParser(
         encoding="utf-8",
