@@ -6,52 +6,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from musiczoo.music.abc.keys import SHARP_ORDER, tonic
 from musiczoo.music.abc.tune import Pitch
 
 # Probe-tone ratings of Krumhansl and Kessler (1982), as used in Krumhansl, Cognitive Foundations of Musical Pitch (1990), chapter 4.
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-_MAJOR_NAMES = {
-    -7: "Cb",
-    -6: "Gb",
-    -5: "Db",
-    -4: "Ab",
-    -3: "Eb",
-    -2: "Bb",
-    -1: "F",
-    0: "C",
-    1: "G",
-    2: "D",
-    3: "A",
-    4: "E",
-    5: "B",
-    6: "F#",
-    7: "C#",
-}
-_MINOR_NAMES = {
-    -7: "Ab",
-    -6: "Eb",
-    -5: "Bb",
-    -4: "F",
-    -3: "C",
-    -2: "G",
-    -1: "D",
-    0: "A",
-    1: "E",
-    2: "B",
-    3: "F#",
-    4: "C#",
-    5: "G#",
-    6: "D#",
-    7: "A#",
-}
-_STEPS_BY_FIFTHS = "FCGDAEB"
 
 
 def key_text(fifths: int, minor: bool) -> str:
     """The ABC name of a key by its signature: ``key_text(-3, True)`` is ``"Cmin"``. Signatures beyond seven are brought within it."""
     fifths = (fifths + 5) % 12 - 5 if abs(fifths) > 7 else fifths
-    return f"{_MINOR_NAMES[fifths]}min" if minor else _MAJOR_NAMES[fifths]
+    return f"{tonic(fifths + 3)}min" if minor else tonic(fifths)
 
 
 def estimate_key(notes: Iterable[tuple[int, float]]) -> tuple[int, bool]:
@@ -88,7 +54,7 @@ def spell(midi: int, fifths: int) -> Pitch:
     ('C', 1, 'D')
     """
     place = fifths - 3 + (7 * midi - (fifths - 3)) % 12
-    step = _STEPS_BY_FIFTHS[(place + 1) % 7]
+    step = SHARP_ORDER[(place + 1) % 7]
     alter = (place + 1) // 7
     natural = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[step]
     return Pitch(step, alter, (midi - alter - natural) // 12 - 1)

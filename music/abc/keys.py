@@ -64,6 +64,13 @@ def tonic_fifths(letter: str, sign: str) -> int:
     return LETTER_FIFTHS[letter] + {"#": 7, "\u266f": 7, "b": -7, "\u266d": -7}.get(sign, 0)
 
 
+def tonic(fifths: int) -> str:
+    """Tonic of the major key with so many sharps (flats negative), the inverse of :func:`tonic_fifths`: 0 is C, -2 is Bb, 8 is G#."""
+    # F stands at -1, so counting from it names every tonic: seven letters on, one sharp more.
+    signs, place = divmod(fifths + 1, 7)
+    return SHARP_ORDER[place] + ("#" * signs if signs > 0 else "b" * -signs)
+
+
 @lru_cache(maxsize=1024)
 def parse_key(value: str) -> Key:
     """Read the value of a ``K:`` field; a text that names no key (a clef alone, say) gives ``name=""``."""
