@@ -1,11 +1,12 @@
 """Sound: a piece through a soundfont to samples, and samples to a WAV file.
 
 The synthesizer is symusic's; a soundfont (SF2 or SF3) is never downloaded: it comes from a path, from the environment variable
-``MUSICZOO_SOUNDFONT``, or from the places where operating systems install them.
+``MUSICZOO_SOUNDFONT``, from the places where operating systems install them, or from the package that the extra ``sound`` installs.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import wave
@@ -36,14 +37,15 @@ SOUNDFONT_FOLDERS = (
 # Better-sounding General MIDI banks first; anything else found in the folders comes after them in alphabetical order.
 PREFERRED_SOUNDFONTS = ("musescore_general", "fluidr3", "timgm6mb", "default-gm")
 INSTALL_A_SOUNDFONT = (
-    "Install one (Debian, Ubuntu: apt-get install timgm6mb-soundfont, better musescore-general-soundfont-small or fluid-soundfont-gm), "
+    "Install one (pip install 'musiczoo[sound]'; Debian, Ubuntu: apt-get install timgm6mb-soundfont, "
+    "better musescore-general-soundfont-small or fluid-soundfont-gm), "
     f"or name an .sf2 or .sf3 file by the soundfont argument or the environment variable {SOUNDFONT_VARIABLE}."
 )
 MAX_SECONDS = 4 * 3600  # stereo float32 at 44.1 kHz: 5 GB; beyond that a file is broken rather than long
 
 
 def find_soundfont() -> Path | None:
-    """The soundfont to use when none is named: ``MUSICZOO_SOUNDFONT`` or the best one in the system's usual folders.
+    """The soundfont to use when none is named: ``MUSICZOO_SOUNDFONT``, the best one in the system's folders, or an installed package's.
 
     Returns:
         Its path, or None where there is none.
@@ -69,7 +71,15 @@ def find_soundfont() -> Path | None:
             (rank for rank, name in enumerate(PREFERRED_SOUNDFONTS) if path.name.lower().startswith(name)), len(PREFERRED_SOUNDFONTS)
         )
 
-    return min(found, key=preference, default=None)
+    return min(found, key=preference, default=None) or _packaged_soundfont()
+
+
+def _packaged_soundfont() -> Path | None:
+    """TimGM6mb out of the wheel of pretty_midi (the extra ``sound``); the package itself is not imported."""
+    package = importlib.util.find_spec("pretty_midi")
+    folders = package.submodule_search_locations if package is not None else None
+    path = Path(folders[0]) / "TimGM6mb.sf2" if folders else None
+    return path if path is not None and path.is_file() else None
 
 
 def render_audio(piece: Tune | ScoreTick, *, soundfont: str | Path | None = None, sample_rate: int = 44100) -> NDArray[np.float32]:

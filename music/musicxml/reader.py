@@ -12,6 +12,7 @@ from pathlib import Path
 from lxml import etree
 
 from musiczoo.music.abc.bars import merged_bar_line
+from musiczoo.music.abc.keys import parse_key
 from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.bar_text import Lengths, VoiceWriter
@@ -187,16 +188,20 @@ class _Signature:
 
     __slots__ = ("clef", "key", "meter", "transpose")
 
-    def __init__(self, key: str = "C", meter: str = "none", clef: str = "treble") -> None:
+    def __init__(self, key: str = "", meter: str = "none", clef: str = "treble") -> None:
         self.key = key
         self.meter = meter
         self.clef = clef
         self.transpose = "0"
 
     def take(self, name: str, value: str) -> bool:
-        """Put a value in force; False when it was already."""
+        """Put a value in force; False when it was already.
+
+        Files tend to tell the mode in one part only, so a key of the same signature is no change.
+        """
         attribute = {"K": "key", "M": "meter"}.get(name, name)
-        if getattr(self, attribute) == value:
+        before = getattr(self, attribute)
+        if before == value or (name == "K" and before and parse_key(before).alters == parse_key(value).alters):
             return False
         setattr(self, attribute, value)
         return True
@@ -213,7 +218,7 @@ class _ScoreWriter:
         self.definitions: list[Field] = []
         self.staves: list[list[list[str]]] = []
         opening = _opening(parts[0], parts[0].lanes[0].staff, _Signature())
-        self.key, self.meter = opening.key, opening.meter
+        self.key, self.meter = opening.key or "C", opening.meter
 
     def header(self, tempi: dict[int, list[tuple[Ticks, str]]]) -> list[Field]:
         """The header lines from ``%%score`` on; call it after :meth:`voices`."""

@@ -79,6 +79,10 @@ def test_the_environment_names_the_soundfont(soundfont: Path, monkeypatch: pytes
 def test_the_best_installed_soundfont_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MUSICZOO_SOUNDFONT", raising=False)
     monkeypatch.setattr(audio, "SOUNDFONT_FOLDERS", (str(tmp_path),))
+    packaged = find_soundfont()
+    assert packaged is not None
+    assert packaged.parent.name == "pretty_midi"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert find_soundfont() is None
     with pytest.raises(MusicZooError, match=r"no soundfont.*apt-get install"):
         render_audio(TUNE)

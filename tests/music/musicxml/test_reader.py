@@ -425,6 +425,16 @@ def test_keys_of_parts_differ() -> None:
     assert (tune.field("K"), bars(tune), bars(tune, 1)) == ("C", ["^F8"], ["[K:G] F8"])
 
 
+def test_a_mode_told_in_one_part_only_is_no_change() -> None:
+    def key(mode: str) -> str:
+        return f"<attributes><key><fifths>2</fifths>{mode}</key></attributes>"
+
+    minor = "<mode>minor</mode>"
+    first, second = [key(minor) + note("F#4", 16), note("D4", 16)], [key("") + note("F#4", 16), key(minor) + note("C#4", 16)]
+    tune = read_musicxml(score(first, second))
+    assert (tune.field("K"), bars(tune), bars(tune, 1)) == ("Bmin", ["F8", "D8"], ["F8", "C8"])
+
+
 def test_signatures_change() -> None:
     three = "<time><beats>3</beats><beat-type>4</beat-type></time>"
     bass = "<clef><sign>F</sign><line>4</line></clef>"
