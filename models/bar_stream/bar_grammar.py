@@ -19,6 +19,7 @@ from musiczoo.models.bar_stream.note_grammar import (
     field_characters,
     length_characters,
     pitch_characters,
+    plain_length_characters,
     tuplet_capacity,
     tuplets,
 )
@@ -242,7 +243,7 @@ class BarGrammar:
         if self._broken is not None:
             numerator, denominator = self._broken
             return length_characters(text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator)
-        return length_characters(text, self.ticks_per_unit, 1, 1, left)
+        return plain_length_characters(text, self.ticks_per_unit, left)
 
     def _length(self, text: str) -> tuple[str, bool]:
         following, ticks = self._ticks(text)

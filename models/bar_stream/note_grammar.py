@@ -83,6 +83,23 @@ def _spellings(ticks_per_unit: int) -> Mapping[str, list[tuple[int, str]]]:
     return beginnings
 
 
+@lru_cache(maxsize=1 << 12)
+def plain_length_characters(text: str, ticks_per_unit: int, last: int) -> tuple[str, int]:
+    """:func:`length_characters` up to ``last`` ticks, and only lengths of one note on paper (with up to two dots) or of five.
+
+    A model that has gone past the end of its bar is so led to a short note and not to a length of 41/16. A note of one tick is always among
+    them, so there is a way on whatever time is left.
+    """
+    following, ticks = set(), 0
+    for value, whole in _spellings(ticks_per_unit).get(text, ()):
+        if value <= last and value // (value & -value) in (1, 3, 5, 7):
+            if len(whole) == len(text):
+                ticks = value
+            else:
+                following.add(whole[len(text)])
+    return "".join(sorted(following)), ticks
+
+
 @lru_cache(maxsize=1 << 14)
 def length_characters(text: str, ticks_per_unit: int, first: int, step: int, last: int) -> tuple[str, int]:
     """The characters that may follow in a note length, and the ticks of what stands there (0 if that is no allowed length).
