@@ -20,17 +20,26 @@ from musiczoo.models.bar_stream.note_grammar import (
     length_characters,
     pitch_characters,
     plain_length_characters,
+    trie,
     tuplet_capacity,
     tuplets,
 )
 
 _DECORATIONS = ".~HLMOPSTuv"
-# Left out of names and texts: what would close the text, begin a comment, or be taken for a bar-line and cut the patch.
-_NAME = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%!:[\\]|')
+# The decorations of the standard (4.14) and those that scores turn into. Free names would be a place for a model to go on in when
+# its notes are not allowed.
+_DECORATION_NAMES = (
+    "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx invertedturn invertedturnx arpeggio > accent "
+    "emphasis fermata invertedfermata tenuto 0 1 2 3 4 5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f "
+    "ff fff ffff sf sfz sfp sffz fp fz rf rfz crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno coda D.S. D.C. dacoda "
+    "dacapo fine D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda shortphrase mediumphrase longphrase ^ marcato 8va( 8va) 8vb( 8vb) "
+    "15ma( 15ma) 15mb( 15mb) ped ped-up / // /// //// courtesy editorial stemless staccatissimo"
+)
+_NAMES = trie(f"{name}!" for name in _DECORATION_NAMES.split())
+# Left out of texts: what would close the text, begin a comment, or be taken for a bar-line and cut the patch.
 _TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
 # A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The other bounds only make every bar end.
 _LONGEST_TEXT = 38
-_LONGEST_NAME = 16
 _MOST_HEADS = 8
 _MOST_PREFIXES = 10
 _MOST_FIELDS = 4
@@ -117,7 +126,7 @@ class BarGrammar:
             case "grace length":
                 return _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()), False
             case "name":
-                return (_NAME if len(text) < _LONGEST_NAME else "") + ("!" if text else ""), False
+                return _NAMES[text], False
             case "text":
                 return (_TEXT if len(text) < _LONGEST_TEXT else "") + ('"' if text else ""), False
             case _:
