@@ -20,14 +20,15 @@ from pathlib import Path
 
 import platformdirs
 
-from musiczoo.music.corpus import Corpus, Labels, read_table, table_of, write_table
+from musiczoo.music.corpus import Corpus, read_table, table_of, write_table
 from musiczoo.music.corpus_reading import SUFFIXES, read_files
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.labels import LabelRule, folk_tunes, one_label
 
 CACHE_VARIABLE = "MUSICZOO_CACHE"
 """Environment variable that moves the cache folder."""
 
-_FORMAT = 1
+_FORMAT = 2
 _log = logging.getLogger(__name__)
 _MUSIC21 = "Encoding distributed with music21 by permission of its encoder; the music itself is in the public domain."
 
@@ -41,7 +42,7 @@ class BuiltIn:
         patterns: Files below music21's corpus folder.
         licence: What is known of the rights.
         restricted: True where the encoders' terms restrict use; a warning says so, and no shipped weights are trained on it.
-        labels: For the conditioning prompt, where one label fits all works.
+        labels: The rule for the conditioning prompt, where the corpus knows period, composer and instrumentation.
         leave_out: Names of files that the patterns match but that do not belong.
     """
 
@@ -49,7 +50,7 @@ class BuiltIn:
     patterns: tuple[str, ...]
     licence: str = _MUSIC21
     restricted: bool = False
-    labels: Labels | None = None
+    labels: LabelRule | None = None
     leave_out: frozenset[str] = frozenset()
 
 
@@ -57,20 +58,27 @@ BUILT_IN: dict[str, BuiltIn] = {
     "bach-chorales": BuiltIn(
         "Chorales of Johann Sebastian Bach",
         ("bach/*.mxl",),
-        labels=Labels("Baroque", "Bach, Johann Sebastian", "Choral"),
+        labels=one_label("Baroque", "Bach, Johann Sebastian", "Choral"),
         leave_out=frozenset({"bwv846.mxl"}),  # the C major prelude for keyboard
     ),
     "ryan": BuiltIn(
         "Ryan's Mammoth Collection of fiddle tunes (1883)",
         ("ryansMammoth/*.abc",),
         "Transcribed by Ray Davies; no licence is stated. " + _MUSIC21,
+        labels=folk_tunes("Ryan's Mammoth Collection"),
     ),
     "oneill": BuiltIn(
         "O'Neill's Music of Ireland (1903)",
         ("oneills1850/*.abc",),
         "Transcribers are named in the tunes; no licence is stated. " + _MUSIC21,
+        labels=folk_tunes("O'Neill's Music of Ireland"),
     ),
-    "aird": BuiltIn("Aird's Airs (1782-1803)", ("airdsAirs/*.abc",), "Transcribed by Jack Campin, 2009; no licence is stated. " + _MUSIC21),
+    "aird": BuiltIn(
+        "Aird's Airs (1782-1803)",
+        ("airdsAirs/*.abc",),
+        "Transcribed by Jack Campin, 2009; no licence is stated. " + _MUSIC21,
+        labels=folk_tunes("Aird's Airs"),
+    ),
     "misc-folk": BuiltIn(
         "American fife tunes and Northumbrian minstrelsy",
         ("miscFolk/*.abc",),
@@ -87,7 +95,7 @@ BUILT_IN: dict[str, BuiltIn] = {
         ("palestrina/*.krn",),
         "Copyright 2000 John Miller; the files refer to a licensing agreement.",
         restricted=True,
-        labels=Labels("Renaissance", "Palestrina, Giovanni Pierluigi da", "Choral"),
+        labels=one_label("Renaissance", "Palestrina, Giovanni Pierluigi da", "Choral"),
     ),
     "trecento": BuiltIn(
         "Italian songs of the fourteenth century",
@@ -98,29 +106,29 @@ BUILT_IN: dict[str, BuiltIn] = {
         "Madrigals of Claudio Monteverdi, books 3 to 5",
         ("monteverdi/*.mxl",),
         "Two files name Ut Orpheus Edizioni, 2003. " + _MUSIC21,
-        labels=Labels("Renaissance", "Monteverdi, Claudio", "Choral"),
+        labels=one_label("Renaissance", "Monteverdi, Claudio", "Choral"),
         leave_out=frozenset({"madrigal.3.1_old.mxl"}),
     ),
     "haydn-quartets": BuiltIn(
-        "String quartets of Joseph Haydn", ("haydn/opus*/*.mxl",), labels=Labels("Classical", "Haydn, Joseph", "Chamber")
+        "String quartets of Joseph Haydn", ("haydn/opus*/*.mxl",), labels=one_label("Classical", "Haydn, Joseph", "Chamber")
     ),
     "mozart-quartets": BuiltIn(
         "String quartets of Wolfgang Amadeus Mozart",
         ("mozart/k80/*.mxl", "mozart/k155/*.mxl", "mozart/k156/*.mxl", "mozart/k458/*.mxl"),
-        labels=Labels("Classical", "Mozart, Wolfgang Amadeus", "Chamber"),
+        labels=one_label("Classical", "Mozart, Wolfgang Amadeus", "Chamber"),
     ),
     "beethoven-quartets": BuiltIn(
         "String quartets of Ludwig van Beethoven",
         ("beethoven/*.mxl", "beethoven/opus*/*.mxl"),
-        labels=Labels("Classical", "Beethoven, Ludwig van", "Chamber"),
+        labels=one_label("Classical", "Beethoven, Ludwig van", "Chamber"),
     ),
     "schumann-quartet": BuiltIn(
         "String quartet op. 41 no. 1 of Robert Schumann",
         ("schumann_robert/opus41no1/*.mxl",),
-        labels=Labels("Romantic", "Schumann, Robert", "Chamber"),
+        labels=one_label("Romantic", "Schumann, Robert", "Chamber"),
     ),
     "clara-schumann-polonaises": BuiltIn(
-        "Polonaises op. 1 of Clara Schumann", ("schumann_clara/polonaise*.mxl",), labels=Labels("Romantic", "Schumann, Clara", "Keyboard")
+        "Polonaises op. 1 of Clara Schumann", ("schumann_clara/polonaise*.mxl",), labels=one_label("Romantic", "Schumann, Clara", "Keyboard")
     ),
 }
 
@@ -163,16 +171,10 @@ def load_corpus(
         folder.mkdir(parents=True, exist_ok=True)
         parts = path.with_suffix(".parts")
         rows = read_files(root, files, name, title, parts=parts, workers=workers, progress=progress)
-        table = table_of(rows)
+        table = table_of(rows, built_in.labels if built_in else None)
         write_table(table, path)
         shutil.rmtree(parts, ignore_errors=True)
-    corpus = Corpus(
-        table,
-        name=name,
-        path=path,
-        licence=built_in.licence if built_in else "",
-        labels=built_in.labels if built_in else None,
-    )
+    corpus = Corpus(table, name=name, path=path, licence=built_in.licence if built_in else "")
     if corpus.skipped:
         first = corpus.skipped[0]
         _log.warning("%s: %d skipped, such as %s: %s", name, len(corpus.skipped), first.path, first.reason)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.labels import LabelRule, Labels
 from musiczoo.music.near_duplicates import Shingles, clusters
 
 SCHEMA = pa.schema(
@@ -33,18 +34,12 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("shingles", pa.binary()),
         ("cluster", pa.string()),
+        ("period", pa.string()),
+        ("composer", pa.string()),
+        ("instrumentation", pa.string()),
         ("skipped", pa.string()),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What a conditioning prompt says of a work (NotaGen section 3.3)."""
-
-    period: str
-    composer: str
-    instrumentation: str
 
 
 @dataclass(frozen=True)
@@ -104,14 +99,12 @@ class Corpus(Sequence[Work]):
         name: Of the corpus or folder.
         path: The Parquet file.
         licence: What is known of the rights.
-        labels: For all works.
     """
 
-    def __init__(self, table: pa.Table, *, name: str, path: Path, licence: str = "", labels: Labels | None = None) -> None:
+    def __init__(self, table: pa.Table, *, name: str, path: Path, licence: str = "") -> None:
         self.name = name
         self.path = path
         self.licence = licence
-        self.labels = labels
         valid = pc.is_null(table["skipped"])
         self._table = table.filter(valid).drop_columns("skipped")
         refused = table.filter(pc.invert(valid)).select(["path", "number", "skipped"]).to_pylist()
@@ -134,7 +127,9 @@ class Corpus(Sequence[Work]):
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         row: dict[str, Any] = {name: column[index] for name, column in self._columns.items()}
-        return Work(**(row | {"shingles": np.frombuffer(row["shingles"], dtype="<u4"), "labels": self.labels}))
+        labels = [row.pop(name) for name in ("period", "composer", "instrumentation")]
+        row["shingles"] = np.frombuffer(row["shingles"], dtype="<u4")
+        return Work(**row, labels=None if labels[0] is None else Labels(*labels))
 
     def __iter__(self) -> Iterator[Work]:
         return (self[index] for index in range(len(self)))
@@ -148,12 +143,15 @@ class Corpus(Sequence[Work]):
         return len(set(self._columns["cluster"]))
 
 
-def table_of(rows: list[dict[str, object]]) -> pa.Table:
-    """Rows as a table, with the cluster of each work filled in."""
+def table_of(rows: list[dict[str, Any]], label: LabelRule | None = None) -> pa.Table:
+    """Rows as a table, with the cluster of each work filled in, and its labels where a rule tells them."""
     works = [row for row in rows if row["skipped"] is None]
-    first = clusters([np.frombuffer(row["shingles"], dtype="<u4") for row in works])  # type: ignore[call-overload]
+    first = clusters([np.frombuffer(row["shingles"], dtype="<u4") for row in works])
     for row, index in zip(works, first, strict=True):
         row["cluster"] = works[index]["id"]
+        labels = label(row["path"], row["abc"]) if label else None
+        if labels is not None:
+            row |= {"period": labels.period, "composer": labels.composer, "instrumentation": labels.instrumentation}
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

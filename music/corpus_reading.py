@@ -92,7 +92,8 @@ def work_of(tune: Tune) -> Work:
     row = _row("tune", "", 1, tune)
     name = f"tune/{row['sha256'][:16]}"
     row |= {"id": name, "path": tune.path or "", "cluster": name, "shingles": np.frombuffer(row["shingles"], dtype="<u4")}
-    del row["skipped"]
+    for column in ("skipped", "period", "composer", "instrumentation"):
+        del row[column]
     return Work(**row)
 
 
@@ -186,6 +187,9 @@ def _row(name: str, source: str, number: int, tune: Tune) -> Row:
         "sha256": hashlib.sha256(abc.encode()).hexdigest(),
         "shingles": shingles(skyline(notes)).astype("<u4").tobytes(),
         "cluster": None,
+        "period": None,
+        "composer": None,
+        "instrumentation": None,
         "skipped": None,
     }
 

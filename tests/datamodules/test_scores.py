@@ -12,7 +12,7 @@ import torch
 from musiczoo.datamodules.resumable import Draw, ResumableLoader
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.music.abc import Tune, read_abc, transpose
-from musiczoo.music.corpus import Labels
+from musiczoo.music.labels import Labels
 from musiczoo.music.corpus_reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import BarStreamPatches

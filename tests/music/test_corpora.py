@@ -10,7 +10,7 @@ import pytest
 from musiczoo.music import corpora, corpus_reading
 from musiczoo.music.abc import read_abc
 from musiczoo.music.corpora import BUILT_IN, cache_folder, corpus_names, load_corpus
-from musiczoo.music.corpus import Corpus, Labels, Skipped
+from musiczoo.music.corpus import Corpus, Skipped
 from musiczoo.music.errors import MusicZooError
 
 REEL = "X:{number}\nT:Reel {number}\nM:4/4\nL:1/8\nK:{key}\n|:{bars}:|\n"
@@ -181,7 +181,3 @@ def test_restricted_corpora_say_so_once(tmp_path, monkeypatch, caplog):
         for _ in range(2):
             assert "non-commercial" in load("essen", tmp_path).licence
     assert caplog.text.count("use is restricted") == 1
-
-
-def test_labels_of_a_built_in_corpus():
-    assert BUILT_IN["bach-chorales"].labels == Labels("Baroque", "Bach, Johann Sebastian", "Choral")
