@@ -10,15 +10,17 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
-import lightning
 import torch
 from torch import Tensor
 
 from musiczoo.models.sampling import Sampling
+from musiczoo.models.zoo_module import Prompt, ZooModule
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
+
+__all__ = ["Batch", "Generated", "GenerativeModule", "Objective", "ObjectiveResult", "OptimizerFactory", "Prompt", "TokenLogProbs"]
 
 Batch = Mapping[str, Tensor]
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -91,30 +93,48 @@ class ObjectiveResult:
     logs: dict[str, Tensor] = field(default_factory=dict)
 
 
-class GenerativeModule(lightning.LightningModule):
+class GenerativeModule(ZooModule):
     """A generative architecture on Lightning.
 
     The loss is normalised by the scored targets of all ranks and accumulation steps: :meth:`training_step` returns a sum, and the gradient
     is scaled once before the optimiser step, so that the layout of batches over ranks and micro-batches does not change the update.
     Dropout is seeded for each batch from (seed, epoch, batch, rank), so that a run resumed at any step equals the uninterrupted one.
 
+    With an adapter (:meth:`add_lora`) only the adapter is trained, and Lightning's checkpoints hold it alone, with a digest of the base that
+    it belongs to.
+
+    Attributes:
+        representation: Pieces as tensors.
+        net: The plain net.
+        lora: The settings of the adapter, None without one.
+        source: Where the weights come from: what ``pretrained`` takes. None for a net that started from nothing.
+        lora_targets: The layers that may have an adapter (:func:`musiczoo.models.adapters.add_adapter`).
+
     Args:
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser from the trainable parameters; AdamW at 1e-4 when None.
         warmup_steps: Optimiser steps of linear warm-up to a constant learning rate.
+        cooldown_steps: Optimiser steps at the end of ``Trainer(max_steps=...)`` in which the rate falls linearly to zero.
         seed: Seed of the dropout.
     """
 
     representation: Any
 
-    def __init__(self, objective: Objective | None, optimizer: OptimizerFactory | None, warmup_steps: int, seed: int) -> None:
+    def __init__(
+        self, objective: Objective | None, optimizer: OptimizerFactory | None, warmup_steps: int, cooldown_steps: int, seed: int
+    ) -> None:
         super().__init__()
         from musiczoo.models.objectives import Likelihood
 
         self.objective: Objective = objective or Likelihood()
         self.optimizer_factory = optimizer
         self.warmup_steps = warmup_steps
+        self.cooldown_steps = cooldown_steps
         self.seed = seed
+        self.lora: LoRA | None = None
+        self.source: str | None = None
+        self._base_digest = ""
+        self._trainable: frozenset[str] = frozenset()
         self._scored: Tensor | None = None
         self._accumulated: dict[str, Any] | None = None
 
@@ -140,6 +160,39 @@ class GenerativeModule(lightning.LightningModule):
         **options: Any,
     ) -> list[Generated]:
         """Continues each prompt, batched, cached and seeded; every piece stops on its own."""
+
+    def reference_outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """``log_probs``, (batch, targets): 0 where nothing is scored."""
+        with torch.no_grad():
+            return {"log_probs": self.log_probs(batch).values.float()}
+
+    def add_lora(self, lora: LoRA) -> None:
+        """Puts an adapter beside the weights that the net has now, and freezes these.
+
+        Raises:
+            MusicZooError: There is an adapter already, or a target that the architecture does not offer.
+        """
+        trainable = frozenset(name for name, parameter in self.net.named_parameters() if parameter.requires_grad)
+        adapters.add_adapter(self.net, lora, self.lora_targets, self.seed)
+        self.lora, self._trainable = lora, trainable
+        # Taken now, for a Trainer may change the type of the weights later.
+        self._base_digest = adapters.fingerprint(adapters.base_state_dict(self.net))
+        # An adapter's checkpoint has to find its base again; any other one stands alone.
+        self.save_hyperparameters({"lora": lora.to_dict(), "pretrained": self.source})
+
+    def merge_adapter(self) -> Self:
+        """Adds the adapter to the weights and takes it out, in place: a model like any other, to be saved, published or trained whole.
+
+        Raises:
+            MusicZooError: There is no adapter, or it has diverged.
+        """
+        adapters.merge(self.net)
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(name in self._trainable)
+        self.lora = self.source = None
+        for name in ("lora", "pretrained"):
+            self.hparams.pop(name, None)
+        return self
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds dropout for this batch alone: no random state needs to live in a checkpoint."""
@@ -171,6 +224,7 @@ class GenerativeModule(lightning.LightningModule):
 
         Ranks hold different parts of it, and only their sum counts. Lightning calls this on all of them.
         """
+        super().on_save_checkpoint(checkpoint)
         if self._scored is None:
             return
         gradients = {name: p.grad.detach() for name, p in self.named_parameters() if p.grad is not None}
@@ -183,6 +237,7 @@ class GenerativeModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up what :meth:`on_save_checkpoint` kept."""
+        super().on_load_checkpoint(checkpoint)
         self._accumulated = checkpoint.get("accumulated")
 
     def on_train_start(self) -> None:
@@ -211,23 +266,36 @@ class GenerativeModule(lightning.LightningModule):
         self.log_dict({"val/loss": loss, "val/bits_per_character": loss / math.log(2)}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (or the given factory) over the trainable parameters, with linear warm-up to a constant rate."""
+        """AdamW (or the given factory) over the trainable parameters, with linear warm-up, constant rate and linear cool-down.
+
+        Raises:
+            MusicZooError: Nothing is trainable, or a cool-down without a last step to aim at.
+        """
         parameters = [p for p in self.parameters() if p.requires_grad]
         if not parameters:
             raise MusicZooError("No parameter is trainable.", remedy="Unfreeze some part of the model before Trainer.fit.")
         optimizer = self.optimizer_factory(parameters) if self.optimizer_factory else torch.optim.AdamW(parameters, lr=1e-4)
-        if self.warmup_steps <= 0:
+        if self.warmup_steps <= 0 and self.cooldown_steps <= 0:
             return optimizer
-        warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, _Warmup(self.warmup_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warmup, "interval": "step"}}
+        last = self.trainer.max_steps
+        if self.cooldown_steps > 0 and last <= 0:
+            raise MusicZooError("A cool-down needs to know the last step.", where="cooldown_steps", remedy="Give Trainer(max_steps=...).")
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _Trapezoid(self.warmup_steps, self.cooldown_steps, last))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Warmup:
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+class _Trapezoid:
+    """The rate over the steps: up, level, down (Hu et al. 2024, arXiv 2404.06395, call it warm-up, stable, decay)."""
+
+    def __init__(self, warmup: int, cooldown: int, last: int) -> None:
+        self.warmup = warmup
+        self.cooldown = cooldown
+        self.last = last
 
     def __call__(self, step: int) -> float:
-        return min(1.0, (step + 1) / self.steps)
+        up = min(1.0, (step + 1) / self.warmup) if self.warmup > 0 else 1.0
+        down = min(1.0, max(0, self.last - step) / self.cooldown) if self.cooldown > 0 else 1.0
+        return up * down
 
 
 def _mix(*numbers: int) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from musiczoo.models.adapters import LoRA
 from musiczoo.models.bar_stream.generation import BarStreamGenerator, Guard, OnBar, Stream
 from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
 from musiczoo.models.bar_stream.notagen import load_net
@@ -17,6 +18,21 @@ from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, 
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import BarStreamPatches
+
+# What a download is checked with: header lines with labels, then three bars of two voices.
+_REFERENCE = """%Baroque
+%Anonymous
+%Keyboard
+%%score { 1 | 2 }
+L:1/8
+M:3/4
+K:Gm
+V:1 treble nm="Piano"
+V:2 bass
+[V:1]G2 ^F2 G2|[V:2]G,4 D2|
+[V:1]A3 B c2-|[V:2]F,2 E,2 D,2|
+[V:1]c2 B4|[V:2]G,6|
+"""
 
 
 class BarStreamModule(GenerativeModule):
@@ -31,12 +47,24 @@ class BarStreamModule(GenerativeModule):
         dropout: Dropout of residuals, embeddings and attention.
         heads: Attention heads; 0 means hidden / 64.
         size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers above.
-        pretrained: A weights file to start from, in NotaGen's layout or a checkpoint of this module; its sizes replace the numbers above.
+        pretrained: What to start from: a weights file in NotaGen's layout, a checkpoint of this module, or a name that
+            :func:`musiczoo.load` takes; its sizes replace the numbers above.
+        lora: Train an adapter beside the frozen weights, with these settings; None trains all weights.
+        gradient_checkpointing: Compute the blocks again in the backward pass instead of keeping what they computed: less memory, more time.
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
         seed: Seed of dropout.
     """
+
+    architecture: ClassVar[str] = "bar_stream"
+    net: BarStreamNet
+    representation: BarStreamPatches
+
+    net: BarStreamNet
+    # The layers that are called as layers in training and in generation alike; embeddings are read as tables.
+    lora_targets = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
     def __init__(
         self,
@@ -49,26 +77,30 @@ class BarStreamModule(GenerativeModule):
         heads: int = 0,
         size: str | None = None,
         pretrained: str | None = None,
+        lora: LoRA | dict[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
         objective: Objective | None = None,
         optimizer: OptimizerFactory | None = None,
         warmup_steps: int = 0,
+        cooldown_steps: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(objective, optimizer, warmup_steps, seed)
+        super().__init__(objective, optimizer, warmup_steps, cooldown_steps, seed)
         config = BarStreamConfig(patch_layers, char_layers, hidden, patch_size, patch_length, dropout, heads)
         if size is not None:
             if size not in SIZES:
                 raise MusicZooError(f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}.")
             config = replace(SIZES[size], dropout=dropout)
         if pretrained is not None:
-            self.net = load_net(pretrained)
+            self.net = _open(pretrained)
+            self.source = pretrained
             self._set_dropout(dropout)
             config = self.net.config
         else:
             self.net = BarStreamNet(config)
         self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
         # Plain numbers only, with the sizes found out: a checkpoint must open without executing anything and without the file of before.
-        self.save_hyperparameters({**config.to_dict(), "warmup_steps": warmup_steps, "seed": seed})
+        self.save_hyperparameters({**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed})
 
     @classmethod
     def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
@@ -78,6 +110,34 @@ class BarStreamModule(GenerativeModule):
             MusicZooError: The file cannot be used; see :func:`musiczoo.models.bar_stream.notagen.load_net`.
         """
         return cls(pretrained=str(path), **settings).eval()
+
+    def to_config(self) -> dict[str, Any]:
+        """The sizes of the two decoders."""
+        return self.net.config.to_dict()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
+        """A module of these sizes with untrained weights.
+
+        Args:
+            config: Sizes, as :meth:`to_config` gives them.
+            representation: Bar-stream patches of the same ``patch_size``.
+            settings: Of the constructor; they win over ``config``.
+
+        Raises:
+            MusicZooError: The patches of the representation have another size than the net's.
+        """
+        module = cls(**{**config, **settings})
+        if not isinstance(representation, BarStreamPatches) or representation.patch_size != module.net.config.patch_size:
+            raise MusicZooError("The representation does not fit the net.", remedy="It must give bar-stream patches of the net's size.")
+        module.representation = representation
+        return module
+
+    def reference_batch(self) -> dict[str, torch.Tensor]:
+        """Two short texts of different length, as far as they fit the context."""
+        lines = _REFERENCE.splitlines()
+        texts = ("\n".join(lines), "\n".join(lines[3:-2]))
+        return self.representation.collate([self.representation.encode_text(text) for text in texts])
 
     def _set_dropout(self, dropout: float) -> None:
         self.net.config = replace(self.net.config, dropout=dropout)
@@ -89,6 +149,7 @@ class BarStreamModule(GenerativeModule):
 
     def on_fit_start(self) -> None:
         """Nets opened from a file come in eval mode, and Lightning would keep them so."""
+        super().on_fit_start()
         self.net.train()
 
     def log_probs(self, batch: Batch, temperature: float = 1.0) -> TokenLogProbs:
@@ -192,6 +253,17 @@ class BarStreamModule(GenerativeModule):
         except MusicZooError as reason:
             error = reason
         return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error)
+
+
+def _open(pretrained: str) -> BarStreamNet:
+    if Path(pretrained).is_file():
+        return load_net(pretrained)
+    from musiczoo.hub.loading import load
+
+    model = load(pretrained)
+    if not isinstance(model, BarStreamModule):
+        raise MusicZooError(f"{pretrained} is a model of another architecture.", where="pretrained")
+    return model.net
 
 
 class _Progress:
