@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ _log = logging.getLogger(__name__)
 class ScoreItems:
     """Works as tensors, by draw.
 
-    The key and the crop of an access follow from the seed, the epoch and the work's id alone, so neither the number of worker
-    processes, nor the order of works, nor a resumed run changes them.
+    The key and the crop of an access follow from the seed, the epoch and the work's id alone (and, where a work stands in the list more
+    than once, from how often it stood before), so neither the number of worker processes, nor the order of works, nor a resumed run changes
+    them.
 
     Args:
         works: The pieces.
@@ -61,6 +63,11 @@ class ScoreItems:
         self.prompts = prompts
         self.seed = seed
         self.same_each_epoch = same_each_epoch
+        times: Counter[str] = Counter()
+        self.names: list[str] = []
+        for work in works:
+            self.names.append(f"{work.id}:{times[work.id]}" if times[work.id] else work.id)
+            times[work.id] += 1
 
     def __len__(self) -> int:
         return len(self.works)
@@ -68,7 +75,7 @@ class ScoreItems:
     def tune(self, draw: Draw) -> tuple[Tune, random.Random]:
         """The cleaned piece of an access in its key, and the source of chance for what follows."""
         work = self.works[draw.index]
-        rng = random.Random(f"{self.seed}:{0 if self.same_each_epoch else draw.epoch}:{work.id}")
+        rng = random.Random(f"{self.seed}:{0 if self.same_each_epoch else draw.epoch}:{self.names[draw.index]}")
         tune = clean(work.tune)
         if self.prompts and work.labels is not None:
             tune = with_prompt(tune, work.labels.period, work.labels.composer, work.labels.instrumentation)
@@ -103,6 +110,8 @@ class ScoreDataModule(lightning.LightningDataModule):
         seed: Of order, keys and crops.
         num_workers: Worker processes of each loader.
         max_staves: Larger scores are left out of training, validation and test.
+        exclude: Corpora, folders, tunes or works that must stay unseen: works that are near-duplicates of one of theirs are left out.
+        repeats: How often each epoch takes the works of a corpus, by its name; once where it is not named.
         cache: Folder of the corpus cache, see :func:`musiczoo.music.corpora.load_corpus`.
         progress: Show a progress bar when a corpus is read for the first time.
     """
@@ -122,6 +131,8 @@ class ScoreDataModule(lightning.LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         max_staves: int = MAX_STAVES,
+        exclude: str | Path | Sequence[Any] = (),
+        repeats: Mapping[str, int] | None = None,
         cache: str | Path | None = None,
         progress: bool = True,
     ) -> None:
@@ -138,6 +149,8 @@ class ScoreDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers
         self.max_staves = max_staves
+        self.exclude = exclude
+        self.repeats = dict(repeats or {})
         self.cache = cache
         self.progress = progress
         self.works: list[Work] = []
@@ -146,7 +159,7 @@ class ScoreDataModule(lightning.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read the corpora into the cache, in one process of each machine."""
-        for source in self._sources():
+        for source in [*_sources(self.corpus), *_sources(self.exclude)]:
             if isinstance(source, str | Path):
                 self._load(source)
 
@@ -154,18 +167,28 @@ class ScoreDataModule(lightning.LightningDataModule):
         """Load the works and split them; the stage changes nothing."""
         if self._splits is not None:
             return
-        found = {work.id: work for work in self._all_works()}
+        found = {work.id: work for work in self._works_of(self.corpus)}
         works = [found[name] for name in sorted(found)]
-        self.left_out = [work.id for work in works if work.staves > self.max_staves]
-        self.works = [work for work in works if work.staves <= self.max_staves]
-        if self.left_out:
-            _log.warning("%d works of more than %d staves are left out.", len(self.left_out), self.max_staves)
+        self._check_repeats(works)
+        large = {work.id for work in works if work.staves > self.max_staves}
+        # Clustered anew over all sources: tunes recur across collections.
+        unseen = list(self._works_of(self.exclude))
+        first = clusters([work.shingles for work in [*works, *unseen]])
+        touched = {*first[len(works) :]}
+        alike = {work.id for work, cluster in zip(works, first, strict=False) if cluster in touched}
+        self.left_out = sorted(large | alike)
+        kept = [index for index, work in enumerate(works) if work.id not in large | alike]
+        self.works = [works[index] for index in kept]
+        if large:
+            _log.warning("%d works of more than %d staves are left out.", len(large), self.max_staves)
+        if alike:
+            _log.info("%d works are near-duplicates of works that must stay unseen, and are left out.", len(alike))
         if not self.works:
             raise MusicZooError(
-                "The corpus holds no works to train on.", remedy=f"{len(self.left_out)} have more than {self.max_staves} staves."
+                "The corpus holds no works to train on.",
+                remedy=f"{len(large)} have more than {self.max_staves} staves, {len(alike)} are near-duplicates of excluded works.",
             )
-        # Clustered anew over all sources: tunes recur across collections.
-        names = [self.works[first].id for first in clusters([work.shingles for work in self.works])]
+        names = [works[first[index]].id for index in kept]
         self._splits = split_by_cluster(names, validation=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
         sizes = ", ".join(f"{part} {len(indices)}" for part, indices in self._splits._asdict().items())
         _log.info("%d works in %d clusters: %s", len(self.works), len(set(names)), sizes)
@@ -204,6 +227,8 @@ class ScoreDataModule(lightning.LightningDataModule):
         )
 
     def _loader(self, indices: Sequence[int], *, training: bool) -> ResumableLoader:
+        if training:
+            indices = [index for index in indices for _ in range(self.repeats.get(self.works[index].source, 1))]
         items = self.items(indices, training=training)
         world_size = self.trainer.world_size if self.trainer else 1
         plan = BatchPlan([len(work.abc) for work in items.works], self.batch_size * world_size, seed=self.seed, shuffle=training)
@@ -211,7 +236,7 @@ class ScoreDataModule(lightning.LightningDataModule):
             items,
             plan,
             items.representation.collate,
-            identity=[work.id for work in items.works],
+            identity=items.names,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=world_size,
             num_workers=self.num_workers,
@@ -229,16 +254,18 @@ class ScoreDataModule(lightning.LightningDataModule):
             )
         return representation
 
-    def _sources(self) -> list[Any]:
-        if isinstance(self.corpus, str | Path | Corpus):
-            return [self.corpus]
-        return list(self.corpus)
+    def _check_repeats(self, works: Sequence[Work]) -> None:
+        sources = {work.source for work in works}
+        if unknown := [name for name, times in self.repeats.items() if name not in sources or times < 1]:
+            raise MusicZooError(
+                f"{', '.join(unknown)} cannot be repeated.", where="repeats", remedy=f"Give whole numbers from 1 for {', '.join(sorted(sources))}."
+            )
 
     def _load(self, source: str | Path) -> Corpus:
         return load_corpus(source, cache=self.cache, progress=self.progress)
 
-    def _all_works(self) -> Iterator[Work]:
-        for source in self._sources():
+    def _works_of(self, sources: Any) -> Iterator[Work]:
+        for source in _sources(sources):
             if isinstance(source, str | Path):
                 yield from self._load(source)
             elif isinstance(source, Corpus):
@@ -251,3 +278,7 @@ class ScoreDataModule(lightning.LightningDataModule):
                 raise MusicZooError(
                     f"A {type(source).__name__} is no source of pieces.", where="corpus", remedy="Give names, folders, tunes or works."
                 )
+
+
+def _sources(sources: Any) -> list[Any]:
+    return [sources] if isinstance(sources, str | Path | Corpus) else list(sources)

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
+from musiczoo.models import adapters
+from musiczoo.models.adapters import LoRA
 from musiczoo.models.sampling import Sampling
 from musiczoo.models.zoo_module import Prompt, ZooModule
 from musiczoo.music.abc import Tune
@@ -119,6 +121,7 @@ class GenerativeModule(ZooModule):
     """
 
     representation: Any
+    lora_targets: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, objective: Objective | None, optimizer: OptimizerFactory | None, warmup_steps: int, cooldown_steps: int, seed: int

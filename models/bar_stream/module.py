@@ -61,8 +61,6 @@ class BarStreamModule(GenerativeModule):
     architecture: ClassVar[str] = "bar_stream"
     net: BarStreamNet
     representation: BarStreamPatches
-
-    net: BarStreamNet
     # The layers that are called as layers in training and in generation alike; embeddings are read as tables.
     lora_targets = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
@@ -100,7 +98,11 @@ class BarStreamModule(GenerativeModule):
             self.net = BarStreamNet(config)
         self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
         # Plain numbers only, with the sizes found out: a checkpoint must open without executing anything and without the file of before.
-        self.save_hyperparameters({**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed})
+        own = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed, "gradient_checkpointing": gradient_checkpointing}
+        self.save_hyperparameters({**config.to_dict(), **own})
+        self.net.set_gradient_checkpointing(gradient_checkpointing)
+        if lora is not None:
+            self.add_lora(LoRA.from_dict(lora) if isinstance(lora, dict) else lora)
 
     @classmethod
     def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
