@@ -15,8 +15,6 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
-from musiczoo.models import adapters
-from musiczoo.models.adapters import LoRA
 from musiczoo.models.sampling import Sampling
 from musiczoo.models.zoo_module import Prompt, ZooModule
 from musiczoo.music.abc import Tune
@@ -102,16 +100,6 @@ class GenerativeModule(ZooModule):
     is scaled once before the optimiser step, so that the layout of batches over ranks and micro-batches does not change the update.
     Dropout is seeded for each batch from (seed, epoch, batch, rank), so that a run resumed at any step equals the uninterrupted one.
 
-    With an adapter (:meth:`add_lora`) only the adapter is trained, and Lightning's checkpoints hold it alone, with a digest of the base that
-    it belongs to.
-
-    Attributes:
-        representation: Pieces as tensors.
-        net: The plain net.
-        lora: The settings of the adapter, None without one.
-        source: Where the weights come from: what ``pretrained`` takes. None for a net that started from nothing.
-        lora_targets: The layers that may have an adapter (:func:`musiczoo.models.adapters.add_adapter`).
-
     Args:
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser from the trainable parameters; AdamW at 1e-4 when None.
@@ -121,7 +109,6 @@ class GenerativeModule(ZooModule):
     """
 
     representation: Any
-    lora_targets: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, objective: Objective | None, optimizer: OptimizerFactory | None, warmup_steps: int, cooldown_steps: int, seed: int
@@ -134,10 +121,6 @@ class GenerativeModule(ZooModule):
         self.warmup_steps = warmup_steps
         self.cooldown_steps = cooldown_steps
         self.seed = seed
-        self.lora: LoRA | None = None
-        self.source: str | None = None
-        self._base_digest = ""
-        self._trainable: frozenset[str] = frozenset()
         self._scored: Tensor | None = None
         self._accumulated: dict[str, Any] | None = None
 
@@ -168,34 +151,6 @@ class GenerativeModule(ZooModule):
         """``log_probs``, (batch, targets): 0 where nothing is scored."""
         with torch.no_grad():
             return {"log_probs": self.log_probs(batch).values.float()}
-
-    def add_lora(self, lora: LoRA) -> None:
-        """Puts an adapter beside the weights that the net has now, and freezes these.
-
-        Raises:
-            MusicZooError: There is an adapter already, or a target that the architecture does not offer.
-        """
-        trainable = frozenset(name for name, parameter in self.net.named_parameters() if parameter.requires_grad)
-        adapters.add_adapter(self.net, lora, self.lora_targets, self.seed)
-        self.lora, self._trainable = lora, trainable
-        # Taken now, for a Trainer may change the type of the weights later.
-        self._base_digest = adapters.fingerprint(adapters.base_state_dict(self.net))
-        # An adapter's checkpoint has to find its base again; any other one stands alone.
-        self.save_hyperparameters({"lora": lora.to_dict(), "pretrained": self.source})
-
-    def merge_adapter(self) -> Self:
-        """Adds the adapter to the weights and takes it out, in place: a model like any other, to be saved, published or trained whole.
-
-        Raises:
-            MusicZooError: There is no adapter, or it has diverged.
-        """
-        adapters.merge(self.net)
-        for name, parameter in self.net.named_parameters():
-            parameter.requires_grad_(name in self._trainable)
-        self.lora = self.source = None
-        for name in ("lora", "pretrained"):
-            self.hparams.pop(name, None)
-        return self
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds dropout for this batch alone: no random state needs to live in a checkpoint."""

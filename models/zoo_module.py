@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, ClassVar, Self
 
-import lightning
 import torch
 from torch import Tensor
+
+from musiczoo.models.adapters import AdaptedModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Prompt:
     count: int
 
 
-class ZooModule(lightning.LightningModule):
+class ZooModule(AdaptedModule):
     """A module that can be saved as a checkpoint folder, loaded and published (:mod:`musiczoo.hub`).
 
     Attributes:
@@ -112,10 +113,12 @@ class ZooModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps stage, prompts and provenance in Lightning's checkpoints too, as plain values."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["musiczoo"] = self.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up what :meth:`on_save_checkpoint` kept."""
+        super().on_load_checkpoint(checkpoint)
         if "musiczoo" not in checkpoint:
             return
         self.take_record(checkpoint["musiczoo"])

@@ -16,8 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GPT2Model
-from transformers.pytorch_utils import Conv1D
 
+from musiczoo.models.adapters import effective_weight
 from musiczoo.models.bar_stream.net import BarStreamNet, run_blocks
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.errors import MusicZooError
@@ -33,22 +33,21 @@ def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Lin
 
     On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are then bound by reading the weight
     instead of by rearranging it at each call, which is what makes verifying eight characters about as cheap as drawing one.
-    Other devices and types, and layers that are not plain (adapters), are called as they are.
+    Other devices and types multiply as they are. An adapter is added to a copy of the weight, once; the base is not touched.
 
     Args:
-        module: The layer, transformers' ``Conv1D`` for packing.
+        module: The layer, transformers' ``Conv1D``, with or without an adapter.
         sizes: Numbers of rows that inputs may have.
         half: Keep the weight in float16, with float32 inputs, sums and outputs (FBGEMM; x86 only): half the bytes.
     """
-    plain = type(module) is Conv1D and module.weight.device.type == "cpu" and module.weight.dtype == torch.float32
-    if not plain:
+    own: Any = module
+    stored_weight = effective_weight(own)
+    bias: Tensor = own.bias.detach()
+    if stored_weight.device.type != "cpu" or stored_weight.dtype != torch.float32:
         if half:
-            raise MusicZooError("Float16 weights need a float32 model without adapters on the CPU.", remedy="Leave half_weights off.")
-        layer: Linear = module
-        return layer
-    conv: Any = module
-    weight: Tensor = conv.weight.detach().t().contiguous()
-    bias: Tensor = conv.bias.detach()
+            raise MusicZooError("Float16 weights need a float32 model on the CPU.", remedy="Leave half_weights off.")
+        return lambda x: torch.addmm(bias, x, stored_weight)
+    weight = stored_weight.t().contiguous()
     if half:
         if "fbgemm" not in torch.backends.quantized.supported_engines:
             raise MusicZooError("This processor has no kernels for float16 weights.", remedy="Leave half_weights off.")

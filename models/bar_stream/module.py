@@ -102,7 +102,7 @@ class BarStreamModule(GenerativeModule):
         self.save_hyperparameters({**config.to_dict(), **own})
         self.net.set_gradient_checkpointing(gradient_checkpointing)
         if lora is not None:
-            self.add_lora(LoRA.from_dict(lora) if isinstance(lora, dict) else lora)
+            self.add_lora(LoRA.from_dict(lora) if isinstance(lora, dict) else lora, seed)
 
     @classmethod
     def from_notagen(cls, path: str | Path, **settings: Any) -> Self:

@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import GPT2Config, GPT2Model
 
 from musiczoo.models.ragged import RaggedCausal
@@ -100,14 +101,22 @@ def run_blocks(stack: GPT2Model, rows: Tensor, attend: Attend) -> Tensor:
     Returns:
         (rows, hidden) after the last layer norm.
     """
-    rows = stack.drop(rows)
-    blocks: Any = stack.h
-    for layer, block in enumerate(blocks):
+
+    def run(layer: int, block: Any, rows: Tensor) -> Tensor:
         query, key, value = block.attn.c_attn(block.ln_1(rows)).chunk(3, dim=-1)
         rows = rows + block.attn.resid_dropout(block.attn.c_proj(attend(layer, query, key, value)))
         # The fused kernel is the same tanh approximation as transformers' gelu_new, in one pass over memory instead of eight.
         inner = F.gelu(block.mlp.c_fc(block.ln_2(rows)), approximate="tanh")
-        rows = rows + block.mlp.dropout(block.mlp.c_proj(inner))
+        out: Tensor = rows + block.mlp.dropout(block.mlp.c_proj(inner))
+        return out
+
+    rows = stack.drop(rows)
+    blocks: Any = stack.h
+    # What a block computed is forgotten and computed again when its gradient is wanted, with the same dropout (Chen et al. 2016,
+    # arXiv 1604.06174).
+    forgets = stack.gradient_checkpointing and torch.is_grad_enabled()
+    for layer, block in enumerate(blocks):
+        rows = checkpoint(run, layer, block, rows, use_reentrant=False) if forgets else run(layer, block, rows)
     out: Tensor = stack.ln_f(rows)
     return out
 
@@ -205,6 +214,11 @@ class BarStreamNet(nn.Module):
         self.config = config
         self.patch_level_decoder = PatchDecoder(config)
         self.char_level_decoder = CharDecoder(config)
+
+    def set_gradient_checkpointing(self, on: bool) -> None:
+        """Whether blocks keep their inputs alone for the backward pass and are computed again there: less memory, more time."""
+        self.patch_level_decoder.base.gradient_checkpointing = on
+        self.char_level_decoder.transformer.gradient_checkpointing = on
 
     def patch_hidden(self, patches: Tensor, lengths: Tensor) -> Tensor:
         """Patch decoder over padded sequences.
