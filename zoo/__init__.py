@@ -9,17 +9,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from musiczoo import callbacks, datamodules, hub, models, music, representations
+    from musiczoo import callbacks, datamodules, hub, models, music, representations, studies
     from musiczoo.hub.loading import load
     from musiczoo.hub.registry import list_models
     from musiczoo.music.errors import MusicZooError
 
     __version__: str
 
-__all__ = ["MusicZooError", "__version__", "callbacks", "datamodules", "hub", "list_models", "load", "models", "music", "representations"]
+__all__ = [
+    "MusicZooError",
+    "__version__",
+    "callbacks",
+    "datamodules",
+    "hub",
+    "list_models",
+    "load",
+    "models",
+    "music",
+    "representations",
+    "studies",
+]
 
 _HOME = {"MusicZooError": "musiczoo.music.errors", "list_models": "musiczoo.hub.registry", "load": "musiczoo.hub.loading"}
-_ROOMS = {"callbacks", "datamodules", "hub", "models", "music", "representations"}
+_ROOMS = {"callbacks", "datamodules", "hub", "models", "music", "representations", "studies"}
 
 
 def __getattr__(name: str) -> Any:
