@@ -109,6 +109,12 @@ def load_net(path: str | Path) -> BarStreamNet:
     """
     path = Path(path)
     content = read_file(path)
+    if "base_sha256" in content:
+        raise MusicZooError(
+            "The checkpoint holds an adapter alone.",
+            path=path,
+            remedy="Open it with BarStreamModule.load_from_checkpoint, and merge_adapter() it to start from it.",
+        )
     if "state_dict" in content:
         tensors = {name.removeprefix("net."): value for name, value in _tensors(content, "state_dict", path).items()}
         config = _lightning_config(content, path)
