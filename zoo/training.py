@@ -1,4 +1,4 @@
-"""Lightning's command line as musiczoo sets it up."""
+"""The commands ``musiczoo fit`` and ``musiczoo validate``: Lightning's command line as musiczoo sets it up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,28 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 # Imported so that configurations may name these classes without their path.
 import musiczoo.datamodules
 import musiczoo.models.bar_stream  # noqa: F401
-from musiczoo.hub.loading import fetch
 from musiczoo.hub.registry import list_models
 from musiczoo.models.base import GenerativeModule
 from musiczoo.music.errors import MusicZooError
+from musiczoo.recipes import with_recipes
+
+
+def fit(words: Sequence[str]) -> ZooCLI:
+    """Trains a model; returns Lightning's command line with its model, data and trainer.
+
+    Args:
+        words: The options. ``--config`` takes a file or one of :func:`musiczoo.recipes.recipes`.
+
+    Raises:
+        MusicZooError: The model, the data or the checkpoint cannot be used.
+        SystemExit: An option that does not exist or has a wrong value.
+    """
+    return ZooCLI(["fit", *with_recipes(words)])
+
+
+def validate(words: Sequence[str]) -> ZooCLI:
+    """Measures a model's loss; see :func:`fit`."""
+    return ZooCLI(["validate", *with_recipes(words)])
 
 
 class ZooCLI(LightningCLI):
@@ -60,16 +78,16 @@ class ZooCLI(LightningCLI):
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name in ("fit", "validate")}
 
     def before_instantiate_classes(self) -> None:
-        """Fetches weights that are given by name."""
+        """Spares the weights of a name where a checkpoint replaces them at once; sizes that are not given and adapters need them."""
         settings = self.config[self.subcommand]
         checkpoint = settings.get("ckpt_path")
         if checkpoint and checkpoint not in ("best", "last", "hpc", "registry") and not Path(checkpoint).is_file():
             raise MusicZooError("There is no such checkpoint.", path=checkpoint, where="--ckpt_path")
         options = settings.model.get("init_args") or {}
         name = options.get("pretrained")
-        if name is not None and not Path(name).is_file() and name in {row.name for row in list_models()}:
-            # With a checkpoint to go on from, the weights would be replaced at once.
-            options["pretrained"] = None if checkpoint else str(fetch(name))
+        spared = checkpoint and options.get("size") is not None and options.get("lora") is None
+        if spared and name in {row.name for row in list_models()}:
+            options["pretrained"] = None
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would merge the checkpoint's settings over the configuration here."""

@@ -89,16 +89,20 @@ class BarStreamModule(GenerativeModule):
             if size not in SIZES:
                 raise MusicZooError(f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}.")
             config = replace(SIZES[size], dropout=dropout)
+        self.net = BarStreamNet(config) if pretrained is None else self._open(pretrained)
         if pretrained is not None:
-            self.net = _open(pretrained)
             self.source = pretrained
             self._set_dropout(dropout)
             config = self.net.config
-        else:
-            self.net = BarStreamNet(config)
-        self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
+        if not hasattr(self, "representation"):
+            self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
         # Plain numbers only, with the sizes found out: a checkpoint must open without executing anything and without the file of before.
-        own = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed, "gradient_checkpointing": gradient_checkpointing}
+        own = {
+            "warmup_steps": warmup_steps,
+            "cooldown_steps": cooldown_steps,
+            "seed": seed,
+            "gradient_checkpointing": gradient_checkpointing,
+        }
         self.save_hyperparameters({**config.to_dict(), **own})
         self.net.set_gradient_checkpointing(gradient_checkpointing)
         if lora is not None:
@@ -140,6 +144,19 @@ class BarStreamModule(GenerativeModule):
         lines = _REFERENCE.splitlines()
         texts = ("\n".join(lines), "\n".join(lines[3:-2]))
         return self.representation.collate([self.representation.encode_text(text) for text in texts])
+
+    def _open(self, pretrained: str) -> BarStreamNet:
+        """The net of a file; or that of a name, of which the module takes over the representation, the prompts and the record too."""
+        if Path(pretrained).is_file():
+            return load_net(pretrained)
+        from musiczoo.hub.loading import load
+
+        other = load(pretrained)
+        if not isinstance(other, BarStreamModule):
+            raise MusicZooError(f"{pretrained} is a model of another architecture.", where="pretrained")
+        self.representation, self.loaded_from = other.representation, other.loaded_from
+        self.take_record(other.record())
+        return other.net
 
     def _set_dropout(self, dropout: float) -> None:
         self.net.config = replace(self.net.config, dropout=dropout)
@@ -255,17 +272,6 @@ class BarStreamModule(GenerativeModule):
         except MusicZooError as reason:
             error = reason
         return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error)
-
-
-def _open(pretrained: str) -> BarStreamNet:
-    if Path(pretrained).is_file():
-        return load_net(pretrained)
-    from musiczoo.hub.loading import load
-
-    model = load(pretrained)
-    if not isinstance(model, BarStreamModule):
-        raise MusicZooError(f"{pretrained} is a model of another architecture.", where="pretrained")
-    return model.net
 
 
 class _Progress:
