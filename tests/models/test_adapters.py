@@ -116,7 +116,7 @@ def test_a_checkpoint_finds_its_base_again_and_no_other(tmp_path):
     assert again.lora == LORA
     assert_same(dict(again.net.state_dict()), dict(module.net.state_dict()))
     fit(tiny(), max_epochs=1).save_checkpoint(tmp_path / "other.ckpt")
-    with pytest.raises(MusicZooError, match="another base.*pretrained="):
+    with pytest.raises(MusicZooError, match=r"another base.*pretrained="):
         BarStreamModule.load_from_checkpoint(tmp_path / "adapter.ckpt", pretrained=str(tmp_path / "other.ckpt"), weights_only=True)
     with pytest.raises(MusicZooError, match="an adapter alone"):
         fit(tiny(), ckpt_path=tmp_path / "adapter.ckpt")
@@ -234,7 +234,7 @@ def test_adapters_of_any_net_travel_as_tensors():
     expected = net(x)
     adapters.merge(net)
     torch.testing.assert_close(net(x), expected)
-    with pytest.raises(MusicZooError, match="missing.*LoRA settings"):
+    with pytest.raises(MusicZooError, match=r"missing.*LoRA settings"):
         adapters.load_adapter(other, {})
 
 
