@@ -104,12 +104,12 @@ def _rows_of_text(text: str) -> tuple[Tune, list[_Row]]:
     fields = tuple(Field(found[1], found[2].strip()) for line in lines[:start] if (found := _HEADER_LINE.match(line)))
     rows = []
     for line in lines[start:]:
-        # Text before the first voice, an even number of splits away from a name, belongs to no voice of the line.
-        first, *pieces = _VOICE.split(_COUNTER.sub("", line))
-        codes: dict[str, str] = {"": first} if first.strip() else {}
+        stray, *pieces = _VOICE.split(_COUNTER.sub("", line))
+        codes: dict[str, str] = {}
         for voice, code in zip(pieces[::2], pieces[1::2], strict=True):
             codes[voice] = codes.get(voice, "") + code
-        rows.append({voice: _only_bar(code) for voice, code in codes.items()})
+        # What comes before the first voice's name belongs to none, and can be aligned with none.
+        rows.append(({"": None} if stray.strip() else {}) | {voice: _only_bar(code) for voice, code in codes.items()})
     return Tune(fields, ()), rows
 
 
