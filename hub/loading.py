@@ -1,69 +1,91 @@
-"""Opens a model of the registry, from a file or from the Hugging Face Hub."""
+"""Opens a model: by its name in the registry, from a folder, from the Hugging Face Hub, or from a weights file."""
 
 from __future__ import annotations
 
-import importlib
-import logging
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musiczoo.hub.registry import Entry, entry
+from musiczoo.hub.architectures import resolve
+from musiczoo.hub.registry import entry
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
     import lightning
 
-logger = logging.getLogger(__name__)
+LOCAL = "local-dir:"
+HUB = "hf-hub:"
 
 
 def load(name: str, weights: str | Path | None = None, **settings: Any) -> lightning.LightningModule:
-    """Loads a model by its name.
+    """Loads a model. Nothing is guessed: what is no name of the registry says what it is by its first word.
 
     Args:
-        name: A name of :func:`musiczoo.list_models`.
-        weights: A file in the model's published layout; without it the file is fetched from the Hub (or its cache).
+        name: A name of :func:`musiczoo.list_models`; ``"local-dir:PATH"``, a checkpoint folder; or ``"hf-hub:org/name@revision"``, a
+            checkpoint folder on the Hugging Face Hub (``@revision``, a branch, tag or commit, may be left out).
+        weights: With a name of the registry, a file in the model's published layout; without it the file is fetched from the Hub (or its
+            cache).
         settings: Passed to the module, such as ``dropout=0.0`` or ``seed=1``.
 
     Returns:
         The LightningModule in eval mode; ``Trainer.fit`` puts it into training mode.
 
     Raises:
-        MusicZooError: An unknown name, a file that is missing or does not fit, or a Hub that cannot be reached.
+        MusicZooError: An unknown name, a folder or file that is missing, damaged or does not fit, or a Hub that cannot be reached.
     """
-    row = entry(name)
-    path = Path(weights) if weights is not None else _download(row)
-    module, _, attribute = row.opener.partition(":")
-    opener: Any = reduce(getattr, attribute.split("."), importlib.import_module(module))
-    model: lightning.LightningModule = opener(path, **settings)
-    return model
+    row = None if name.startswith((LOCAL, HUB)) else entry(name)
+    if row is None or row.opener is None:
+        if weights is not None:
+            raise MusicZooError(
+                f"{name} is a checkpoint folder and has its own weights.",
+                where="weights",
+                remedy='Leave weights= out. For a file in NotaGen\'s layout write load("notagen", weights=PATH).',
+            )
+        return _open_folder(name, settings)
+    path = Path(weights) if weights is not None else fetch(name)
+    if not path.is_file():
+        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a file in the model's published layout.")
+    model: Any = resolve(row.opener)(path, **settings)
+    model.loaded_from = {"name": name if weights is None else f"{name}, {path.name}", "licence": row.licence}
+    opened: lightning.LightningModule = model
+    return opened
 
 
 def fetch(name: str) -> Path:
-    """The weights file of a registry name, from the Hub or its cache.
+    """The weights file or checkpoint folder of a name that :func:`load` takes, from the disk, the Hub or its cache.
 
     Raises:
-        MusicZooError: An unknown name, or a file that cannot be fetched.
+        MusicZooError: An unknown name, or something that cannot be fetched.
     """
-    return _download(entry(name))
+    return _fetch(name)[0]
 
 
-def _download(row: Entry) -> Path:
+def _fetch(name: str) -> tuple[Path, str | None]:
+    """A weights file or a folder, and the commit if it is from the Hub."""
+    if name.startswith(LOCAL):
+        return Path(name.removeprefix(LOCAL)).expanduser(), None
+    from musiczoo.hub.transfer import fetch_file, fetch_folder
+
+    if name.startswith(HUB):
+        repository, _, revision = name.removeprefix(HUB).partition("@")
+        return fetch_folder(repository, revision or None)
+    row = entry(name)
+    if row.folder is not None:
+        return row.folder, None
     if row.repository is None or row.filename is None:
-        raise MusicZooError(f"{row.name} is opened from a file.", remedy=f'Give its path: musiczoo.load("{row.name}", weights="...").')
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+        raise MusicZooError(f"{name} is opened from a file.", remedy=f'Give its path: musiczoo.load("{name}", weights="...").')
+    return fetch_file(row.repository, row.filename, row.revision, f"{name}: {row.origin}. Terms: {row.licence}."), None
 
-    logger.info("%s: %s. Terms: %s.", row.name, row.origin, row.licence)
-    try:
-        return Path(hf_hub_download(row.repository, row.filename, revision=row.revision, library_name="musiczoo"))
-    except LocalEntryNotFoundError:
-        problem = "The Hugging Face Hub cannot be reached and the file is not in its cache."
-        remedy = "Go online once, or download the file and give weights=PATH."
-    except (EntryNotFoundError, RepositoryNotFoundError):
-        problem = "The Hugging Face Hub has no such file (any more)."
-        remedy = "Look it up on the publisher's page and give weights=PATH."
-    except (HfHubHTTPError, OSError) as error:
-        problem = f"The download failed: {str(error).splitlines()[0]}."
-        remedy = "Try again, or download the file and give weights=PATH."
-    raise MusicZooError(problem, where=f"{row.repository}/{row.filename}", remedy=remedy)
+
+def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModule:
+    from musiczoo.hub.checkpoint import open_checkpoint
+
+    folder, commit = _fetch(name)
+    model = open_checkpoint(folder, **settings)
+    if commit is not None:
+        name = f"{name.partition('@')[0]}@{commit}"
+    # What is published must not tell the paths of the machine it was trained on.
+    told = f"{LOCAL}{folder.name}" if name.startswith(LOCAL) else name.partition("@")[0]
+    model.source = name
+    model.loaded_from = {"name": told, "revision": commit or model.loaded_from["revision"], "licence": model.loaded_from["licence"]}
+    opened: lightning.LightningModule = model
+    return opened

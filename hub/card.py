@@ -1,0 +1,274 @@
+"""The model card: what a reader must know before using the weights, filled from what was measured and recorded."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from musiczoo.hub.licences import check_licence
+from musiczoo.music.errors import MusicZooError
+
+_PROMPTS_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        metric: What was measured, such as ``"bits per character"``.
+        value: The number.
+        data: On what, such as ``"held-out works of bach-chorales"``.
+        how: How, in a few words: settings, number of pieces, steps trained.
+    """
+
+    metric: str
+    value: float
+    data: str = "held-out works"
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus that the weights were trained on.
+
+    Attributes:
+        name: Of the corpus.
+        licence: What is known of its terms.
+        works: Number of works used; 0 when not counted.
+    """
+
+    name: str
+    licence: str
+    works: int = 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model card says beyond what the model knows itself (sizes, prompts, provenance).
+
+    Attributes:
+        title: Name of the model.
+        summary: What it is, in a line.
+        load_name: What :func:`musiczoo.load` takes: ``"hf-hub:org/name"``, or the name of a shipped model.
+        licence: The Hub's identifier of the weights' licence.
+        licence_name: Of a licence that is ``"other"``.
+        licence_link: To the text of a licence that is ``"other"``.
+        origin: Who trained the weights, and which paper and recipe were followed.
+        data: The corpora.
+        figures: What was measured.
+        intended_use: What it is for.
+        limits: What it is not for, and known weaknesses.
+    """
+
+    title: str = ""
+    summary: str = ""
+    load_name: str = ""
+    licence: str = "unknown"
+    licence_name: str = ""
+    licence_link: str = ""
+    origin: str = ""
+    data: tuple[Source, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    intended_use: str = ""
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        check_licence(self.licence, self.licence_name, self.licence_link)
+        for figure in self.figures:
+            if not math.isfinite(figure.value):
+                raise MusicZooError(f"The figure {figure.metric!r} is {figure.value}.", where="figures", remedy="Give what was measured.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Card:
+        """The card of :meth:`to_dict`.
+
+        Raises:
+            MusicZooError: An unknown entry, or a value of the wrong kind.
+        """
+        try:
+            return cls(
+                **{
+                    **content,
+                    "data": tuple(Source(**row) for row in content.get("data", ())),
+                    "figures": tuple(Figure(**row) for row in content.get("figures", ())),
+                }
+            )
+        except TypeError as error:
+            raise MusicZooError(
+                f"The card has a wrong entry ({error}).", remedy=f"It has {', '.join(f.name for f in fields(cls))}."
+            ) from None
+
+    def with_figures(self, figures: Mapping[str, Any]) -> Card:
+        """The card with figures added; one of the same metric and data replaces the older one.
+
+        Args:
+            figures: Metric to number, or to a table with the entries of :class:`Figure`: ``{"bits per character": {"value": 1.4, "data":
+                "held-out works of ryan", "how": "4,000 steps"}}``.
+
+        Raises:
+            MusicZooError: A value that is no number, or an unknown entry.
+        """
+        table = {(figure.metric, figure.data): figure for figure in self.figures}
+        for metric, given in figures.items():
+            row = dict(given) if isinstance(given, Mapping) else {"value": given}
+            try:
+                figure = Figure(**{"metric": metric, **row, "value": float(row["value"])})
+            except (TypeError, ValueError, KeyError) as error:
+                raise MusicZooError(
+                    f"The figure {metric!r} cannot be used ({error}).", where="figures", remedy="Give a number, or value, data and how."
+                ) from None
+            table[figure.metric, figure.data] = figure
+        return replace(self, figures=tuple(table.values()))
+
+
+def render_card(content: Mapping[str, Any]) -> str:
+    """The README.md of a checkpoint folder: metadata for the Hub, then the text.
+
+    Args:
+        content: The whole of ``config.json``.
+    """
+    card = Card.from_dict(content["card"])
+    title = card.title or content["architecture"]
+    name = card.load_name or "local-dir:PATH"
+    provenance = content["provenance"]
+    parts = [
+        f"# {_line(title)}",
+        _line(card.summary),
+        _table(
+            ("", ""),
+            [
+                ("architecture", f"`{content['architecture']}` ({_sizes(content['config'])})"),
+                ("parameters", f"{content['parameters']:,}"),
+                ("stage", content["stage"]),
+                ("licence of the weights", _licence(card)),
+                ("origin", card.origin or "not stated by the publisher"),
+            ],
+        ),
+        "## How to load",
+        f'```python\nimport musiczoo\n\nmodel = musiczoo.load("{name}")\n[new] = model.generate(["{_example(content["prompts"])}"])\n```',
+        "Whenever the model is opened, each file is compared with its SHA-256 in `config.json`, and what the model makes of stored inputs "
+        "with the stored outputs. Nothing is unpickled.",
+        "## Intended use",
+        card.intended_use or "Writing and continuing sheet music, fine-tuning on other scores, and research on symbolic music.",
+        "## Limits",
+        card.limits or "It knows the repertoire below and no other. What it writes may repeat passages of its training data.",
+        "## Figures",
+        _figures(card.figures),
+        "## Training data",
+        _data(card.data),
+        "## Training",
+        _training(provenance),
+        "## Prompts",
+        _prompts(content["prompts"]),
+    ]
+    body = "\n\n".join(part for part in parts if part)
+    return f"---\n{_metadata(card, content, title).to_yaml()}\n---\n\n{body}\n"
+
+
+def base_of(provenance: Mapping[str, Any]) -> str:
+    """The Hub repository that training started from, or nothing."""
+    name = str(provenance.get("base", {}).get("name", ""))
+    return name.removeprefix("hf-hub:") if name.startswith("hf-hub:") else ""
+
+
+def _metadata(card: Card, content: Mapping[str, Any], title: str) -> ModelCardData:
+    base = base_of(content["provenance"])
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", figure.data.lower()).strip("-") or "data",
+            dataset_name=figure.data,
+            metric_type=re.sub(r"[^a-z0-9]+", "_", figure.metric.lower()).strip("_") or "metric",
+            metric_name=figure.metric,
+            metric_value=figure.value,
+        )
+        for figure in card.figures
+    ]
+    extra = {"base_model_relation": "adapter" if content.get("adapter") else "finetune"} if base else {}
+    return ModelCardData(
+        base_model=base or None,
+        eval_results=results or None,
+        library_name="musiczoo",
+        license=card.licence,
+        license_name=card.licence_name or None,
+        license_link=card.licence_link or None,
+        model_name=title if results else None,
+        tags=["music", "symbolic-music", "sheet-music", content["architecture"].replace("_", "-")],
+        **extra,
+    )
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def _sizes(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in config.items())
+
+
+def _licence(card: Card) -> str:
+    return f"[{card.licence_name}]({card.licence_link})" if card.licence == "other" else card.licence
+
+
+def _example(prompts: Sequence[Sequence[Any]]) -> str:
+    if not prompts:
+        return ""
+    period, composer, instrumentation, _ = max(prompts, key=lambda row: row[3])
+    return "".join(f"%{label}\\n" for label in (period, composer, instrumentation)).replace('"', '\\"')
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    if not figures:
+        return "Nothing was measured."
+    return _table(("metric", "value", "on", "how"), [(row.metric, f"{row.value:.6g}", row.data, row.how) for row in figures])
+
+
+def _data(sources: Sequence[Source]) -> str:
+    if not sources:
+        return "The publisher does not name the training data."
+    return _table(("corpus", "works", "terms"), [(row.name, f"{row.works:,}" if row.works else "", row.licence) for row in sources])
+
+
+def _training(provenance: Mapping[str, Any]) -> str:
+    lines = []
+    if base := provenance.get("base"):
+        told = ", ".join(f"{name} {value}" for name, value in base.items() if name != "name" and value)
+        lines.append(f"- Started from `{_line(base.get('name', ''))}`" + (f" ({_line(told)})." if told else "."))
+    for fit in provenance.get("training", []):
+        lines.append("- " + _line("; ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in fit.items())) + ".")
+    for name, value in provenance.items():
+        if name not in ("base", "training"):
+            lines.append(f"- {name.replace('_', ' ').capitalize()}: {_line(_told(value))}.")
+    return "\n".join(lines) or "The weights' training is not recorded."
+
+
+def _told(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_told, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _prompts(prompts: Sequence[Sequence[Any]]) -> str:
+    if not prompts:
+        return "The model was trained without labels."
+    rows = sorted(prompts, key=lambda row: -row[3])
+    table = _table(("period", "composer or collection", "instrumentation or rhythm", "training works"), rows[:_PROMPTS_SHOWN])
+    rest = len(rows) - _PROMPTS_SHOWN
+    return f"{table}\n\nAnd {rest} more; `config.json` lists all." if rest > 0 else table

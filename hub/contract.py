@@ -1,0 +1,64 @@
+"""What the hub asks of a module, as a protocol: the hub imports no model (:class:`musiczoo.models.zoo_module.ZooModule` provides it)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from torch import Tensor, nn
+
+
+class Settings(Protocol):
+    """A representation, as far as a checkpoint is concerned."""
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        ...
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The representation with these settings."""
+        ...
+
+
+@runtime_checkable
+class Publishable(Protocol):
+    """A module that can be saved as a checkpoint folder; the class documents each member."""
+
+    architecture: ClassVar[str]
+    net: nn.Module
+    representation: Settings
+    loaded_from: dict[str, Any] | None
+
+    def to_config(self) -> dict[str, Any]:
+        """The sizes of the net as plain JSON values."""
+        ...
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
+        """A module of these sizes with untrained weights."""
+        ...
+
+    def reference_batch(self) -> dict[str, Tensor]:
+        """A small batch, always the same."""
+        ...
+
+    def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the model makes of it."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """Stage, prompts and provenance as plain JSON values."""
+        ...
+
+    def take_record(self, record: Mapping[str, Any]) -> None:
+        """Takes up what :meth:`record` gave."""
+        ...
+
+    def add_lora(self, lora: Any, seed: int = 0) -> Self:
+        """Puts an adapter beside the weights."""
+        ...
+
+    def eval(self) -> Self:
+        """Inference mode."""
+        ...

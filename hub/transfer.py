@@ -1,0 +1,128 @@
+"""Files from the Hugging Face Hub or its cache, and what its errors mean for the user."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    BadRequestError,
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from musiczoo.music.errors import MusicZooError
+
+_log = logging.getLogger(__name__)
+# The errors of the client's HTTP library have no common name over its versions (httpx, httpx2) but this base class.
+_HTTP_ERROR = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError" and issubclass(base, Exception))
+CLIENT_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, EntryNotFoundError, _HTTP_ERROR)
+_LOG_IN = "Log in (hf auth login) or set HF_TOKEN."
+CONFIG = "config.json"
+CARD = "README.md"
+
+
+def fetch_file(repository: str, filename: str, revision: str | None = None, note: str = "") -> Path:
+    """One file of a repository, downloaded unless it is in the cache.
+
+    Args:
+        repository: ``"org/name"``.
+        filename: Its path in the repository.
+        revision: Branch, tag or commit; the main branch when None.
+        note: Logged before the download (origin and terms).
+
+    Raises:
+        MusicZooError: It cannot be had.
+    """
+    if note:
+        _log.info("%s", note)
+    try:
+        file = huggingface_hub.hf_hub_download(
+            repository, filename, revision=revision, library_name="musiczoo", library_version=version("musiczoo")
+        )
+    except CLIENT_ERRORS as error:
+        raise explained(error, f"{repository}/{filename}" + (f"@{revision}" if revision else "")) from error
+    return Path(file)
+
+
+def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, str]:
+    """A checkpoint folder of the Hub: its ``config.json``, and of one and the same commit the files that it lists.
+
+    Args:
+        repository: ``"org/name"``.
+        revision: Branch, tag or commit; the main branch when None.
+
+    Returns:
+        The folder in the cache, and the commit.
+
+    Raises:
+        MusicZooError: It cannot be had, or it is no checkpoint folder.
+    """
+    from musiczoo.hub.checkpoint import read_checkpoint
+
+    config = fetch_file(repository, CONFIG, revision)
+    # The cache keeps each commit in a folder of its name; a push between two downloads cannot mix them.
+    commit = config.parent.name
+    files = read_checkpoint(config.parent).content["files"]
+    for name in (*files, CARD):
+        fetch_file(repository, name, commit)
+    return config.parent, commit
+
+
+def explained(error: Exception, where: str) -> MusicZooError:
+    """What an error of the Hub's client means, and what to do.
+
+    Args:
+        error: Any error raised by huggingface_hub.
+        where: Repository and file.
+    """
+    told = " ".join(str(error).split())[:300]
+    offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
+    # From the particular to the general: most of these classes are subclasses of later ones.
+    meanings: list[tuple[type[Exception] | tuple[type[Exception], ...], str, str]] = [
+        (
+            (LocalEntryNotFoundError, OfflineModeIsEnabled),
+            f"The Hugging Face Hub cannot be reached{offline} and the file is not in its cache.",
+            "Go online once, or get the files on another machine and give local-dir:PATH, or weights=PATH for a weights file.",
+        ),
+        (
+            GatedRepoError,
+            "The repository asks for its terms to be accepted first.",
+            f"Accept them at {constants.ENDPOINT}, then log in: hf auth login",
+        ),
+        (RevisionNotFoundError, "The repository has no such revision.", "Look up its branches, tags and commits on the Hub."),
+        (
+            RepositoryNotFoundError,
+            "The Hugging Face Hub has no such repository, or it is private.",
+            "Check the name; for a private one log in (hf auth login) or set HF_TOKEN.",
+        ),
+        (
+            EntryNotFoundError,
+            "The Hugging Face Hub has no such file (any more).",
+            "Look at the repository's files or at an older revision, or give weights=PATH.",
+        ),
+        (HFValidationError, f"This is no repository name ({told}).", "Write org/name, and @revision behind it if you like."),
+        (LocalTokenNotFoundError, "There is no access token for the Hugging Face Hub.", _LOG_IN),
+        (BadRequestError, f"The Hugging Face Hub refuses the request: {told}", "Change what it complains about and try again."),
+    ]
+    for kind, message, remedy in meanings:
+        if isinstance(error, kind):
+            return MusicZooError(message, where=where, remedy=remedy)
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
+    if status == 401:
+        return MusicZooError("The Hugging Face Hub does not know your access token, or there is none.", where=where, remedy=_LOG_IN)
+    if status == 403:
+        remedy = "Use a token with write access to this organisation or user."
+        return MusicZooError("Your access token does not allow this.", where=where, remedy=remedy)
+    problem = f"The Hugging Face Hub could not be used ({type(error).__name__}: {told})."
+    return MusicZooError(problem, where=where, remedy="Try again later.")
