@@ -258,7 +258,9 @@ class ScoreDataModule(lightning.LightningDataModule):
         sources = {work.source for work in works}
         if unknown := [name for name, times in self.repeats.items() if name not in sources or times < 1]:
             raise MusicZooError(
-                f"{', '.join(unknown)} cannot be repeated.", where="repeats", remedy=f"Give whole numbers from 1 for {', '.join(sorted(sources))}."
+                f"{', '.join(unknown)} cannot be repeated.",
+                where="repeats",
+                remedy=f"Give whole numbers from 1 for {', '.join(sorted(sources))}.",
             )
 
     def _load(self, source: str | Path) -> Corpus:

@@ -1,4 +1,4 @@
-"""The command ``musiczoo``: ``fit`` and ``validate`` (Lightning's command line inside) and ``generate``.
+"""The command ``musiczoo``: a table of commands, each a module of its own that is imported when it is called.
 
 No model and no datamodule is defined here: configurations name classes by their import path, which differs from what this module is
 called when it runs as a program.
@@ -6,26 +6,66 @@ called when it runs as a program.
 
 from __future__ import annotations
 
+import difflib
+import errno
 import sys
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from importlib import import_module
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.recipes import recipes
 
-if TYPE_CHECKING:
-    from lightning.pytorch.cli import LightningCLI
 
-USAGE = """usage: musiczoo COMMAND [OPTIONS]
+@dataclass(frozen=True)
+class Command:
+    """One command.
 
-commands:
-  fit        train or fine-tune a model:   musiczoo fit --config bar_stream/finetune --data.corpus my_scores
-  validate   measure a model's loss:       musiczoo validate --config run/config.yaml --ckpt_path run/checkpoints/last.ckpt
-  generate   write new pieces:             musiczoo generate run --align --count 4 --formats abc,musicxml,mid
+    Attributes:
+        run: ``"module:function"``; the function takes the words after the command's name.
+        summary: What it does, in a few words.
+        example: A call as a user would write it.
+    """
 
-musiczoo COMMAND --help lists the options. Recipes: {recipes}.
-"""
+    run: str
+    summary: str
+    example: str
+
+
+COMMANDS = {
+    "list": Command("musiczoo.listing:run", "show the models", "musiczoo list"),
+    "corpus": Command("musiczoo.preparing:run", "read a folder of music once and for all", "musiczoo corpus prepare my_scores --as mine"),
+    "fit": Command(
+        "musiczoo.training:fit", "train or fine-tune a model", "musiczoo fit --config bar_stream/finetune --data.corpus my_scores"
+    ),
+    "validate": Command(
+        "musiczoo.training:validate",
+        "measure a model's loss",
+        "musiczoo validate --config run/config.yaml --ckpt_path run/checkpoints/last.ckpt",
+    ),
+    "generate": Command(
+        "musiczoo.generating:run", "write new pieces", "musiczoo generate bar-stream --align --count 4 --formats abc,musicxml,mid"
+    ),
+    "continue": Command("musiczoo.continuing:run", "go on from a score", "musiczoo continue bar-stream my_score.musicxml --bars 4"),
+    "publish": Command(
+        "musiczoo.publishing:publish", "put a model on the Hugging Face Hub", "musiczoo publish run name/my-model --licence mit"
+    ),
+    "card": Command("musiczoo.publishing:card", "show a checkpoint's model card, or write it anew", "musiczoo card my_checkpoint"),
+    "study": Command("musiczoo.studying:run", "make listening and reading studies, and analyse them", "musiczoo study make ab ours theirs"),
+    "completion": Command("musiczoo.completion:run", "print the completion script of a shell", 'eval "$(musiczoo completion bash)"'),
+}
+
+
+def usage() -> str:
+    """What ``musiczoo --help`` prints."""
+    width = max(map(len, COMMANDS))
+    summary = max(len(command.summary) for command in COMMANDS.values())
+    rows = "".join(f"  {name:{width}}  {command.summary:{summary}}  {command.example}\n" for name, command in COMMANDS.items())
+    return (
+        "usage: musiczoo COMMAND [OPTIONS]\n\n"
+        f"commands:\n{rows}\n"
+        f"musiczoo COMMAND --help lists the options. Recipes for --config: {', '.join(recipes())}.\n"
+    )
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -35,78 +75,45 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The words after ``musiczoo``; those of the process when None.
 
     Raises:
-        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard error), with 2 for wrong usage.
+        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard error), with 2 for wrong usage, with 130
+            after an interrupt.
     """
     words = list(sys.argv[1:] if args is None else args)
-    command = words[0] if words else ""
-    if command not in ("fit", "validate", "generate"):
-        usage = USAGE.format(recipes=", ".join(recipes()))
-        if command in ("-h", "--help"):
-            sys.stdout.write(usage)
-            return
-        sys.stderr.write((f"musiczoo: there is no command {command!r}.\n" if command else "") + usage)
+    name = words[0] if words else ""
+    if name in ("-h", "--help"):
+        sys.stdout.write(usage())
+        return
+    if name == "--version":
+        import musiczoo
+
+        sys.stdout.write(f"musiczoo {musiczoo.__version__}\n")
+        return
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=2)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        sys.stderr.write((f"musiczoo: there is no command {name!r}.{hint}\n" if name else "") + usage())
         raise SystemExit(2)
+    module, _, function = COMMANDS[name].run.partition(":")
     try:
-        if command == "generate":
-            from musiczoo.generating import run
-
-            run(words[1:])
-        else:
-            train(words)
+        getattr(import_module(module), function)(words[1:])
     except MusicZooError as error:
-        sys.stderr.write(f"musiczoo: {' '.join(str(error).split())}\n")
-        raise SystemExit(1) from error
+        _fail(str(error), error)
+    except BrokenPipeError:
+        # The reader of our output has gone (musiczoo list | head): nothing is left to say, and nowhere to say it.
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _fail(f"{error.strerror}: {error.filename or 'the file being written'} Make room and run it again.", error)
+    except KeyboardInterrupt:
+        sys.stderr.write("musiczoo: interrupted.\n")
+        raise SystemExit(130) from None
 
 
-def recipes() -> list[str]:
-    """The names of the configurations that come with musiczoo, as ``--config`` takes them."""
-    folder = resources.files("musiczoo.configs")
-    return sorted(
-        f"{room.name}/{file.name.removesuffix('.yaml')}"
-        for room in folder.iterdir()
-        if room.is_dir()
-        for file in room.iterdir()
-        if file.name.endswith(".yaml")
-    )
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def train(words: Sequence[str]) -> LightningCLI:
-    """Runs ``fit`` or ``validate`` and returns Lightning's command line with its model, data and trainer.
-
-    Args:
-        words: The command and its options. ``--config`` takes a file or one of :func:`recipes`.
-
-    Raises:
-        MusicZooError: The model, the data or the checkpoint cannot be used.
-        SystemExit: An option that does not exist or has a wrong value.
-    """
-    from musiczoo.training import ZooCLI
-
-    return ZooCLI(with_recipes(words))
-
-
-def with_recipes(words: Sequence[str]) -> list[str]:
-    """The words with the names of recipes replaced by their files.
-
-    Raises:
-        MusicZooError: A configuration that is neither a file nor a recipe.
-    """
-    found: list[str] = []
-    for word in words:
-        option, equals, value = word.partition("=")
-        if found and found[-1] in ("--config", "-c"):
-            found.append(_config_file(word))
-        elif equals and option in ("--config", "-c"):
-            found.append(f"{option}={_config_file(value)}")
-        else:
-            found.append(word)
-    return found
-
-
-def _config_file(name: str) -> str:
-    if Path(name).is_file():
-        return name
-    recipe = name.removeprefix("configs/").removesuffix(".yaml")
-    if recipe not in recipes():
-        raise MusicZooError("There is no such configuration.", path=name, remedy=f"Give a file or a recipe: {', '.join(recipes())}.")
-    return str(resources.files("musiczoo.configs").joinpath(f"{recipe}.yaml"))
+def _fail(sentence: str, error: BaseException) -> None:
+    sys.stderr.write(f"musiczoo: {' '.join(sentence.split())}\n")
+    raise SystemExit(1) from error

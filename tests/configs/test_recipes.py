@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from musiczoo.cli import recipes, train
-from musiczoo.training import ZooCLI
+from musiczoo.recipes import recipes
+from musiczoo.training import ZooCLI, fit
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth"
@@ -31,11 +31,11 @@ def test_two_steps(recipe: str, tmp_path: Path) -> None:
     # What is tiny here replaces sizes and places alone; all else is the recipe's.
     tiny = {
         "model": {"pretrained": str(WEIGHTS)} if options.get("pretrained") else {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
-        "data": {"corpus": str(write_scores(tmp_path / "scores")), "cache": str(tmp_path), "num_workers": 0, "max_length": 48},
-        "trainer": {"max_steps": 2, "accelerator": "cpu", "devices": 1, "precision": "32-true", "default_root_dir": str(tmp_path)},
+        "data": {"corpus": str(write_scores(tmp_path / "scores")), "cache": str(tmp_path), "num_workers": 0, "max_length": 48, "exclude": "[]", "repeats": None},
+        "trainer": {"max_steps": 2, "logger": "false", "accelerator": "cpu", "devices": 1, "precision": "32-true", "default_root_dir": str(tmp_path)},
     }
     words = [f"--{group}.{name}={'null' if value is None else value}" for group, values in tiny.items() for name, value in values.items()]
-    cli: ZooCLI = train(["fit", "--config", recipe, *words, "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"])
+    cli: ZooCLI = fit(["--config", recipe, *words, "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"])
     assert cli.trainer.global_step == 2
     assert [path.name for path in tmp_path.rglob("last.ckpt")]
     [group] = cli.trainer.optimizers[0].param_groups

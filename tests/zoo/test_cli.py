@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import errno
 import random
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from musiczoo.cli import main, recipes, train, with_recipes
+from musiczoo.cli import COMMANDS, main
 from musiczoo.generating import run
 from musiczoo.music import read
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
+from musiczoo.recipes import recipes, with_recipes
+from musiczoo.training import fit, validate
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth"
@@ -68,7 +72,7 @@ def config(tmp_path: Path, scores: Path) -> Path:
 
 
 def test_fit_validate_generate(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli = train(["fit", "--config", str(config)])
+    cli = fit(["--config", str(config)])
     assert cli.trainer.global_step == 2
     checkpoint = tmp_path / "ckpt" / "last.ckpt"
     # A checkpoint holds tensors and plain values alone.
@@ -78,11 +82,11 @@ def test_fit_validate_generate(config: Path, tmp_path: Path, capsys: pytest.Capt
     saved = next((tmp_path / "runs").rglob("config.yaml"))
     settings = yaml.safe_load(saved.read_text())
     assert settings["model"]["init_args"]["optimizer"]["init_args"]["weight_decay"] == 0
-    cli = train(["validate", "--config", str(saved), "--ckpt_path", str(checkpoint)])
+    cli = validate(["--config", str(saved), "--ckpt_path", str(checkpoint)])
     assert 0 < float(cli.trainer.callback_metrics["val/loss"]) < 10
 
     # A run goes on where it stopped, in the same folder.
-    cli = train(["fit", "--config", str(config), "--ckpt_path", str(checkpoint), "--trainer.max_steps", "4"])
+    cli = fit(["--config", str(config), "--ckpt_path", str(checkpoint), "--trainer.max_steps", "4"])
     assert cli.trainer.global_step == 4
 
     out = tmp_path / "out"
@@ -122,12 +126,12 @@ def test_a_piece_that_cannot_be_read_is_kept_as_text(tmp_path: Path, capsys: pyt
 
 
 def test_pretrained_weights_give_the_sizes(config: Path) -> None:
-    cli = train(["validate", "--config", str(config), "--model.pretrained", str(WEIGHTS)])
+    cli = validate(["--config", str(config), "--model.pretrained", str(WEIGHTS)])
     assert cli.model.net.config.hidden == 64
 
 
 def test_the_command_line_is_not_replaced_by_the_checkpoint(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(["fit", "--config", str(config)])
+    fit(["--config", str(config)])
     with pytest.raises(SystemExit) as exit_:
         main(["validate", "--config", str(config), "--model.hidden", "16", "--ckpt_path", str(tmp_path / "ckpt/last.ckpt")])
     assert exit_.value.code == 1
@@ -199,3 +203,31 @@ def test_recipes() -> None:
     assert with_recipes(["fit", f"--config={ROOT}/configs/bar_stream/demo.yaml"])[1] == f"--config={ROOT}/configs/bar_stream/demo.yaml"
     with pytest.raises(MusicZooError):
         with_recipes(["fit", "--config=nothing"])
+
+
+def test_every_command_is_known_and_named_in_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    usage = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in usage
+        module, _, function = command.run.partition(":")
+        assert callable(getattr(import_module(module), function))
+        assert command.example in usage
+
+
+def test_a_mistyped_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["generat"])
+    assert stopped.value.code == 2
+    assert "Did you mean generate?" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(words: list[str]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "piece-1.abc")
+
+    monkeypatch.setattr("musiczoo.generating.run", full)
+    with pytest.raises(SystemExit) as stopped:
+        main(["generate", "x"])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.splitlines() == ["musiczoo: No space left on device: piece-1.abc Make room and run it again."]

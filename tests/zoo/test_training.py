@@ -33,6 +33,7 @@ trainer:
   accelerator: cpu
   max_steps: 2
   logger: false
+  default_root_dir: {tmp_path}
   enable_progress_bar: false
   enable_model_summary: false
   num_sanity_val_steps: 0
