@@ -8,7 +8,6 @@ import torch
 from musiczoo.generating import open_model, run
 from musiczoo.models.adapters import adapter_state_dict
 from musiczoo.training import fit
-from musiczoo.training import fit
 
 WEIGHTS = Path(__file__).parents[2] / "tests/fixtures/bar_stream/notagen_tiny.pth"
 
