@@ -72,3 +72,20 @@ def draw_key(rule: KeyRule, original: str, rng: random.Random) -> str | None:
     spellings = _SPELLINGS[(_SEMITONE[original] + offset) % 12]
     (key,) = rng.choices([name for name, _ in spellings], [weight for _, weight in spellings])
     return key
+
+
+def possible_keys(rule: KeyRule, original: str) -> list[str | None]:
+    """Every key that :func:`draw_key` may choose for a piece, once each, however likely.
+
+    Args:
+        rule: As in :func:`draw_key`.
+        original: The major key of the piece's signature.
+
+    Raises:
+        MusicZooError: No such rule.
+    """
+    if rule == "pretrain":
+        return list(KEYS)
+    if rule == "finetune":
+        return [name for offset in _OFFSETS for name, _ in _SPELLINGS[(_SEMITONE[original] + offset) % 12]]
+    return [draw_key(rule, original, random.Random(0))]

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from musiczoo.datamodules.keys import draw_key
+from musiczoo.datamodules.keys import draw_key, possible_keys
 from musiczoo.music.abc import KEYS
 from musiczoo.music.errors import MusicZooError
 
@@ -44,3 +44,17 @@ def test_the_original_key_is_left_alone():
 def test_an_unknown_rule():
     with pytest.raises(MusicZooError, match="loud"):
         draw_key("loud", "G", random.Random(0))
+
+
+@pytest.mark.parametrize("rule", ["original", "finetune", "pretrain"])
+@pytest.mark.parametrize("original", ["C", "Gb", "B"])
+def test_possible_keys_are_those_that_are_drawn(rule, original):
+    rng = random.Random(1)
+    possible = possible_keys(rule, original)
+    assert len(set(possible)) == len(possible)
+    assert {draw_key(rule, original, rng) for _ in range(2000)} == set(possible)
+
+
+def test_possible_keys_of_no_rule():
+    with pytest.raises(MusicZooError, match="no key rule"):
+        possible_keys("nearby", "C")  # type: ignore[arg-type]
