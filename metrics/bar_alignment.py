@@ -1,7 +1,7 @@
 """Bar-alignment error: the share of bars whose voices are not equally long.
 
-Wang et al. 2025 (NotaGen, arXiv 2502.18008, section 4.2) report it in percent (0.269 for the fine-tuned model, 0.377 for their
-sheets); their program is not published, so the exact rule is ours and stands at :func:`bar_alignment`.
+Wang et al. 2025 (NotaGen, arXiv 2502.18008) report it in percent (0.269 for the fine-tuned model, 0.377 for human sheets). Their program is
+not published, so the exact rule is ours and stands at :func:`bar_alignment`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from musiczoo import callbacks, datamodules, hub, models, music, representations, studies
+    from musiczoo import callbacks, datamodules, hub, metrics, models, music, representations, studies
     from musiczoo.hub.loading import load
     from musiczoo.hub.registry import list_models
     from musiczoo.music.errors import MusicZooError
@@ -24,6 +24,7 @@ __all__ = [
     "hub",
     "list_models",
     "load",
+    "metrics",
     "models",
     "music",
     "representations",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 _HOME = {"MusicZooError": "musiczoo.music.errors", "list_models": "musiczoo.hub.registry", "load": "musiczoo.hub.loading"}
-_ROOMS = {"callbacks", "datamodules", "hub", "models", "music", "representations", "studies"}
+_ROOMS = {"callbacks", "datamodules", "hub", "metrics", "models", "music", "representations", "studies"}
 
 
 def __getattr__(name: str) -> Any:
