@@ -214,22 +214,23 @@ class AdaptedModule(lightning.LightningModule):
         self._base_digest: str | None = None
         self._trainable: frozenset[str] = frozenset()
 
-    def add_lora(self, lora: LoRA, seed: int = 0) -> Self:
+    def add_lora(self, lora: LoRA | Mapping[str, Any], seed: int = 0) -> Self:
         """Puts an adapter beside the weights that the net has now, and freezes these.
 
         Args:
-            lora: The settings.
+            lora: The settings, or :meth:`LoRA.to_dict` of them.
             seed: Of the adapter's random half.
 
         Raises:
             MusicZooError: There is an adapter already, or a target that the architecture does not offer.
         """
+        lora = lora if isinstance(lora, LoRA) else LoRA.from_dict(lora)
         trainable = frozenset(name for name, parameter in self.net.named_parameters() if parameter.requires_grad)
         add_adapter(self.net, lora, self.lora_targets, seed)
         self.lora, self._trainable = lora, trainable
         # Taken now, for a Trainer may change the type of the weights later.
         self._base_digest = fingerprint(base_state_dict(self.net))
-        self.save_hyperparameters({"lora": lora.to_dict(), "pretrained": self.source})
+        self.save_hyperparameters({"lora": lora.to_dict()})
         return self
 
     def merge_adapter(self) -> Self:
@@ -242,13 +243,13 @@ class AdaptedModule(lightning.LightningModule):
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(name in self._trainable)
         self.lora = self.source = self._base_digest = None
-        for name in ("lora", "pretrained"):
-            self.hparams.pop(name, None)
+        self.hparams.pop("lora", None)
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leaves the base out where there is an adapter; a digest tells which one it was."""
+        """Leaves the base out where there is an adapter; its name and a digest tell which one it was."""
         if self.lora is not None:
+            checkpoint["hyper_parameters"]["pretrained"] = self.source
             checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if is_adapter(name)}
             checkpoint["base_sha256"] = self._base_digest
 

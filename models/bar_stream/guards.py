@@ -33,6 +33,8 @@ _COUNTERS = re.compile(r"\[r:(\d+)/(\d+)\]")
 _PRINTABLE = "".join(map(chr, range(32, 127)))
 _DIGITS = "0123456789"
 _LONGEST_COUNTER = 4
+LONGEST_PIECE = 10**_LONGEST_COUNTER
+"""Bars of the longest piece that :class:`Countdown` counts."""
 _RIGHT_BAR_LINES = trie(["|", "||", "|]", "|:", ":|", "::", *(f"{line}{volta}" for line in ("|", ":|") for volta in "123456")])
 _WHOLE_BAR_LINES = frozenset(line for line in _RIGHT_BAR_LINES if line not in ("", ":"))
 _LEFT_BAR_LINES = trie(["|:", "||"])
@@ -122,9 +124,9 @@ class Countdown:
     """
 
     def __init__(self, min_bars: int = 1, max_bars: int = 1000) -> None:
-        if not 1 <= min_bars <= max_bars <= 10**_LONGEST_COUNTER:
+        if not 1 <= min_bars <= max_bars <= LONGEST_PIECE:
             raise MusicZooError(
-                f"No piece has {min_bars} to {max_bars} bars.", remedy=f"Choose 1 <= min_bars <= max_bars <= {10**_LONGEST_COUNTER}."
+                f"No piece has {min_bars} to {max_bars} bars.", remedy=f"Choose 1 <= min_bars <= max_bars <= {LONGEST_PIECE}."
             )
         self.min_bars = min_bars
         self.max_bars = max_bars

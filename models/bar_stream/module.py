@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from musiczoo.models.adapters import LoRA
+from musiczoo.models.bar_stream.continuation import ALIGNED, Continued, continue_pieces
 from musiczoo.models.bar_stream.generation import BarStreamGenerator, Guard, OnBar, Stream
 from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
 from musiczoo.models.bar_stream.notagen import load_net
-from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, TokenLogProbs
+from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, Prompt, TokenLogProbs
+from musiczoo.models.prompts import checked_labels
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
-from musiczoo.representations.bar_stream import BarStreamPatches
+from musiczoo.music.labels import Labels
+from musiczoo.representations.bar_stream import BarStreamPatches, prompt_lines
+
+if TYPE_CHECKING:
+    from musiczoo.models.bar_stream.continuation import Score
 
 # What a download is checked with: header lines with labels, then three bars of two voices.
 _REFERENCE = """%Baroque
@@ -106,7 +112,7 @@ class BarStreamModule(GenerativeModule):
         self.save_hyperparameters({**config.to_dict(), **own})
         self.net.set_gradient_checkpointing(gradient_checkpointing)
         if lora is not None:
-            self.add_lora(LoRA.from_dict(lora) if isinstance(lora, dict) else lora, seed)
+            self.add_lora(lora, seed)
 
     @classmethod
     def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
@@ -186,13 +192,14 @@ class BarStreamModule(GenerativeModule):
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | Labels | Prompt],
         sampling: Sampling | None = None,
         max_length: int | None = None,
         generator: torch.Generator | None = None,
         *,
         batch_size: int = 16,
         guard: Guard | None = None,
+        new_labels: bool = False,
         start_at_first_bar: bool = True,
         draft: int | None = None,
         half_weights: bool = False,
@@ -203,13 +210,15 @@ class BarStreamModule(GenerativeModule):
         """Continues prompts of header lines, or of header lines and bars.
 
         Args:
-            prompts: Interleaved ABC text each: comment lines with the labels, other header lines, bars. Empty text starts from nothing.
+            prompts: Labels each (:class:`Labels`, or an entry of ``module.prompts``); or interleaved ABC text: comment lines with labels,
+                other header lines, bars. Empty text starts from nothing.
             sampling: The cuts; NotaGen's by default.
             max_length: Patches of a piece at most, prompt included; four contexts by default. Beyond the context, generation goes on
                 with the header and the later half of the bars.
             generator: Source of randomness; torch's default generator when None.
             batch_size: Pieces at once.
             guard: Steers what may be said (:mod:`musiczoo.models.bar_stream.guards`).
+            new_labels: Take labels that the checkpoint was not trained with; text is never checked.
             start_at_first_bar: Force the piece to begin with its first bar, as NotaGen does.
             draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off. The result is the same.
             half_weights: Read float16 copies of the weights, with float32 arithmetic: on a CPU faster, and not to the last digit the same.
@@ -221,7 +230,7 @@ class BarStreamModule(GenerativeModule):
             One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs`` and ``scored`` have the same shape.
 
         Raises:
-            MusicZooError: An unknown option, or a prompt that cannot be encoded or is too long.
+            MusicZooError: An unknown option, labels that ``module.prompts`` does not list, a prompt that cannot be encoded or is too long.
         """
         if options:
             raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See BarStreamModule.generate.")
@@ -229,7 +238,8 @@ class BarStreamModule(GenerativeModule):
             return []
         sampling = sampling or Sampling()
         limit = max_length or 4 * self.net.config.patch_length
-        encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in prompts]
+        texts = [prompt if isinstance(prompt, str) else self._prompt_text(prompt, new_labels) for prompt in prompts]
+        encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in texts]
         seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
         # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
         training = self.net.training
@@ -248,12 +258,59 @@ class BarStreamModule(GenerativeModule):
             )
             done: dict[int, Stream] = {}
             with _Progress(progress, len(prompts)) as update:
-                for running in loop.run(encoded, prompts, seeds):
+                for running in loop.run(encoded, texts, seeds):
                     done.update({stream.index: stream for stream in running if stream.stop is not None})
                     update(len(done), running)
         finally:
             self.net.train(training)
         return [self._result(done[index]) for index in range(len(prompts))]
+
+    def _prompt_text(self, labels: Labels | Prompt, new: bool) -> str:
+        checked = checked_labels(labels, self.prompts, new)
+        return "".join(f"{line}\n" for line in prompt_lines(checked.period, checked.composer, checked.instrumentation))
+
+    def continue_pieces(
+        self,
+        scores: Sequence[Score],
+        bars: int | None = None,
+        labels: Labels | Prompt | None = None,
+        sampling: Sampling | None = None,
+        max_length: int | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        min_bars: int | None = None,
+        max_bars: int | None = None,
+        guard: Guard | None = ALIGNED,
+        new_labels: bool = False,
+        **options: Any,
+    ) -> list[Continued]:
+        """Goes on from scores, each in its own voices and under its own header.
+
+        Args:
+            scores: Tunes, symusic scores, or paths of files in any format that :func:`musiczoo.music.read` opens. All have the same number
+                of bars in every voice. Of an opening longer than the context the model sees the end.
+            bars: Keep so many bars of each score as the opening; None keeps all.
+            labels: What to condition on; None leaves the prompt lines of the score, if it has any.
+            sampling: The cuts; NotaGen's by default.
+            max_length: Patches of a piece at most, the opening included; four contexts by default.
+            generator: Source of randomness; torch's default generator when None.
+            min_bars: Bars of the whole piece at least, the opening included; one more than that by default.
+            max_bars: Bars of the whole piece at most. The model chooses within the limits.
+            guard: What may be said; by default the voices of each new bar have one length. None leaves the model its freedom, and then a
+                piece may come out that cannot be read.
+            new_labels: Take labels that the checkpoint was not trained with.
+            options: Of :meth:`generate`.
+
+        Returns:
+            One result a score, in order; see :class:`Continued`.
+
+        Raises:
+            MusicZooError: A score that cannot be read or continued, labels that ``module.prompts`` does not list, or limits without room.
+        """
+        checked = None if labels is None else checked_labels(labels, self.prompts, new_labels)
+        return continue_pieces(
+            self, scores, bars, checked, sampling, max_length, generator, min_bars=min_bars, max_bars=max_bars, guard=guard, **options
+        )
 
     def _result(self, stream: Stream) -> Generated:
         size = self.net.config.patch_size
