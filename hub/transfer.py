@@ -48,7 +48,11 @@ def fetch_file(repository: str, filename: str, revision: str | None = None, note
         _log.info("%s", note)
     try:
         file = huggingface_hub.hf_hub_download(
-            repository, filename, revision=revision, library_name="musiczoo", library_version=version("musiczoo")
+            repository,
+            filename,
+            revision=revision,
+            library_name="musiczoo",
+            library_version=version("musiczoo"),
         )
     except CLIENT_ERRORS as error:
         raise explained(error, f"{repository}/{filename}" + (f"@{revision}" if revision else "")) from error

@@ -7,8 +7,11 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.imitation_hub import ImitationHub
 
 # pytest-xdist's workers inherit the environment, so that all of them share the first process's cache: a corpus is parsed once in a run.
 _FIRST_PROCESS = "PYTEST_XDIST_WORKER" not in os.environ
@@ -48,3 +51,21 @@ def _no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture
+def imitation_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ImitationHub]:
+    """An empty Hub on this machine, with an empty cache and a token that may write."""
+    hub = ImitationHub()
+    # The client reads its environment when it is imported.
+    settings = {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    yield hub
+    hub.close()

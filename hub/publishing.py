@@ -1,0 +1,147 @@
+"""Puts a model on the Hugging Face Hub as a checkpoint folder, in one commit."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.utils import validate_repo_id
+
+from musiczoo.hub.card import Card
+from musiczoo.hub.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint, with_card, write_config
+from musiczoo.hub.licences import check_licence
+from musiczoo.hub.transfer import CLIENT_ERRORS, explained
+from musiczoo.music.errors import MusicZooError
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a model has gone.
+
+    Attributes:
+        repository: ``"org/name"``.
+        url: Of its page.
+        commit: The commit that holds the model.
+        load_name: What :func:`musiczoo.load` takes to get exactly these weights.
+    """
+
+    repository: str
+    url: str
+    commit: str
+    load_name: str
+
+
+def publish(
+    model: Any,
+    repository: str,
+    *,
+    licence: str,
+    licence_name: str = "",
+    licence_link: str = "",
+    figures: Mapping[str, Any] | None = None,
+    card: Card | None = None,
+    dtype: str = "float32",
+    private: bool = False,
+    revision: str | None = None,
+    tag: str | None = None,
+    message: str = "",
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> Published:
+    """Publishes a model on the Hugging Face Hub: weights, configuration, card, and inputs and outputs to verify a download.
+
+    Everything is checked before anything is sent, and it is one commit: an upload that is interrupted leaves the repository as it was (a
+    repository made for it stays, empty) and can be repeated.
+
+    Args:
+        model: A module of the zoo, or a checkpoint folder.
+        repository: ``"org/name"``; made if there is none.
+        licence: Of the weights, by the Hub's identifier (``"cc-by-4.0"``), or ``"other"`` with a name and a link. Fine-tuned weights stay
+            under the terms of what they were trained from.
+        licence_name: Of a licence that is ``"other"``.
+        licence_link: To its text.
+        figures: What was measured, see :meth:`musiczoo.hub.card.Card.with_figures`.
+        card: What else the model card says; of a folder, its own by default.
+        dtype: ``"float32"`` or ``"bfloat16"``; a folder is sent as it is.
+        private: Make the repository private if it does not exist yet.
+        revision: Branch; made from the main branch if there is none.
+        tag: A name for this version, which must be new.
+        message: Of the commit.
+        token: Access token; the one of ``hf auth login`` or of HF_TOKEN by default.
+        endpoint: Another address of the Hub.
+
+    Returns:
+        The repository, its page and the commit.
+
+    Raises:
+        MusicZooError: A wrong licence or repository name, a model that cannot be saved, no token, no permission, no network.
+    """
+    check_licence(licence, licence_name, licence_link)
+    if repository.count("/") != 1:
+        raise MusicZooError(
+            f"{repository!r} is no repository.", where="repository", remedy="Write org/name, with your user name or organisation."
+        )
+    try:
+        validate_repo_id(repository)
+    except ValueError as error:
+        raise explained(error, repository) from error
+    if token is None and huggingface_hub.get_token() is None:
+        raise MusicZooError(
+            "There is no access token for the Hugging Face Hub.", where=repository, remedy="Log in (hf auth login) or set HF_TOKEN."
+        )
+    with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
+        folder = Path(temporary) / repository.rpartition("/")[2]
+        given = isinstance(model, str | Path)
+        source = read_checkpoint(model) if given else None
+        facts = card or (source.card if source is not None else Card())
+        load_name = f"hf-hub:{repository}" + (f"@{tag or revision}" if tag or revision else "")
+        facts = replace(
+            facts,
+            title=facts.title or repository.rpartition("/")[2],
+            load_name=load_name,
+            licence=licence,
+            licence_name=licence_name,
+            licence_link=licence_link,
+        ).with_figures(figures or {})
+        if source is not None:
+            source.check_files()
+            for name in source.content["files"]:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source.folder / name, folder / name)
+            write_config(replace(with_card(source, facts), folder=folder))
+        else:
+            save_checkpoint(model, folder, card=facts, dtype=dtype)
+        api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
+        try:
+            return _upload(api, folder, repository, private, revision, tag, message or f"{facts.title}, by musiczoo")
+        except (*CLIENT_ERRORS, RuntimeError) as error:
+            raise explained(error, repository) from error
+
+
+def _upload(api: HfApi, folder: Path, repository: str, private: bool, branch: str | None, tag: str | None, message: str) -> Published:
+    api.create_repo(repository, private=private, exist_ok=True)
+    if branch is not None:
+        api.create_branch(repository, branch=branch, exist_ok=True)
+    if tag is not None and tag in {reference.name for reference in api.list_repo_refs(repository).tags}:
+        raise MusicZooError(
+            f"The repository has a tag {tag!r} already.", where=repository, remedy="Choose another: a tag names one version for good."
+        )
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    # Of an older version with more shards, those that the new one does not have would stay beside it.
+    old = [
+        name for name in api.list_repo_files(repository, revision=branch) if WEIGHTS.fullmatch(name) or name.startswith("model.safetensors")
+    ]
+    operations = [
+        *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
+        *(CommitOperationDelete(path_in_repo=name) for name in old if name not in files),
+    ]
+    commit = api.create_commit(repository, operations, commit_message=message, revision=branch)
+    if tag is not None:
+        api.create_tag(repository, tag=tag, revision=commit.oid)
+    return Published(repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}")
