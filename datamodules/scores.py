@@ -214,8 +214,10 @@ class ScoreDataModule(lightning.LightningDataModule):
         return self._loader(self.splits.test, training=False) if self.splits.test else []
 
     def items(self, indices: Sequence[int], *, training: bool) -> ScoreItems:
-        """Works of :attr:`works` as tensors, as the loaders of training or of validation give them."""
+        """Works of :attr:`works` as tensors, as the loaders of training (with repeats) or of validation give them."""
         self.setup()
+        if training:
+            indices = [index for index in indices for _ in range(self.repeats.get(self.works[index].source, 1))]
         return ScoreItems(
             [self.works[index] for index in indices],
             self._representation(),
@@ -227,8 +229,6 @@ class ScoreDataModule(lightning.LightningDataModule):
         )
 
     def _loader(self, indices: Sequence[int], *, training: bool) -> ResumableLoader:
-        if training:
-            indices = [index for index in indices for _ in range(self.repeats.get(self.works[index].source, 1))]
         items = self.items(indices, training=training)
         world_size = self.trainer.world_size if self.trainer else 1
         plan = BatchPlan([len(work.abc) for work in items.works], self.batch_size * world_size, seed=self.seed, shuffle=training)

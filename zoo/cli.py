@@ -75,8 +75,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The words after ``musiczoo``; those of the process when None.
 
     Raises:
-        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard error), with 2 for wrong usage, with 130
-            after an interrupt.
+        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard error), with 2 for wrong usage, with
+            130 after an interrupt.
     """
     words = list(sys.argv[1:] if args is None else args)
     name = words[0] if words else ""

@@ -11,10 +11,10 @@ import torch
 
 from musiczoo.datamodules.resumable import Draw, ResumableLoader
 from musiczoo.datamodules.scores import ScoreDataModule
-from musiczoo.music.abc import Tune, read_abc, transpose
-from musiczoo.music.labels import Labels
+from musiczoo.music.abc import Tune, read_abc, signature_key, transpose
 from musiczoo.music.corpus_reading import work_of
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 NOTES = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g"]
@@ -231,3 +231,40 @@ def test_no_representation():
 def test_no_validation():
     assert module(val_fraction=0).val_dataloader() == []
     assert module().test_dataloader() == []
+
+
+def test_near_duplicates_of_excluded_works_stay_unseen():
+    copies = [work_of(transpose(TUNES[index], "A")) for index in (3, 7)]
+    data = module(exclude=copies)
+    assert data.splits is not None
+    assert data.left_out == sorted(WORKS[index].id for index in (3, 7))
+    assert len(data.works) == len(WORKS) - 2
+    assert not {WORKS[3].id, WORKS[7].id} & {work.id for work in data.works}
+    plain = module()
+    kept = {work.id for work in data.works}
+
+    # The others keep their place in the division.
+    def validation(module_: ScoreDataModule) -> set[str]:
+        return {module_.works[index].id for index in module_.splits.validation}
+
+    assert validation(data) == validation(plain) & kept
+
+
+def test_repeated_works_come_in_other_keys():
+    marked = [replace(work, source="mine") if index < 5 else work for index, work in enumerate(WORKS)]
+    data = module(marked, repeats={"mine": 3}, keys="finetune", val_fraction=0.0)
+    items = data.items(data.splits.train, training=True)
+    assert len(items) == len(WORKS) + 10
+    for work in marked[:5]:
+        places = [position for position, other in enumerate(items.works) if other.id == work.id]
+        keys = [[signature_key(items.tune(Draw(position, epoch))[0]) for epoch in range(8)] for position in places]
+        assert len(keys) == 3
+        assert keys[0] != keys[1] != keys[2] != keys[0]
+    # Validation takes each work once.
+    assert len(data.items(data.splits.train, training=False)) == len(WORKS)
+    assert sum(len(batch["lengths"]) for batch in data.train_dataloader()) == len(WORKS) + 10
+
+
+def test_a_corpus_that_is_not_there_cannot_be_repeated():
+    with pytest.raises(MusicZooError, match="bach cannot be repeated"):
+        module(repeats={"bach": 2}).setup()

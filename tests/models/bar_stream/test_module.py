@@ -140,16 +140,36 @@ def test_dropout_is_a_function_of_the_place_in_the_run():
     assert first != second
 
 
+class Rates(lightning.Callback):
+    def __init__(self):
+        self.rates = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
 def test_warm_up_rises_to_a_constant():
     module = tiny(warmup_steps=4, optimizer=sgd)
-    rates = []
+    watch = Rates()
+    fit(module, batches(module, 7, 1), callbacks=[watch])
+    assert watch.rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5, 0.5])
 
-    class Watch(lightning.Callback):
-        def on_train_batch_start(self, trainer, module, batch, batch_idx):
-            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    fit(module, batches(module, 7, 1), callbacks=[Watch()])
-    assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5, 0.5])
+def test_cool_down_ends_at_zero_and_leaves_the_level_part_alone():
+    rates = {}
+    for cooldown in (0, 4):
+        module = tiny(warmup_steps=2, cooldown_steps=cooldown, optimizer=sgd)
+        watch = Rates()
+        fit(module, batches(module, 10, 1), max_steps=10, callbacks=[watch])
+        rates[cooldown] = watch.rates
+    assert rates[0] == pytest.approx([0.25] + [0.5] * 9)
+    assert rates[4] == pytest.approx([0.25] + [0.5] * 6 + [0.375, 0.25, 0.125])
+
+
+def test_a_cool_down_needs_an_end():
+    module = tiny(cooldown_steps=4)
+    with pytest.raises(MusicZooError, match="last step"):
+        fit(module, batches(module, 2, 1))
 
 
 def test_checkpoint_opens_without_executing_anything(tmp_path):
