@@ -35,7 +35,6 @@ from rich.table import Table
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.datamodules.keys import KeyRule, possible_keys
 from musiczoo.datamodules.resumable import Draw
-from musiczoo.generating import open_model
 from musiczoo.metrics import (
     BarAlignmentError,
     BitsPerSymbol,
@@ -53,6 +52,7 @@ from musiczoo.models.sampling import Sampling
 from musiczoo.music.abc import Tune, signature_key, transpose
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+from musiczoo.opening import open_model
 from musiczoo.representations.bar_stream import BOS, BarStreamPatches
 
 # How pieces are drawn when no option says otherwise: the one place.

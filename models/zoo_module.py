@@ -94,7 +94,7 @@ class ZooModule(AdaptedModule):
     def take_record(self, record: Mapping[str, Any]) -> None:
         """Takes up what :meth:`record` gave."""
         self.stage = str(record["stage"])
-        self.prompts = tuple(Prompt(str(period), str(composer), str(kind), int(count)) for period, composer, kind, count in record["prompts"])
+        self.prompts = tuple(Prompt(*map(str, labels), int(count)) for *labels, count in record["prompts"])
         self.provenance = dict(record["provenance"])
 
     def on_fit_start(self) -> None:
@@ -112,16 +112,20 @@ class ZooModule(AdaptedModule):
         self._fitting = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps stage, prompts and provenance in Lightning's checkpoints too, as plain values."""
+        """Keeps architecture, representation, stage, prompts and provenance in Lightning's checkpoints too, as plain values."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["musiczoo"] = self.record()
+        own = {"architecture": self.architecture, "representation": self.representation.to_config()}
+        checkpoint["musiczoo"] = {**own, **self.record()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up what :meth:`on_save_checkpoint` kept."""
         super().on_load_checkpoint(checkpoint)
         if "musiczoo" not in checkpoint:
             return
-        self.take_record(checkpoint["musiczoo"])
+        kept = checkpoint["musiczoo"]
+        self.take_record(kept)
+        if "representation" in kept:
+            self.representation = type(self.representation).from_config(kept["representation"])
         if self._trainer is not None and self.trainer.state.fn == "fit":
             # A resumed fit is one fit: the entry of its first part is written anew when it ends.
             self.provenance["training"] = self.provenance["training"][:-1]

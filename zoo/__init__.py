@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musiczoo import callbacks, datamodules, hub, metrics, models, music, representations, studies
     from musiczoo.hub.loading import load
+    from musiczoo.hub.publishing import publish
     from musiczoo.hub.registry import list_models
     from musiczoo.music.errors import MusicZooError
 
@@ -27,11 +28,17 @@ __all__ = [
     "metrics",
     "models",
     "music",
+    "publish",
     "representations",
     "studies",
 ]
 
-_HOME = {"MusicZooError": "musiczoo.music.errors", "list_models": "musiczoo.hub.registry", "load": "musiczoo.hub.loading"}
+_HOME = {
+    "MusicZooError": "musiczoo.music.errors",
+    "list_models": "musiczoo.hub.registry",
+    "load": "musiczoo.hub.loading",
+    "publish": "musiczoo.hub.publishing",
+}
 _ROOMS = {"callbacks", "datamodules", "hub", "metrics", "models", "music", "representations", "studies"}
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from musiczoo.generating import open_model, run
+from musiczoo.generating import run
 from musiczoo.models.adapters import adapter_state_dict
+from musiczoo.opening import open_model
 from musiczoo.training import fit
 
 WEIGHTS = Path(__file__).parents[2] / "tests/fixtures/bar_stream/notagen_tiny.pth"
