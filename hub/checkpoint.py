@@ -4,6 +4,7 @@
 config.json         format, architecture, sizes, representation, stage, prompts, provenance, what the card says, library versions, and
                     the size and SHA-256 of each file beside it
 model.safetensors   the weights; in shards when large, in bfloat16 where that was asked for (a loaded net always has float32)
+adapter/            instead of model.safetensors: a LoRA adapter in peft's layout (:mod:`musiczoo.hub.adapter`)
 io.safetensors      a small batch and what the model makes of it, with which each opening is verified
 README.md           the model card, made from config.json
 ==================  ==============================================================================================================
@@ -115,6 +116,18 @@ class Checkpoint:
         Raises:
             MusicZooError: Architecture, sizes, representation, settings or tensors do not fit.
         """
+        module = self._base_and_adapter(settings) if "adapter" in self.content else self._whole(settings)
+        module.take_record(self.content)
+        module.loaded_from = {"name": self.folder.name, "revision": self.fingerprint, "licence": self.card.licence}
+        return module.eval()
+
+    def _base_and_adapter(self, settings: dict[str, Any]) -> Publishable:
+        from musiczoo.hub.adapter import open_adapter
+
+        module: Publishable = open_adapter(self.content["adapter"], self.folder, settings)
+        return module
+
+    def _whole(self, settings: dict[str, Any]) -> Publishable:
         where = self.folder / CONFIG
         try:
             architecture = class_of(ARCHITECTURES, self.content["architecture"])
@@ -132,9 +145,7 @@ class Checkpoint:
                 remedy=f"It was written by musiczoo {self.content['versions'].get('musiczoo', '?')}; see also the settings you gave.",
             ) from error
         fill(module.net, self.tensors(), self.folder)
-        module.take_record(self.content)
-        module.loaded_from = {"name": self.folder.name, "revision": self.fingerprint, "licence": self.card.licence}
-        return module.eval()
+        return module
 
     def verify(self, module: Publishable) -> None:
         """Runs the stored inputs through the module and compares with the stored outputs.
@@ -210,7 +221,10 @@ def _check_content(content: dict[str, Any], path: Path) -> None:
         # A name with a path in it could lead out of the folder.
         if not _FILE_NAME.fullmatch(name) or not isinstance(row, dict) or not {"bytes", "sha256"} <= set(row):
             raise MusicZooError(f'The entry "files" has a wrong row {name!r}.', path=path, remedy="Fetch the checkpoint again.")
-    if IO not in content["files"] or not any(map(WEIGHTS.fullmatch, content["files"])):
+    weights = (
+        "adapter/adapter_model.safetensors" in content["files"] if "adapter" in content else any(map(WEIGHTS.fullmatch, content["files"]))
+    )
+    if IO not in content["files"] or not weights or not isinstance(content.get("adapter", {}), dict):
         raise MusicZooError('The entry "files" lacks the weights or io.safetensors.', path=path, remedy="Fetch the checkpoint again.")
     if not all(isinstance(row, list) and len(row) == 4 for row in content["prompts"]):
         raise MusicZooError('An entry of "prompts" is not [period, composer, instrumentation, count].', path=path)
@@ -231,11 +245,9 @@ def open_checkpoint(folder: str | Path, **settings: Any) -> Any:
     """
     checkpoint = read_checkpoint(folder)
     checkpoint.check_files()
-    # An adapter stands beside weights that are there already, and the check is of these.
-    adapter = settings.pop("lora", None)
     module = checkpoint.build(**settings)
     checkpoint.verify(module)
-    return module if adapter is None else module.add_lora(adapter, settings.get("seed", 0))
+    return module
 
 
 def save_checkpoint(
@@ -250,7 +262,8 @@ def save_checkpoint(
     """Writes a model as a checkpoint folder and opens it again to make sure.
 
     Args:
-        model: Any module of the zoo, on any device; it is left as it is.
+        model: Any module of the zoo, on any device; it is left as it is. Of one with an adapter the adapter alone is saved, and the name of
+            its base; merge it first to save everything.
         folder: The folder to make.
         card: What the model card says beyond what the model knows itself.
         dtype: ``"float32"``, or ``"bfloat16"`` for half the size and rounded weights.
@@ -270,7 +283,8 @@ def save_checkpoint(
             f"A {type(model).__name__} is no module of the zoo.", remedy="Give a LightningModule that musiczoo.load returns."
         )
     record = model.record()
-    tensors = rounded(model.net.state_dict(), STORED_TYPES[dtype])
+    adapted = model.lora is not None
+    tensors = rounded(model.adapter_tensors() if adapted else model.net.state_dict(), STORED_TYPES[dtype])
     if broken := [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]:
         raise MusicZooError(
             f"The weights have diverged: {broken[0]} holds numbers that are not finite.", remedy="Go back to an earlier checkpoint."
@@ -281,14 +295,21 @@ def save_checkpoint(
         "config": model.to_config(),
         "representation": {"name": name_of(REPRESENTATIONS, model.representation), "settings": model.representation.to_config()},
         **record,
-        "parameters": sum(parameter.numel() for parameter in model.net.parameters()),
+        "parameters": sum(value.numel() for value in (tensors.values() if adapted else model.net.parameters())),
         "card": (card or Card()).to_dict(),
         "versions": {name: version(name) for name in ("musiczoo", "torch", "transformers", "safetensors")},
         "files": {},
     }
+    if adapted:
+        from musiczoo.hub.adapter import describe_adapter, write_adapter
+
+        content["adapter"] = describe_adapter(model)
     with new_folder(folder, replaces=CONFIG if overwrite else None) as part:
         try:
-            save_torch_state_dict(tensors, part, max_shard_size=max_shard_size, metadata={"format": "pt"})
+            if adapted:
+                write_adapter(model, part, STORED_TYPES[dtype])
+            else:
+                save_torch_state_dict(tensors, part, max_shard_size=max_shard_size, metadata={"format": "pt"})
             draft = _described(part, content)
             # What a downloader will get computes the outputs: rounded weights, a net built from the configuration alone.
             module = draft.build()

@@ -29,6 +29,8 @@ class Publishable(Protocol):
     net: nn.Module
     representation: Settings
     loaded_from: dict[str, Any] | None
+    source: str | None
+    lora: Any
 
     def to_config(self) -> dict[str, Any]:
         """The sizes of the net as plain JSON values."""
@@ -53,6 +55,18 @@ class Publishable(Protocol):
 
     def take_record(self, record: Mapping[str, Any]) -> None:
         """Takes up what :meth:`record` gave."""
+        ...
+
+    def adapter_record(self) -> dict[str, Any]:
+        """Settings of the adapter, its layers and the digest of the base."""
+        ...
+
+    def adapter_tensors(self) -> dict[str, Tensor]:
+        """The tensors of the adapter alone."""
+        ...
+
+    def take_adapter(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up what :meth:`adapter_tensors` gave."""
         ...
 
     def add_lora(self, lora: Any, seed: int = 0) -> Self:

@@ -41,13 +41,16 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
                 remedy='Leave weights= out. For a file in NotaGen\'s layout write load("notagen", weights=PATH).',
             )
         return _open_folder(name, settings)
+    # An adapter stands beside weights that are there already.
+    adapter = settings.pop("lora", None)
     path = Path(weights) if weights is not None else fetch(name)
     if not path.is_file():
         raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a file in the model's published layout.")
     model: Any = resolve(row.opener)(path, **settings)
     model.loaded_from = {"name": name if weights is None else f"{name}, {path.name}", "licence": row.licence}
-    opened: lightning.LightningModule = model
-    return opened
+    if weights is None:
+        model.source = name
+    return _with_adapter(model, adapter, settings)
 
 
 def fetch(name: str) -> Path:
@@ -79,13 +82,22 @@ def _fetch(name: str) -> tuple[Path, str | None]:
 def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModule:
     from musiczoo.hub.checkpoint import open_checkpoint
 
+    adapter = settings.pop("lora", None)
     folder, commit = _fetch(name)
     model = open_checkpoint(folder, **settings)
     if commit is not None:
         name = f"{name.partition('@')[0]}@{commit}"
+    elif name.startswith(LOCAL):
+        name = f"{LOCAL}{folder.resolve()}"
     # What is published must not tell the paths of the machine it was trained on.
     told = f"{LOCAL}{folder.name}" if name.startswith(LOCAL) else name.partition("@")[0]
-    model.source = name
+    if model.lora is None:
+        # Otherwise the source is that of the base.
+        model.source = name
     model.loaded_from = {"name": told, "revision": commit or model.loaded_from["revision"], "licence": model.loaded_from["licence"]}
-    opened: lightning.LightningModule = model
+    return _with_adapter(model, adapter, settings)
+
+
+def _with_adapter(model: Any, adapter: Any, settings: dict[str, Any]) -> lightning.LightningModule:
+    opened: lightning.LightningModule = model if adapter is None else model.add_lora(adapter, settings.get("seed", 0))
     return opened

@@ -58,7 +58,7 @@ def _notagen(name: str, summary: str, parameters: int | None, filename: str | No
         name=name,
         summary=summary,
         parameters=parameters,
-        licence="see the terms on the publisher's page, https://huggingface.co/ElectricAlexis/NotaGen",
+        licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
         origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
         opener="musiczoo.models.bar_stream:BarStreamModule.from_notagen",
         repository="ElectricAlexis/NotaGen" if filename else None,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from musiczoo.models.adapters import AdaptedModule
+from musiczoo.models.adapters import AdaptedModule, adapter_state_dict, load_adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,24 @@ class ZooModule(AdaptedModule):
         self.stage = str(record["stage"])
         self.prompts = tuple(Prompt(*map(str, labels), int(count)) for *labels, count in record["prompts"])
         self.provenance = dict(record["provenance"])
+
+    def adapter_record(self) -> dict[str, Any]:
+        """The adapter's settings, the layers that have one, and the digest of the base, as plain JSON values."""
+        assert self.lora is not None
+        targets = list(self.lora.targets or self.lora_targets)
+        return {"lora": self.lora.to_dict(), "targets": targets, "base_sha256": self._base_digest}
+
+    def adapter_tensors(self) -> dict[str, Tensor]:
+        """The tensors of the adapter alone, by the names that they have in the net."""
+        return adapter_state_dict(self.net)
+
+    def take_adapter(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copies :meth:`adapter_tensors` into the adapter.
+
+        Raises:
+            MusicZooError: A missing, surplus or misshapen tensor.
+        """
+        load_adapter(self.net, tensors)
 
     def on_fit_start(self) -> None:
         """Notes what this fit starts from; the data module's ``provenance()``, where it has one, tells the prompts."""

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -38,11 +39,14 @@ def run(words: Sequence[str]) -> list[Entry]:
         columns = ("name", "summary", "parameters", "licence", "origin", "where")
         sys.stdout.write(json.dumps([{name: getattr(row, name) for name in columns} for row in rows], indent=1, ensure_ascii=False) + "\n")
         return rows
-    table = Table("name", "what it is", "parameters", "weights", "licence", "origin", title="musiczoo.load(name)", title_justify="left")
+    table = Table(box=SIMPLE)
+    for column in ("name", "parameters", "weights", "licence"):
+        table.add_column(column, no_wrap=column == "name", justify="right" if column == "parameters" else "left")
+    table.add_column("what it is", ratio=1)
     for row in rows:
         size = "" if row.parameters is None else f"{row.parameters / 1e6:.3g} M"
-        table.add_row(row.name, row.summary, size, row.where, row.licence, row.origin)
-    console = Console(soft_wrap=False)
+        table.add_row(row.name, size, row.where, row.licence, f"{row.summary}; {row.origin}" if row.origin else row.summary)
+    console = Console()
     console.print(table)
     console.print(
         'Others: musiczoo.load("local-dir:PATH") for a checkpoint folder, musiczoo.load("hf-hub:org/name@revision") for one on the Hub.',
