@@ -49,7 +49,7 @@ from musiczoo.metrics import (
 from musiczoo.models.bar_stream.guards import BarDurations, Guard
 from musiczoo.models.base import Generated, GenerativeModule
 from musiczoo.models.sampling import Sampling
-from musiczoo.music.abc import Tune, signature_key, transpose
+from musiczoo.music.abc import Tune, is_rest_bar, signature_key, transpose
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.opening import open_model
@@ -134,10 +134,14 @@ def ngram_bits(model: CharacterNgram, representation: BarStreamPatches, patches:
 def ngram(tunes: Sequence[Tune], representation: BarStreamPatches, rule: KeyRule) -> CharacterNgram:
     """An n-gram model of whole training texts, each once in every key that the rule may choose."""
     texts = []
+    whole = BarStreamPatches(representation.patch_size, omit_rests=False)
     for tune in watched(tunes, f"n-grams, keys: {rule}"):
+        # Finding out which rests can be left out takes most of the time, and no time where there are none.
+        has_rests = any(is_rest_bar(bar.text) for voice in tune.voices for bar in voice.bars)
+        writer = representation if has_rests else whole
         for key in possible_keys(rule, signature_key(tune)):
             moved = tune if key is None else transpose(tune, key)
-            texts.append(representation.decode_text(representation.encode(moved, max_length=UNCUT)))
+            texts.append(writer.decode_text(writer.encode(moved, max_length=UNCUT)))
     return CharacterNgram(texts, ORDER)
 
 

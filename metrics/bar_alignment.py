@@ -109,7 +109,8 @@ def _rows_of_text(text: str) -> tuple[Tune, list[_Row]]:
         for voice, code in zip(pieces[::2], pieces[1::2], strict=True):
             codes[voice] = codes.get(voice, "") + code
         # What comes before the first voice's name belongs to none, and can be aligned with none.
-        rows.append(({"": None} if stray.strip() else {}) | {voice: _only_bar(code) for voice, code in codes.items()})
+        row: _Row = {"": None} if stray.strip() else {}
+        rows.append(row | {voice: _only_bar(code) for voice, code in codes.items()})
     return Tune(fields, ()), rows
 
 

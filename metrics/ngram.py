@@ -123,7 +123,8 @@ def _packed(codes: NDArray[np.uint8], order: int) -> _Keys:
     for shift in range(order):
         keys <<= _BITS
         keys |= codes[shift : shift + count]
-    return keys[codes[order - 1 :] != START]
+    predicted: _Keys = keys[codes[order - 1 :] != START]
+    return predicted
 
 
 def _mask(length: int) -> np.uint64:
