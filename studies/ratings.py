@@ -26,7 +26,7 @@ SLOPES = "random intercept and slope by participant (REML)"
 INTERCEPTS = "random intercept by participant (REML)"
 MEANS = "participants' mean differences (paired t)"
 # None of them always finds the maximum, and each sometimes says that it has where it has not.
-_OPTIMISERS = ("bfgs", "lbfgs", "cg")
+_OPTIMISERS = (("bfgs", "lbfgs", "cg"), ("powell", "nm"))
 #: A variance between participants below this share of the residual's counts as zero.
 _BOUNDARY = 1e-3
 
@@ -139,21 +139,25 @@ def fit_ratings(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str
 
 def _fit(model: Any) -> tuple[Any, str]:
     """The likeliest fit of the optimisers that converged, or None and why there is none."""
-    fits, reasons = [], []
-    for optimiser in _OPTIMISERS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the optimisers warn of is judged below by the result itself
-            try:
-                fit = model.fit(reml=True, method=optimiser)
-            except (np.linalg.LinAlgError, ValueError) as error:
-                reasons.append(str(error))
-                continue
-            errors = np.asarray(fit.bse_fe)
-        if fit.converged and np.isfinite(fit.llf) and np.isfinite(errors).all() and (errors > 0).all() and fit.scale > 0:
-            fits.append(fit)
-        else:
-            reasons.append("standard errors are not finite" if fit.converged else f"{optimiser} stopped before the maximum")
-    return max(fits, key=lambda fit: float(fit.llf), default=None), "; ".join(dict.fromkeys(reasons))
+    reasons: list[str] = []
+    for optimisers in _OPTIMISERS:
+        fits = []
+        for optimiser in optimisers:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what the optimisers warn of is judged below by the result itself
+                try:
+                    fit = model.fit(reml=True, method=optimiser)
+                except (np.linalg.LinAlgError, ValueError) as error:
+                    reasons.append(str(error))
+                    continue
+                errors = np.asarray(fit.bse_fe)
+            if fit.converged and np.isfinite(fit.llf) and np.isfinite(errors).all() and (errors > 0).all() and fit.scale > 0:
+                fits.append(fit)
+            else:
+                reasons.append("standard errors are not finite" if fit.converged else f"{optimiser} stopped before the maximum")
+        if fits:
+            return max(fits, key=lambda fit: float(fit.llf)), ""
+    return None, "; ".join(dict.fromkeys(reasons))
 
 
 def _of_means(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str], people: Sequence[str], notes: list[str]) -> RatingModel:
