@@ -53,6 +53,7 @@ from musiczoo.music.abc import Tune, is_rest_bar, signature_key, transpose
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.opening import open_model
+from musiczoo.opening import open_model
 from musiczoo.representations.bar_stream import BOS, BarStreamPatches
 
 # How pieces are drawn when no option says otherwise: the one place.
@@ -216,7 +217,9 @@ def sampling_of(options: argparse.Namespace) -> Sampling:
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[Generated]]]:
     """The whole row."""
     model = open_model(options.model).to(options.device)
-    representation: BarStreamPatches = model.representation
+    if not isinstance(model, GenerativeModule) or not isinstance(model.representation, BarStreamPatches):
+        raise MusicZooError(f"{options.model} writes no bar streams.", remedy="Give a bar-stream model.")
+    representation = model.representation
     split = split_settings(model, options)
     data = ScoreDataModule(**split, representation=representation, keys="original", cache=options.cache, progress=not options.json)
     data.setup()
