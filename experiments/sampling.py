@@ -53,7 +53,6 @@ from musiczoo.music.abc import Tune, is_rest_bar, signature_key, transpose
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.opening import open_model
-from musiczoo.opening import open_model
 from musiczoo.representations.bar_stream import BOS, BarStreamPatches
 
 # How pieces are drawn when no option says otherwise: the one place.
