@@ -15,7 +15,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from musiczoo import opening
 from musiczoo.metrics.bar_alignment import bar_alignment
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.guards import BarDurations, Guard
