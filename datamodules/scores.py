@@ -6,6 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,28 @@ class ScoreDataModule(lightning.LightningDataModule):
         assert self._splits is not None
         return self._splits
 
+    def provenance(self) -> dict[str, Any]:
+        """What a checkpoint should tell of the data it was trained on, as plain JSON values.
+
+        Folders are named by their last part alone: a published checkpoint has no business with the places on somebody's machine.
+        """
+        counts = Counter(self.works[index].labels for index in self.splits.train) if self.prompts else Counter()
+        known = sorted(
+            ((astuple(labels), times) for labels, times in counts.items() if labels is not None), key=lambda row: (-row[1], row[0])
+        )
+        return {
+            "corpus": sorted({work.source for work in self.works}),
+            "exclude": [_name(source) for source in _sources(self.exclude)],
+            "repeats": self.repeats,
+            "works": {part: len(indices) for part, indices in self.splits._asdict().items()},
+            "keys": self.keys,
+            "batch_size": self.batch_size,
+            "val_fraction": self.val_fraction,
+            "test_fraction": self.test_fraction,
+            "split_seed": self.split_seed,
+            "prompts": [[*labels, times] for labels, times in known],
+        }
+
     def train_dataloader(self) -> ResumableLoader:
         """Training batches, in a new order, new keys and new crops each epoch."""
         return self._loader(self.splits.train, training=True)
@@ -280,6 +303,12 @@ class ScoreDataModule(lightning.LightningDataModule):
                 raise MusicZooError(
                     f"A {type(source).__name__} is no source of pieces.", where="corpus", remedy="Give names, folders, tunes or works."
                 )
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | Path):
+        return Path(source).name
+    return str(getattr(source, "name", None) or getattr(source, "id", None) or type(source).__name__)
 
 
 def _sources(sources: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
 from dataclasses import replace
@@ -268,3 +269,16 @@ def test_repeated_works_come_in_other_keys():
 def test_a_corpus_that_is_not_there_cannot_be_repeated():
     with pytest.raises(MusicZooError, match="bach cannot be repeated"):
         module(repeats={"bach": 2}).setup()
+
+
+def test_provenance_is_plain_and_tells_the_prompts():
+    labels = Labels("Baroque", "Bach, Johann Sebastian", "Choral")
+    marked = [replace(work, labels=labels, source="mine") for work in WORKS[:30]] + WORKS[30:]
+    data = module(marked, prompts=True, exclude=[WORKS[35]], repeats={"mine": 2})
+    told = json.loads(json.dumps(data.provenance()))
+    in_training = sum(data.works[index].labels == labels for index in data.splits.train)
+    assert told["prompts"] == [["Baroque", "Bach, Johann Sebastian", "Choral", in_training]]
+    assert told["works"]["train"] == len(data.splits.train)
+    assert told["exclude"] == [WORKS[35].id]
+    assert told["repeats"] == {"mine": 2}
+    assert module(marked).provenance()["prompts"] == []
