@@ -25,8 +25,8 @@ from musiczoo.studies.statistics import INSTALL_STUDY
 SLOPES = "random intercept and slope by participant (REML)"
 INTERCEPTS = "random intercept by participant (REML)"
 MEANS = "participants' mean differences (paired t)"
-# None of them always finds the maximum, and each sometimes says that it has where it has not.
-_OPTIMISERS = (("bfgs", "lbfgs", "cg"), ("powell", "nm"))
+# None of them always finds the maximum. The first two say so when they have not; of the others the likeliest result is taken.
+_OPTIMISERS = (("bfgs",), ("cg",), ("lbfgs", "powell", "nm"))
 #: A variance between participants below this share of the residual's counts as zero.
 _BOUNDARY = 1e-3
 
