@@ -141,6 +141,8 @@ def render_card(content: Mapping[str, Any]) -> str:
     title = card.title or content["architecture"]
     name = card.load_name or "local-dir:PATH"
     provenance = content["provenance"]
+    adapter = content.get("adapter")
+    base = adapter["base"] if adapter else ""
     parts = [
         f"# {_line(title)}",
         _line(card.summary),
@@ -148,7 +150,7 @@ def render_card(content: Mapping[str, Any]) -> str:
             ("", ""),
             [
                 ("architecture", f"`{content['architecture']}` ({_sizes(content['config'])})"),
-                ("parameters", f"{content['parameters']:,}"),
+                ("parameters", f"{content['parameters']:,}" + (f" (a LoRA adapter beside `{base}`)" if adapter else "")),
                 ("stage", content["stage"]),
                 ("licence of the weights", _licence(card)),
                 ("origin", card.origin or "not stated by the publisher"),
@@ -175,14 +177,18 @@ def render_card(content: Mapping[str, Any]) -> str:
     return f"---\n{_metadata(card, content, title).to_yaml()}\n---\n\n{body}\n"
 
 
-def base_of(provenance: Mapping[str, Any]) -> str:
-    """The Hub repository that training started from, or nothing."""
-    name = str(provenance.get("base", {}).get("name", ""))
-    return name.removeprefix("hf-hub:") if name.startswith("hf-hub:") else ""
+def base_of(content: Mapping[str, Any]) -> str:
+    """The Hub repository that training started from, or nothing.
+
+    Args:
+        content: The whole of ``config.json``.
+    """
+    name = str((content.get("adapter") or {}).get("base") or content["provenance"].get("base", {}).get("name", ""))
+    return name.removeprefix("hf-hub:").partition("@")[0] if name.startswith("hf-hub:") else ""
 
 
 def _metadata(card: Card, content: Mapping[str, Any], title: str) -> ModelCardData:
-    base = base_of(content["provenance"])
+    base = base_of(content)
     results = [
         EvalResult(
             task_type="text-generation",

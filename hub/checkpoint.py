@@ -40,6 +40,7 @@ from musiczoo.music.errors import MusicZooError
 FORMAT = 1
 CONFIG = "config.json"
 WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+ADAPTER_WEIGHTS = re.compile(r"adapter/adapter_model\.safetensors")
 IO = "io.safetensors"
 CARD = "README.md"
 STORED_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -221,10 +222,8 @@ def _check_content(content: dict[str, Any], path: Path) -> None:
         # A name with a path in it could lead out of the folder.
         if not _FILE_NAME.fullmatch(name) or not isinstance(row, dict) or not {"bytes", "sha256"} <= set(row):
             raise MusicZooError(f'The entry "files" has a wrong row {name!r}.', path=path, remedy="Fetch the checkpoint again.")
-    weights = (
-        "adapter/adapter_model.safetensors" in content["files"] if "adapter" in content else any(map(WEIGHTS.fullmatch, content["files"]))
-    )
-    if IO not in content["files"] or not weights or not isinstance(content.get("adapter", {}), dict):
+    stored = ADAPTER_WEIGHTS if "adapter" in content else WEIGHTS
+    if IO not in content["files"] or not any(map(stored.fullmatch, content["files"])) or not isinstance(content.get("adapter", {}), dict):
         raise MusicZooError('The entry "files" lacks the weights or io.safetensors.', path=path, remedy="Fetch the checkpoint again.")
     if not all(isinstance(row, list) and len(row) == 4 for row in content["prompts"]):
         raise MusicZooError('An entry of "prompts" is not [period, composer, instrumentation, count].', path=path)

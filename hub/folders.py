@@ -37,6 +37,8 @@ def new_folder(target: str | Path, *, replaces: str | None = None) -> Iterator[P
         yield part
         for file in part.rglob("*"):
             if file.is_file():
+                # safetensors writes files that only their owner may read; these get what the umask gave to the folder.
+                file.chmod(part.stat().st_mode & 0o666)
                 with open(file, "rb+") as stream:
                     os.fsync(stream.fileno())
         _take_place(part, place)

@@ -70,6 +70,8 @@ def _fetch(name: str) -> tuple[Path, str | None]:
 
     if name.startswith(HUB):
         repository, _, revision = name.removeprefix(HUB).partition("@")
+        if repository.count("/") != 1:
+            raise MusicZooError(f"{repository!r} is no repository.", where=name, remedy=f"Write {HUB}org/name, and @revision if you like.")
         return fetch_folder(repository, revision or None)
     row = entry(name)
     if row.folder is not None:

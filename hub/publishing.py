@@ -109,15 +109,6 @@ def publish(
             licence_name=licence_name,
             licence_link=licence_link,
         ).with_figures(figures or {})
-        base = str(
-            source.content.get("adapter", {}).get("base", "") if source is not None else model.source if model.lora is not None else ""
-        )
-        if base.startswith("local-dir:"):
-            raise MusicZooError(
-                "The base of the adapter is a folder of this machine, which nobody else can load.",
-                where=repository,
-                remedy="Publish the base and train the adapter beside hf-hub:org/base, or merge it (model.merge_adapter()).",
-            )
         if source is not None:
             source.check_files()
             for name in source.content["files"]:
@@ -126,6 +117,12 @@ def publish(
             write_config(replace(with_card(source, facts), folder=folder))
         else:
             save_checkpoint(model, folder, card=facts, dtype=dtype)
+        if str(read_checkpoint(folder).content.get("adapter", {}).get("base", "")).startswith("local-dir:"):
+            raise MusicZooError(
+                "The base of the adapter is a folder of this machine, which nobody else can load.",
+                where=repository,
+                remedy="Publish the base and train the adapter beside hf-hub:org/base, or merge it (model.merge_adapter()).",
+            )
         api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
         try:
             return _upload(api, folder, repository, private, revision, tag, message or f"{facts.title}, by musiczoo")

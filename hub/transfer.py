@@ -90,12 +90,16 @@ def explained(error: Exception, where: str) -> MusicZooError:
         error: Any error raised by huggingface_hub.
         where: Repository and file.
     """
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        # Uploads in several threads wrap what went wrong.
+        error = error.__cause__
     told = " ".join(str(error).split())[:300]
     offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
     # From the particular to the general: most of these classes are subclasses of later ones.
-    meanings: list[tuple[type[Exception] | tuple[type[Exception], ...], str, str]] = [
+    meanings: list[tuple[type[Exception], str, str]] = [
+        (OfflineModeIsEnabled, "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked.", "Unset it to go online."),
         (
-            (LocalEntryNotFoundError, OfflineModeIsEnabled),
+            LocalEntryNotFoundError,
             f"The Hugging Face Hub cannot be reached{offline} and the file is not in its cache.",
             "Go online once, or get the files on another machine and give local-dir:PATH, or weights=PATH for a weights file.",
         ),
@@ -128,5 +132,11 @@ def explained(error: Exception, where: str) -> MusicZooError:
     if status == 403:
         remedy = "Use a token with write access to this organisation or user."
         return MusicZooError("Your access token does not allow this.", where=where, remedy=remedy)
+    if isinstance(error, _HTTP_ERROR) and status is None:
+        return MusicZooError(
+            f"The connection to the Hugging Face Hub failed ({type(error).__name__}).",
+            where=where,
+            remedy="Check the network and try again; what was not finished has changed nothing.",
+        )
     problem = f"The Hugging Face Hub could not be used ({type(error).__name__}: {told})."
     return MusicZooError(problem, where=where, remedy="Try again later.")

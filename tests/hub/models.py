@@ -1,0 +1,33 @@
+"""Tiny models of every architecture, for the tests of saving, publishing and loading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from musiczoo.models.bar_stream import BarStreamModule
+from musiczoo.models.base import Prompt
+from musiczoo.models.zoo_module import ZooModule
+from musiczoo.representations.bar_stream import BarStreamPatches
+
+
+def bar_stream() -> ZooModule:
+    torch.manual_seed(3)
+    model = BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2)
+    # Untrained weights leave biases at 0 and layer norms at 1, where mistakes would not show.
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    model.representation = BarStreamPatches(patch_size=16, max_length=64, omit_rests=False)
+    model.prompts = (
+        Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 370),
+        Prompt("Traditional", "O'Neill's Music of Ireland", "reel", 12),
+    )
+    model.provenance = {"base": {"name": "hf-hub:org/base", "revision": "abc"}, "training": [{"steps": 7}]}
+    model.stage = "finetune"
+    return model.eval()
+
+
+# One line for each architecture; the tests of this folder take it from here.
+MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream}
