@@ -23,14 +23,14 @@ ORIGIN = (
     "(Wang et al. 2025, arXiv 2502.18008) with patches of 32 characters."
 )
 USE = (
-    "A small base for fine-tuning on one's own scores, for demonstrations, tests and teaching on a machine without a GPU. It writes four-part "
-    "chorales and fiddle tunes."
+    "A small base for fine-tuning on one's own scores, for demonstrations, tests and teaching on a machine without a GPU. "
+    "It writes four-part chorales and fiddle tunes."
 )
 LIMITS = (
-    "It has 3.5 million parameters and has seen some 3,000 short pieces: its phrases are plausible, its form is not. With --align the voices "
-    "of a bar always have one length; without, see the bar-alignment error below. What it writes may repeat passages of its training data "
-    "(see the share of copied spans). The encodings it was trained on are distributed with music21 by permission of their encoders, who "
-    "stated no licence; the music itself is in the public domain."
+    "It is small and has seen some 3,000 short pieces: its phrases are plausible, its form is not. With --align the voices of a bar always "
+    "have one length; without, see the bar-alignment error below. What it writes may repeat passages of its training data (see the share of "
+    "copied spans). The encodings it was trained on are distributed with music21 by permission of their encoders, who stated no licence; the "
+    "music itself is in the public domain."
 )
 
 
