@@ -1,247 +1,273 @@
-"""Corpora by name, out of music21's own package, and folders of a user's own files.
+"""Corpora by name, and folders of a user's own files.
 
-Nothing is distributed with musiczoo: the files lie in the package music21, whose authors pass them on with their encoders' permission, and
-each row of :data:`BUILT_IN` says what is known of the rights. A corpus is read once, with worker processes, into a Parquet file in the
-user's cache folder, and again only when the files or the readers have changed.
+A corpus is read once, with worker processes, into a Parquet file in the user's cache folder (:mod:`musiczoo.music.corpus_cache`). A folder
+that is a copy of a published corpus is read by its recipe (:mod:`musiczoo.music.recipes`), which knows what belongs to it and how its works
+are labelled. :func:`register` gives a folder a name of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import hashlib
-import importlib.util
 import json
 import logging
-import os
-import shutil
-from dataclasses import dataclass
+import re
+from collections import Counter
 from functools import cache as remember
 from pathlib import Path
 
-import platformdirs
+import pyarrow as pa
 
-from musiczoo.music.corpus import Corpus, read_table, table_of, write_table
-from musiczoo.music.corpus_reading import SUFFIXES, read_files
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.built_in_corpora import BUILT_IN, files_of
+from musiczoo.music.corpus import Corpus, read_note, read_table
+from musiczoo.music.corpus_cache import CACHE_VARIABLE, Source, cache_folder, forget_tables, load_table, make_table, table_path
+from musiczoo.music.corpus_files import SUFFIXES, CorpusFile, files_below, files_named
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import LabelRule, folk_tunes, one_label
+from musiczoo.music.recipes import recipe_for, recipe_named
 
-CACHE_VARIABLE = "MUSICZOO_CACHE"
-"""Environment variable that moves the cache folder."""
+__all__ = [
+    "AUTO",
+    "BUILT_IN",
+    "CACHE_VARIABLE",
+    "NO_RECIPE",
+    "cache_folder",
+    "cached_corpus",
+    "check_name",
+    "corpus_names",
+    "corpus_of",
+    "find_source",
+    "forget",
+    "load_corpus",
+    "register",
+    "registered",
+]
 
-_FORMAT = 2
+AUTO = "auto"
+NO_RECIPE = "none"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_ENDING = ".corpus.json"
 _log = logging.getLogger(__name__)
-_MUSIC21 = "Encoding distributed with music21 by permission of its encoder; the music itself is in the public domain."
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltIn:
-    """A corpus inside music21's package.
-
-    Attributes:
-        title: What it holds.
-        patterns: Files below music21's corpus folder.
-        licence: What is known of the rights.
-        restricted: True where the encoders' terms restrict use; a warning says so, and no shipped weights are trained on it.
-        labels: The rule for the conditioning prompt, where the corpus knows period, composer and instrumentation.
-        leave_out: Names of files that the patterns match but that do not belong.
-    """
-
-    title: str
-    patterns: tuple[str, ...]
-    licence: str = _MUSIC21
-    restricted: bool = False
-    labels: LabelRule | None = None
-    leave_out: frozenset[str] = frozenset()
-
-
-BUILT_IN: dict[str, BuiltIn] = {
-    "bach-chorales": BuiltIn(
-        "Chorales of Johann Sebastian Bach",
-        ("bach/*.mxl",),
-        labels=one_label("Baroque", "Bach, Johann Sebastian", "Choral"),
-        leave_out=frozenset({"bwv846.mxl"}),  # the C major prelude for keyboard
-    ),
-    "ryan": BuiltIn(
-        "Ryan's Mammoth Collection of fiddle tunes (1883)",
-        ("ryansMammoth/*.abc",),
-        "Transcribed by Ray Davies; no licence is stated. " + _MUSIC21,
-        labels=folk_tunes("Ryan's Mammoth Collection"),
-    ),
-    "oneill": BuiltIn(
-        "O'Neill's Music of Ireland (1903)",
-        ("oneills1850/*.abc",),
-        "Transcribers are named in the tunes; no licence is stated. " + _MUSIC21,
-        labels=folk_tunes("O'Neill's Music of Ireland"),
-    ),
-    "aird": BuiltIn(
-        "Aird's Airs (1782-1803)",
-        ("airdsAirs/*.abc",),
-        "Transcribed by Jack Campin, 2009; no licence is stated. " + _MUSIC21,
-        labels=folk_tunes("Aird's Airs"),
-    ),
-    "misc-folk": BuiltIn(
-        "American fife tunes and Northumbrian minstrelsy",
-        ("miscFolk/*.abc",),
-        "Transcribed by Jack Campin and others; no licence is stated. " + _MUSIC21,
-    ),
-    "essen": BuiltIn(
-        "Essen folk-song collection",
-        ("essenFolksong/*.abc",),
-        "The legal status of the collection is unclear; non-commercial distribution and use are permitted (E. Dahlig-Turek, S. Schlien).",
-        restricted=True,
-    ),
-    "palestrina": BuiltIn(
-        "Masses of Giovanni Pierluigi da Palestrina",
-        ("palestrina/*.krn",),
-        "Copyright 2000 John Miller; the files refer to a licensing agreement.",
-        restricted=True,
-        labels=one_label("Renaissance", "Palestrina, Giovanni Pierluigi da", "Choral"),
-    ),
-    "trecento": BuiltIn(
-        "Italian songs of the fourteenth century",
-        ("trecento/*.xml", "trecento/*.mxl"),
-        "Encoded by M. S. A. Cuthbert; some files are CC BY-SA 3.0. " + _MUSIC21,
-    ),
-    "monteverdi": BuiltIn(
-        "Madrigals of Claudio Monteverdi, books 3 to 5",
-        ("monteverdi/*.mxl",),
-        "Two files name Ut Orpheus Edizioni, 2003. " + _MUSIC21,
-        labels=one_label("Renaissance", "Monteverdi, Claudio", "Choral"),
-        leave_out=frozenset({"madrigal.3.1_old.mxl"}),
-    ),
-    "haydn-quartets": BuiltIn(
-        "String quartets of Joseph Haydn", ("haydn/opus*/*.mxl",), labels=one_label("Classical", "Haydn, Joseph", "Chamber")
-    ),
-    "mozart-quartets": BuiltIn(
-        "String quartets of Wolfgang Amadeus Mozart",
-        ("mozart/k80/*.mxl", "mozart/k155/*.mxl", "mozart/k156/*.mxl", "mozart/k458/*.mxl"),
-        labels=one_label("Classical", "Mozart, Wolfgang Amadeus", "Chamber"),
-    ),
-    "beethoven-quartets": BuiltIn(
-        "String quartets of Ludwig van Beethoven",
-        ("beethoven/*.mxl", "beethoven/opus*/*.mxl"),
-        labels=one_label("Classical", "Beethoven, Ludwig van", "Chamber"),
-    ),
-    "schumann-quartet": BuiltIn(
-        "String quartet op. 41 no. 1 of Robert Schumann",
-        ("schumann_robert/opus41no1/*.mxl",),
-        labels=one_label("Romantic", "Schumann, Robert", "Chamber"),
-    ),
-    "clara-schumann-polonaises": BuiltIn(
-        "Polonaises op. 1 of Clara Schumann", ("schumann_clara/polonaise*.mxl",), labels=one_label("Romantic", "Schumann, Clara", "Keyboard")
-    ),
-}
-
-
-def corpus_names() -> list[str]:
-    """The names that :func:`load_corpus` knows, in alphabetical order."""
-    return sorted(BUILT_IN)
+def corpus_names(*, cache: str | Path | None = None) -> list[str]:
+    """The names that :func:`load_corpus` knows, built-in and registered, in alphabetical order."""
+    return sorted({*BUILT_IN, *registered(cache=cache)})
 
 
 def load_corpus(
-    name_or_folder: str | Path, *, cache: str | Path | None = None, workers: int | None = None, progress: bool = True
+    name_or_folder: str | Path,
+    *,
+    recipe: str = AUTO,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> Corpus:
-    """The works of a built-in corpus or of a folder of one's own files.
+    """The works of a corpus, or of a folder of one's own files.
 
     Args:
         name_or_folder: One of :func:`corpus_names`; a folder, searched with all folders below it for ABC, MusicXML, MIDI, Humdrum and MEI
             files in any mix; or one such file.
+        recipe: For a folder: ``"auto"`` takes the recipe of the published corpus that it looks like, if any; or the name of a recipe, or
+            ``"none"``. A registered corpus keeps the recipe that it was registered with.
         cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the platform.
         workers: Worker processes; by default one for each core. 1 reads in this process.
-        progress: Show a progress bar and the licence note while reading.
+        progress: Show a progress bar while reading.
 
     Returns:
-        The works. Files and tunes that could not be read are in :attr:`~musiczoo.music.corpus.Corpus.skipped` with the reason.
+        The works. Files and tunes that could not be read are in :attr:`~musiczoo.music.corpus.Corpus.skipped` with the reason, and those
+        that are no music or were left out by the recipe in :attr:`~musiczoo.music.corpus.Corpus.left_out`.
 
     Raises:
-        MusicZooError: No such corpus or folder, a folder without readable files, or nothing in it could be read.
+        MusicZooError: No such corpus or folder, a folder without readable files, nothing in it could be read, or the cache cannot be
+            written to.
     """
-    name, title, root, files, built_in = _find(name_or_folder)
-    if built_in is not None:
-        _notice(name)
-    folder = (Path(cache) if cache is not None else cache_folder()) / "corpora"
-    path = folder / f"{name}-{_key(root, files)}.parquet"
-    table = None
-    if path.exists():
-        try:
-            table = read_table(path)
-        except MusicZooError as error:
-            _log.warning("%s It is read again.", error.message)
-    if table is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = path.with_suffix(".parts")
-        rows = read_files(root, files, name, title, parts=parts, workers=workers, progress=progress)
-        table = table_of(rows, built_in.labels if built_in else None)
-        write_table(table, path)
-        shutil.rmtree(parts, ignore_errors=True)
-    corpus = Corpus(table, name=name, path=path, licence=built_in.licence if built_in else "")
+    return corpus_of(find_source(name_or_folder, recipe=recipe, cache=cache), cache=cache, workers=workers, progress=progress)
+
+
+def corpus_of(source: Source, *, cache: str | Path | None = None, workers: int | None = None, progress: bool = True) -> Corpus:
+    """The works of a source, as :func:`load_corpus`."""
+    if source.licence:
+        _notice(source.title, source.licence, source.restricted)
+    folder = _corpora(cache)
+    path = table_path(source, folder)
+    if not source.root.is_dir():
+        table = _without_files(source, path)
+    else:
+        files = _files(source, folder)
+        table = load_table(source, files, path)
+        if table is None:
+            table = make_table(source, files, path, workers=workers, progress=progress)
+    corpus = Corpus(table, name=source.name, path=path, licence=source.licence)
     if corpus.skipped:
         first = corpus.skipped[0]
-        _log.warning("%s: %d skipped, such as %s: %s", name, len(corpus.skipped), first.path, first.reason)
+        _log.warning("%s: %d skipped, such as %s: %s", source.name, len(corpus.skipped), first.path, first.reason)
     if not len(corpus):
-        raise MusicZooError("None of the files could be read.", path=root, remedy=f"The first one: {corpus.skipped[0].reason}")
+        raise MusicZooError("None of the files could be read.", path=source.root, remedy=_why_nothing(corpus))
     return corpus
 
 
-def cache_folder() -> Path:
-    """``MUSICZOO_CACHE`` if it is set, else the user's cache folder of the platform."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("musiczoo", appauthor=False))
+def cached_corpus(source: Source, *, cache: str | Path | None = None) -> Corpus | None:
+    """What is cached of a source, whether its files have changed since or not; None where nothing is. Nothing is read or written."""
+    path = table_path(source, _corpora(cache))
+    if not read_note(path):
+        return None
+    return Corpus(read_table(path), name=source.name, path=path, licence=source.licence)
 
 
-def _find(name_or_folder: str | Path) -> tuple[str, str, Path, list[str], BuiltIn | None]:
-    """Name, title, root folder, files relative to it, and the catalogue's row."""
+def find_source(name_or_folder: str | Path, *, recipe: str = AUTO, cache: str | Path | None = None) -> Source:
+    """What a name or a folder stands for.
+
+    Raises:
+        MusicZooError: It is neither, or there is no such recipe.
+    """
     if isinstance(name_or_folder, str) and name_or_folder in BUILT_IN:
         row = BUILT_IN[name_or_folder]
-        root = _music21_corpus()
-        found = {path for pattern in row.patterns for path in root.glob(pattern) if path.name not in row.leave_out}
-        if not found:
-            raise MusicZooError(
-                f"The installed music21 has no {row.title}.", path=root, remedy="Install music21 with its corpus (pip install music21)."
-            )
-        return name_or_folder, row.title, root, sorted(path.relative_to(root).as_posix() for path in found), row
+        root, files = files_of(row)
+        return Source(name_or_folder, row.title, root, row.licence, row.restricted, tuple(files), row.labels)
+    if isinstance(name_or_folder, str) and (entry := registered(cache=cache).get(name_or_folder)):
+        root = Path(entry["path"])
+        return _folder(name_or_folder, root, entry["recipe"])
     root = Path(name_or_folder).expanduser()
     if root.is_file():
-        return root.stem, root.name, root.parent, [root.name], None
+        return Source(root.stem, root.name, root.parent, files=(root.name,))
     if not root.is_dir():
-        near = difflib.get_close_matches(str(name_or_folder), BUILT_IN, n=3, cutoff=0.4)
-        offer = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(corpus_names())}."
+        names = corpus_names(cache=cache)
+        near = difflib.get_close_matches(str(name_or_folder), names, n=3, cutoff=0.4)
+        offer = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(names)}."
         raise MusicZooError(f"{str(name_or_folder)!r} is neither a corpus nor a folder.", remedy=offer)
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise MusicZooError("The folder holds no music.", path=root, remedy=f"Readable are {', '.join(sorted(SUFFIXES))}.")
-    return root.resolve().name, root.resolve().name, root, files, None
+    return _folder(root.resolve().name or "root", root, recipe)
 
 
-def _music21_corpus() -> Path:
-    # Not imported: that takes seconds, and nothing but the folder is wanted.
-    spec = importlib.util.find_spec("music21")
-    if spec is None or spec.origin is None:
-        raise MusicZooError("The built-in corpora lie in the package music21, which is not installed.", remedy="pip install music21")
-    return Path(spec.origin).parent / "corpus"
+def register(name: str, folder: str | Path, *, recipe: str = AUTO, cache: str | Path | None = None) -> Source:
+    """Give a folder a name under which :func:`load_corpus`, datamodules and the command line find it.
+
+    Args:
+        name: Letters, digits and ``. _ + -``; not that of a built-in corpus.
+        folder: The folder. It is not copied: files that change are noticed at the next loading.
+        recipe: As in :func:`load_corpus`; what ``"auto"`` finds now is kept.
+        cache: Cache folder, in which the name is kept.
+
+    Raises:
+        MusicZooError: The name is taken or not allowed, there is no such folder, or the cache cannot be written to.
+    """
+    check_name(name, folder, cache=cache)
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise MusicZooError("There is no such folder.", path=root, remedy="Give the folder of the corpus.")
+    source = _folder(name, root, recipe)
+    entry = {"format": 1, "path": str(root.resolve()), "recipe": source.recipe.name if source.recipe else NO_RECIPE}
+    try:
+        _corpora(cache).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MusicZooError(
+            f"The cache folder cannot be made: {error.strerror}.", path=_corpora(cache), remedy=f"Set {CACHE_VARIABLE} to another folder."
+        ) from error
+    write_atomically(_corpora(cache) / f"{name}{_ENDING}", json.dumps(entry, indent=1).encode())
+    return source
 
 
-def _key(root: Path, files: list[str]) -> str:
-    """A digest of all that the cached rows depend on: the files and the code that reads them."""
-    state = [[name, (stat := (root / name).stat()).st_size, stat.st_mtime_ns] for name in files]
-    return hashlib.sha256(json.dumps([_FORMAT, _code(), str(root.resolve()), state]).encode()).hexdigest()[:16]
+def check_name(name: str, folder: str | Path, *, cache: str | Path | None = None) -> None:
+    """Whether a folder may be registered under a name.
+
+    Raises:
+        MusicZooError: The name is not allowed, hides a built-in corpus, or stands for another folder.
+    """
+    if not _NAME.fullmatch(name):
+        raise MusicZooError(f"{name!r} cannot be the name of a corpus.", remedy="Use letters, digits and . _ + - alone.")
+    if name in BUILT_IN:
+        raise MusicZooError(f"{name!r} is a built-in corpus.", remedy="Choose another name.")
+    entry = registered(cache=cache).get(name)
+    if entry is not None and entry["path"] != str(Path(folder).expanduser().resolve()):
+        raise MusicZooError(
+            f"{name!r} stands for {entry['path']}.", remedy=f"Choose another name, or forget that one: musiczoo corpus remove {name}."
+        )
+
+
+def registered(*, cache: str | Path | None = None) -> dict[str, dict[str, str]]:
+    """The registered corpora: name -> ``{"path": ..., "recipe": ...}``."""
+    found: dict[str, dict[str, str]] = {}
+    for file in sorted(_corpora(cache).glob(f"*{_ENDING}")):
+        try:
+            entry = json.loads(file.read_bytes())
+            found[file.name.removesuffix(_ENDING)] = {"path": str(entry["path"]), "recipe": str(entry["recipe"])}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("%s: the name of a corpus cannot be read (%s). Register it again.", file, error)
+    return found
+
+
+def forget(name: str, *, cache: str | Path | None = None) -> list[Path]:
+    """Take a registered name back, and remove what was cached under it; the corpus's own files stay as they are.
+
+    Returns:
+        The files removed.
+
+    Raises:
+        MusicZooError: There is no such registered corpus, or it cannot be removed.
+    """
+    entry = registered(cache=cache).get(name)
+    if entry is None:
+        known = ", ".join(registered(cache=cache)) or "none"
+        raise MusicZooError(f"There is no registered corpus {name!r}.", remedy=f"Registered: {known}.")
+    file = _corpora(cache) / f"{name}{_ENDING}"
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise MusicZooError(f"The file cannot be removed: {error.strerror}.", path=file, remedy="Check its permissions.") from error
+    return [file, *forget_tables(name, Path(entry["path"]), _corpora(cache))]
+
+
+def _folder(name: str, root: Path, recipe: str) -> Source:
+    found = None
+    if recipe == AUTO:
+        if root.is_dir():
+            with contextlib.suppress(OSError):  # a folder that cannot be looked into is told of when it is read
+                found = recipe_for(root)
+    elif recipe != NO_RECIPE:
+        found = recipe_named(recipe)
+    title = root.resolve().name or name
+    if found is None:
+        return Source(name, title, root)
+    _log.info("%s is read by the recipe %s.", root, found.name)
+    return Source(name, title, root, found.licence, found.restricted, recipe=found)
+
+
+def _files(source: Source, folder: Path) -> list[CorpusFile]:
+    if source.files is not None:
+        return files_named(source.root, source.files)
+    files = files_below(source.root, without=folder)
+    if all(file.left_out for file in files):
+        kinds = Counter(str(file.left_out) for file in files).most_common(3)
+        held = f" It holds {', '.join(f'{count} x {kind}' for kind, count in kinds)}." if kinds else ""
+        raise MusicZooError(f"The folder holds no music.{held}", path=source.root, remedy=f"Readable are {', '.join(sorted(SUFFIXES))}.")
+    return files
+
+
+def _without_files(source: Source, path: Path) -> pa.Table:
+    """The cached table of a folder that is not there (any more)."""
+    if not path.exists() or not read_note(path):
+        raise MusicZooError(
+            f"The folder of the corpus {source.name} is not there, and nothing usable of it is cached.",
+            path=source.root,
+            remedy=f"Bring it back, or register another: musiczoo corpus remove {source.name}.",
+        )
+    _log.warning("%s: the folder %s is not there; what was read of it before is used.", source.name, source.root)
+    return read_table(path)
+
+
+def _why_nothing(corpus: Corpus) -> str:
+    first = (corpus.skipped or corpus.left_out)[0]
+    return f"The first one, {first.path}: {first.reason}"
+
+
+def _corpora(cache: str | Path | None) -> Path:
+    return (Path(cache) if cache is not None else cache_folder()) / "corpora"
 
 
 @remember
-def _code() -> str:
-    """A digest of the reading code, so that no release can forget to make its readers' old results invalid."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-@remember
-def _notice(name: str) -> None:
+def _notice(title: str, licence: str, restricted: bool) -> None:
     """Say once in a process what is known of a corpus's rights."""
-    row = BUILT_IN[name]
-    if row.restricted:
-        _log.warning("%s: use is restricted. %s", row.title, row.licence)
+    if restricted:
+        _log.warning("%s: use is restricted. %s", title, licence)
     else:
-        _log.info("%s: %s", row.title, row.licence)
+        _log.info("%s: %s", title, licence)

@@ -1,14 +1,17 @@
 """Reads the files of a corpus with worker processes, in chunks that survive an interruption.
 
-A file or tune that cannot be read becomes a row with the reason. That holds even for a file that kills its worker process.
+A file or tune that cannot be read becomes a row with the reason. That holds even for a file that kills its worker process. What the rows
+are depends on the files alone: not on the number of processes, nor on how often the reading was interrupted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,70 +20,88 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from musiczoo.music.abc import Tune, decode_abc, read_abc_book, staff_count, write_abc
 from musiczoo.music.corpus import SCHEMA, Work, read_table, write_table
+from musiczoo.music.corpus_files import CorpusFile
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import MAX_BYTES, read
 from musiczoo.music.near_duplicates import shingles, skyline
 
-SUFFIXES = frozenset({".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".krn", ".mei"})
-"""Endings of the files that a folder is searched for, in lower case."""
-
 Row = dict[str, Any]
 
 _CHUNK_FILES = 16
+_MOST_CHUNKS = 4096
 _log = logging.getLogger(__name__)
 
 
 def read_files(
     root: Path,
-    files: Sequence[str],
+    files: Sequence[CorpusFile],
     source: str,
     title: str,
     *,
     parts: Path,
+    note: dict[str, str] | None = None,
     workers: int | None = None,
     progress: bool = True,
     start_method: str | None = None,
-) -> list[Row]:
-    """The rows of all files.
+) -> pa.Table:
+    """The rows of all files, in no particular order of files; those of one file stand in their order.
 
     Args:
         root: Folder of the corpus.
-        files: Paths relative to it; they give the order of the rows.
+        files: The files.
         source: Name of the corpus.
         title: What the progress bar says.
-        parts: Folder for finished chunks. What lies there from an interrupted run is not read again.
+        parts: Folder for finished chunks. A file whose rows lie there from an interrupted run is not read again if it is still the same.
+        note: Kept with the chunks: what they were made of.
         workers: Processes; None for one a core, 1 for this process.
         progress: Show a progress bar.
-        start_method: Of the worker processes; None for ``fork`` where the platform has it. Forked workers run no threads and no torch, and,
-            unlike spawned ones, work from a script without a ``__main__`` guard.
+        start_method: Of the worker processes; None for ``fork`` where the platform has it. Forked workers run no threads of this process
+            and no torch, and, unlike spawned ones, work from a script without a ``__main__`` guard.
+
+    Raises:
+        MusicZooError: A finished chunk cannot be written. What was written before stays for the next run.
     """
-    chunks = [list(files[start : start + _CHUNK_FILES]) for start in range(0, len(files), _CHUNK_FILES)]
     parts.mkdir(parents=True, exist_ok=True)
-    done: dict[int, list[Row]] = {}
-    for index in range(len(chunks)):
-        part = parts / f"{index:06d}.parquet"
-        if part.exists():
-            try:
-                done[index] = read_table(part).to_pylist()
-            except MusicZooError as error:
-                _log.warning("%s", error)
-    waiting = [index for index in range(len(chunks)) if index not in done]
-    processes = min(workers or os.cpu_count() or 1, len(waiting))
+    tables, done = _finished(parts, {file.path: file for file in files})
+    left = [file for file in files if file.path not in done]
+    size = max(_CHUNK_FILES, len(files) // _MOST_CHUNKS)
+    chunks = [left[start : start + size] for start in range(0, len(left), size)]
+    processes = min(workers or os.cpu_count() or 1, len(chunks))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(f"Reading {title}", total=len(files), completed=sum(len(chunks[index]) for index in done))
-        for index, rows in _read_chunks(root, chunks, source, waiting, processes, start_method):
-            done[index] = rows
+        task = bar.add_task(f"Reading {title}", total=len(files), completed=len(done))
+        for index, rows in _read_chunks(root, [[file.path for file in chunk] for chunk in chunks], source, processes, start_method):
+            states = {file.path: {"size": file.size, "mtime_ns": file.mtime_ns} for file in chunks[index]}
+            table = pa.Table.from_pylist([row | states[row["path"]] for row in rows], schema=SCHEMA)
             # Made anew each time: another process that read the same corpus may have finished and tidied up.
             parts.mkdir(parents=True, exist_ok=True)
-            write_table(pa.Table.from_pylist(rows, schema=SCHEMA), parts / f"{index:06d}.parquet")
+            write_table(table, parts / f"{hashlib.sha256(json.dumps(states).encode()).hexdigest()[:16]}.parquet", note)
+            tables.append(table)
             bar.advance(task, len(chunks[index]))
-    return [row for index in range(len(chunks)) for row in done[index]]
+    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def _finished(parts: Path, files: dict[str, CorpusFile]) -> tuple[list[pa.Table], set[str]]:
+    """What an interrupted run has read of these files as they are now: its rows, and the paths."""
+    tables: list[pa.Table] = []
+    done: set[str] = set()
+    for part in sorted(parts.glob("*.parquet")):
+        try:
+            table = read_table(part)
+        except MusicZooError as error:
+            _log.warning("%s", error)
+            continue
+        rows = zip(*(table[name].to_pylist() for name in ("path", "size", "mtime_ns")), strict=True)
+        same = {path for path, *state in rows if path in files and state == [files[path].size, files[path].mtime_ns]} - done
+        tables.append(table.filter(pc.is_in(table["path"], pa.array(sorted(same), pa.string()))))
+        done |= same
+    return tables, done
 
 
 def work_of(tune: Tune) -> Work:
@@ -92,7 +113,7 @@ def work_of(tune: Tune) -> Work:
     row = _row("tune", "", 1, tune)
     name = f"tune/{row['sha256'][:16]}"
     row |= {"id": name, "path": tune.path or "", "cluster": name, "shingles": np.frombuffer(row["shingles"], dtype="<u4")}
-    for column in ("skipped", "period", "composer", "instrumentation"):
+    for column in ("size", "mtime_ns", "period", "composer", "instrumentation", "tags", "skipped", "left_out"):
         del row[column]
     return Work(**row)
 
@@ -103,18 +124,18 @@ def read_chunk(root: Path, files: Sequence[str], source: str) -> list[Row]:
 
 
 def _read_chunks(
-    root: Path, chunks: list[list[str]], source: str, waiting: list[int], processes: int, start_method: str | None
+    root: Path, chunks: list[list[str]], source: str, processes: int, start_method: str | None
 ) -> Iterator[tuple[int, list[Row]]]:
     if processes <= 1:
-        for index in waiting:
-            yield index, read_chunk(root, chunks[index], source)
+        for index, chunk in enumerate(chunks):
+            yield index, read_chunk(root, chunk, source)
         return
     if start_method is None and "fork" in multiprocessing.get_all_start_methods():
         start_method = "fork"
     context = multiprocessing.get_context(start_method)
     broken: list[int] = []
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        running: dict[Future[list[Row]], int] = {pool.submit(read_chunk, root, chunks[index], source): index for index in waiting}
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        running: dict[Future[list[Row]], int] = {pool.submit(read_chunk, root, chunk, source): index for index, chunk in enumerate(chunks)}
         try:
             for future in as_completed(running):
                 index = running[future]
@@ -130,6 +151,18 @@ def _read_chunks(
             raise
     for index in broken:
         yield index, [row for name in chunks[index] for row in _read_alone(root, name, source, context)]
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is killed: workers that wait for its next order would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _read_alone(root: Path, name: str, source: str, context: multiprocessing.context.BaseContext) -> list[Row]:
@@ -152,7 +185,8 @@ def _read_file(root: Path, name: str, source: str) -> list[Row]:
             rows.append(_row(name, source, number, tune))
         except Exception as error:
             rows.append(_skipped(name, source, number, _reason(error)))
-    return rows + [_skipped(name, source, 0, _reason(error)) for error in errors]
+    rows += [_skipped(name, source, 0, _reason(error)) for error in errors]
+    return rows or [_skipped(name, source, 0, "There is no tune in it.")]
 
 
 def _read_tunes(path: Path) -> tuple[Sequence[Tune], Sequence[MusicZooError]]:
@@ -174,7 +208,7 @@ def _row(name: str, source: str, number: int, tune: Tune) -> Row:
     if not notes:
         raise MusicZooError("There are no notes in it.")
     abc = write_abc(tune)
-    return {
+    return dict.fromkeys(SCHEMA.names) | {
         "id": f"{source}/{name}#{number}",
         "source": source,
         "path": name,
@@ -186,11 +220,6 @@ def _row(name: str, source: str, number: int, tune: Tune) -> Row:
         "staves": staff_count(tune),
         "sha256": hashlib.sha256(abc.encode()).hexdigest(),
         "shingles": shingles(skyline(notes)).astype("<u4").tobytes(),
-        "cluster": None,
-        "period": None,
-        "composer": None,
-        "instrumentation": None,
-        "skipped": None,
     }
 
 

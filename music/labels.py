@@ -23,6 +23,9 @@ class Labels:
 LabelRule = Callable[[str, str], Labels | None]
 """``rule(path, abc)``: the labels of a work, from its path in the corpus and its ABC text; None where they are not known."""
 
+TagRule = Callable[[str], tuple[str, ...]]
+"""``rule(path)``: what else a corpus says of the works of a file, such as genres."""
+
 _RHYTHM = re.compile(r"^R:(.*)$", re.MULTILINE)
 _SPELLINGS = {"slipjig": "slip jig", "fling": "highland fling"}
 _NO_RHYTHM = "tune"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musiczoo.music import corpora
-from musiczoo.music.corpora import BUILT_IN, load_corpus
+from musiczoo.music.corpora import load_corpus
 from musiczoo.music.labels import Labels, folk_tunes, one_label, rhythm
 
 
@@ -31,7 +31,7 @@ def test_one_label_for_all():
 def test_a_corpus_gives_its_works_their_labels(tmp_path, monkeypatch):
     book = "X:1\nR:Hornpipe\nK:G\nG2AB cdef|g8|]\n\nX:2\nK:C\nC2DE FGAB|c8|]\n"
     (tmp_path / "book.abc").write_text(book)
-    monkeypatch.setattr(corpora, "_find", lambda name: ("ryan", "Ryan", tmp_path, ["book.abc"], BUILT_IN["ryan"]))
+    monkeypatch.setattr(corpora, "files_of", lambda row: (tmp_path, ["book.abc"]))
     for _ in range(2):  # read, then from the cache
         corpus = load_corpus("ryan", cache=tmp_path / "cache", workers=1, progress=False)
         assert [work.labels and work.labels.instrumentation for work in corpus] == ["hornpipe", "tune"]
