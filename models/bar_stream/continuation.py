@@ -103,7 +103,8 @@ class Opening:
             shown = with_prompt(shown, labels.period, labels.composer, labels.instrumentation)
         lines = interleaved_lines(shown, omit_rests=representation.omit_rests)
         made = cls(opening, tuple(line.text for line in shown.header), tuple(lines))
-        if any(len(voice.bars) != made.bars for voice in made.joined("").voices):
+        read_again = read_abc("\n".join((*made.header, *(f"[r:0/0]{line}" for line in lines))))
+        if any(len(voice.bars) != made.bars for voice in read_again.voices):
             raise MusicZooError(
                 "The score has bars without notes and rests.", path=tune.path, remedy="Write rests into them, or keep fewer bars."
             )
@@ -169,6 +170,9 @@ class Opening:
                 f"The model wrote a voice {surplus[0]}, and the score has {len(self.tune.voices)}.",
                 remedy="Use the guard BarDurations, or another seed.",
             )
+        lengths = {len(bars) for bars in whole.values()}
+        if len(whole) != len(self.tune.voices) or len(lengths) != 1 or min(lengths) < self.bars:
+            raise MusicZooError("What the model wrote is not bar under bar.", remedy="Use the guard BarDurations, or another seed.")
         voices = (Voice(own.id, _seamed(own.bars, whole[str(number)])) for number, own in enumerate(self.tune.voices, 1))
         piece = replace(self.tune, voices=tuple(voices), path=None)
         # Parsing is what finds music code that cannot be read.

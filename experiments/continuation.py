@@ -1,0 +1,190 @@
+"""Continues real openings and tells what came of them: read, header kept, voices kept, opening unchanged, ended, bars aligned.
+
+    python experiments/continuation.py bar-stream
+    python experiments/continuation.py runs/last.ckpt --count 20 --free --output continuations
+
+MODEL is anything that `musiczoo continue` opens. The openings are those of chorales that a recipe keeps out of training, and of corpora
+that it does not train on; each is written to a file as ABC, MusicXML or MIDI in turn, cut to its first bars, and continued from that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from musiczoo.datamodules import ScoreDataModule
+from musiczoo.metrics import bar_alignment
+from musiczoo.models.bar_stream import BarStreamModule
+from musiczoo.models.bar_stream.continuation import ALIGNED, Continued
+from musiczoo.models.sampling import Sampling
+from musiczoo.music import from_score, read, write
+from musiczoo.music.abc import Tune, Voice, read_abc, write_abc
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.corpora import load_corpus
+from musiczoo.music.corpus import Work
+from musiczoo.music.errors import MusicZooError
+from musiczoo.opening import open_model
+
+CONSOLE = Console(stderr=True)
+FORMATS = (".abc", ".musicxml", ".mid")
+CHECKS = ("readable", "header_kept", "voices_kept", "opening_kept", "ended", "aligned")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--count", type=int, default=50, help="openings")
+    parser.add_argument("--bars", type=int, default=4, help="bars of an opening")
+    parser.add_argument("--max-bars", type=int, default=24, help="bars of a whole piece at most")
+    parser.add_argument("--recipe", default="bar_stream/shipped", help="says which works were kept out of training")
+    parser.add_argument("--corpora", nargs="*", default=["aird", "haydn-quartets", "misc-folk", "mozart-quartets"], help="not trained on")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--temperature", type=float, default=1.2)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--free", action="store_true", help="without the guard that aligns bars")
+    parser.add_argument("--output", type=Path, help="folder for continuation.json and the pieces")
+    return parser.parse_args()
+
+
+def openings(options: argparse.Namespace) -> Iterator[Work]:
+    """Works in turn, one of each corpus (of those trained on, what was kept out of training), without repetition, drawn by the seed."""
+    recipe = yaml.safe_load(files("musiczoo.configs").joinpath(f"{options.recipe}.yaml").read_text())["data"]["init_args"]
+    data = ScoreDataModule(**{**recipe, "repeats": None, "progress": False})
+    data.setup()
+    unseen: dict[str, list[Work]] = {}
+    for index in data.splits.test or data.splits.validation:
+        unseen.setdefault(data.works[index].source, []).append(data.works[index])
+    sources = [*unseen.values(), *(list(load_corpus(name, progress=False)) for name in options.corpora)]
+    rng = random.Random(options.seed)
+    queues = [iter(rng.sample(works, len(works))) for works in sources]
+    for queue in cycle(queues):
+        # What is no longer than its opening leaves nothing to continue.
+        if (work := next((work for work in queue if work.bars > options.bars), None)) is not None:
+            yield work
+
+
+def beginning(tune: Tune, bars: int) -> Tune:
+    return replace(tune, voices=tuple(Voice(voice.id, voice.bars[:bars]) for voice in tune.voices))
+
+
+def checks(given: Tune, result: Continued, bars: int) -> dict[str, Any]:
+    """What must hold of a continuation of a score; ``bars`` were kept of it."""
+    piece = result.piece
+    ended = result.generated.stop == "end"
+    if piece is None:
+        return {**dict.fromkeys(CHECKS, False), "ended": ended, "error": str(result.error)}
+    again = read_abc(write_abc(piece))
+    with tempfile.TemporaryDirectory() as folder:
+        engraved = read(write(piece, Path(folder) / "piece.musicxml"))
+    assert isinstance(engraved, Tune)
+    lengths = [len(voice.bars) for voice in piece.voices]
+    alignment = bar_alignment(piece)
+    new = [index for index in alignment.misaligned if index >= bars]
+    return {
+        # Read again from two notations, with all its bars and notes.
+        "readable": [len(voice.bars) for voice in again.voices] == lengths
+        and again.notes() == piece.notes()
+        and len(engraved.notes()) == len(piece.notes()),
+        "header_kept": piece.header == given.header,
+        "voices_kept": [voice.id for voice in piece.voices] == [voice.id for voice in given.voices],
+        "opening_kept": all(_same_bars(own.bars[:bars], now.bars[:bars]) for own, now in zip(given.voices, piece.voices, strict=True)),
+        "ended": ended and lengths[0] == result.planned_bars,
+        "aligned": not new,
+        "bars": lengths[0],
+        "new_bars": lengths[0] - bars,
+        "misaligned_bars": len(new),
+    }
+
+
+def _same_bars(own: Any, now: Any) -> bool:
+    """The same bars; the bar-line at the seam may change, for a final one is no longer final."""
+    return [(bar.left, bar.text) for bar in own] == [(bar.left, bar.text) for bar in now] and [bar.right for bar in own[:-1]] == [
+        bar.right for bar in now[: len(own) - 1]
+    ]
+
+
+def main() -> None:
+    options = arguments()
+    model = open_model(options.model)
+    if not isinstance(model, BarStreamModule):
+        raise SystemExit(f"{options.model} does not write scores.")
+    known = {(prompt.period, prompt.composer, prompt.instrumentation) for prompt in model.prompts}
+    generator = torch.Generator().manual_seed(options.seed)
+    records: list[dict[str, Any]] = []
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        chosen = [*islice(openings(options), 4 * options.count)]
+        scores: list[tuple[Work, Path, Tune]] = []
+        for work, suffix in zip(chosen, cycle(FORMATS), strict=False):
+            if len(scores) == options.count:
+                break
+            path = Path(scratch) / f"{len(scores):03d}{suffix}"
+            try:
+                piece = read(write(beginning(work.tune, options.bars), path))
+                given = piece if isinstance(piece, Tune) else from_score(piece)
+            except MusicZooError as error:
+                CONSOLE.print(f"{work.id}: {error}", markup=False)
+                continue
+            scores.append((work, path, given))
+        for work, path, given in scores:
+            labels = work.labels
+            if labels is not None and (labels.period, labels.composer, labels.instrumentation) not in known:
+                labels = None
+            bars = min(options.bars, len(given.voices[0].bars))
+            record: dict[str, Any] = {"work": work.id, "format": path.suffix, "voices": len(given.voices), "opening_bars": bars}
+            try:
+                [result] = model.continue_pieces(
+                    [path],
+                    bars,
+                    labels,
+                    Sampling(temperature=options.temperature),
+                    generator=generator,
+                    max_bars=options.max_bars,
+                    guard=None if options.free else ALIGNED,
+                )
+            except MusicZooError as error:
+                record |= {**dict.fromkeys(CHECKS, False), "error": str(error)}
+            else:
+                record |= checks(given, result, bars)
+                if options.output is not None and result.piece is not None:
+                    options.output.mkdir(parents=True, exist_ok=True)
+                    write(result.piece, options.output / f"{len(records):03d}.abc")
+            records.append(record)
+            CONSOLE.print(json.dumps(record), markup=False, highlight=False)
+    document = {
+        "model": options.model,
+        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+        "openings": len(records),
+        **{name: sum(record[name] for record in records) for name in CHECKS},
+        "new_bars": sum(record.get("new_bars", 0) for record in records),
+        "misaligned_bars": sum(record.get("misaligned_bars", 0) for record in records),
+        "seconds": round(time.monotonic() - start, 1),
+        "pieces": records,
+    }
+    text = json.dumps(document, indent=2)
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.output / "continuation.json", text.encode())
+    table = Table("check", f"of {len(records)}")
+    for name in CHECKS:
+        table.add_row(name.replace("_", " "), str(document[name]))
+    CONSOLE.print(table)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
