@@ -171,7 +171,7 @@ def sampled(
     model: GenerativeModule, prompts: Sequence[str], guard: Guard | None, options: argparse.Namespace
 ) -> tuple[list[Generated], float]:
     CONSOLE.print(f"{len(prompts)} pieces {'without a guard' if guard is None else 'with BarDurations'}")
-    began = time.monotonic()
+    began, began_computing = time.monotonic(), time.process_time()
     results = model.generate(
         prompts,
         sampling_of(options),
@@ -182,10 +182,10 @@ def sampled(
         # The bar of generate() writes to standard output, which belongs to the document.
         progress=not options.json,
     )
-    return results, time.monotonic() - began
+    return results, {"seconds": round(time.monotonic() - began, 1), "processor_seconds": round(time.process_time() - began_computing, 1)}
 
 
-def judged(results: Sequence[Generated], seconds: float, indices: dict[str, SpanIndex]) -> dict[str, Any]:
+def judged(results: Sequence[Generated], times: dict[str, float], indices: dict[str, SpanIndex]) -> dict[str, Any]:
     """All figures of one set of generated pieces."""
     validity, alignment = Validity(), BarAlignmentError()
     validity.update(results)
@@ -205,7 +205,7 @@ def judged(results: Sequence[Generated], seconds: float, indices: dict[str, Span
         "voices": dict(sorted(Counter(len(piece.voices) for piece in readable).items())),
         "bars_median": float(np.median([max(len(voice.bars) for voice in piece.voices) for piece in readable])) if readable else 0.0,
         "patches": sum(len(result.tokens) for result in results),
-        "seconds": round(seconds, 1),
+        **times,
     }
 
 
@@ -262,8 +262,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list
     results: dict[str, list[Generated]] = {}
     figures: dict[str, Any] = {}
     for name, guard in (("without_guard", None), ("with_guard", BarDurations())):
-        results[name], seconds = sampled(model, prompts, guard, options)
-        figures[name] = judged(results[name], seconds, indices)
+        results[name], times = sampled(model, prompts, guard, options)
+        figures[name] = judged(results[name], times, indices)
     report = {
         "model": options.model,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -13,7 +13,8 @@ from musiczoo.models.base import Generated
 from musiczoo.music.abc import KEYS, Tune, read_abc, transpose
 from musiczoo.music.errors import MusicZooError
 
-BARS = ["C D E F", "G2 E2", "c B A G", "F4", "z4", "[CE]2 G2", "(3CDE F2 G", "E2 z2"]
+# Some are others a tone or an octave higher, or shorter by a rest: what a bar begins with and how long it is must not follow from its notes.
+BARS = ["C D E F", "D E ^F G", "c d e f", "C D E", "C D E z", "G2 E2", "F4", "G4", "z4", "[CE]2 G2", "(3CDE F2 G", "E2 z2"]
 
 
 def tune(rng: random.Random, voices: int, bars: int, *more: str) -> Tune:
@@ -50,7 +51,7 @@ def plain_spans(piece: Tune, bars: int, top: bool) -> list[tuple]:
 def test_equals_brute_force(voices, bars):
     rng = random.Random(bars)
     training = [tune(rng, rng.choice([1, 2, 3]), rng.randrange(1, 12)) for _ in range(60)]
-    new = [transpose(tune(rng, rng.choice([1, 2]), rng.randrange(1, 12), "A B c d"), rng.choice(KEYS)) for _ in range(25)]
+    new = [transpose(tune(rng, rng.choice([1, 2]), rng.randrange(1, 12), "A B c2"), rng.choice(KEYS)) for _ in range(25)]
     new += [transpose(piece, rng.choice(KEYS)) for piece in training[:5]]
     known = {span for piece in training for span in plain_spans(piece, bars, voices == "top")}
     found = [span in known for piece in new for span in plain_spans(piece, bars, voices == "top")]
