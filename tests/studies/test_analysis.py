@@ -115,7 +115,7 @@ def test_five_dimensions_of_captions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("effect", "found"), [(2.0, True), (0.0, False)])
 def test_ratings(tmp_path: Path, effect: float, found: bool) -> None:
-    folders = write_systems(tmp_path, ("x1", "y1"), 8)
+    folders = write_systems(tmp_path, ("x1", "y1"), 6)
     made = make_study("rating", read_pieces(folders), 6, tmp_path / "study", sound=False, seed=2)
     rng = random.Random(7)
     levels = {f"P{number:02d}": rng.gauss(5, 1) for number in range(1, 7)}
@@ -126,7 +126,7 @@ def test_ratings(tmp_path: Path, effect: float, found: bool) -> None:
     result = analyse(made.key_path, [answered(made, tmp_path / "answers", choose)])
     [rating] = result.ratings
     assert [system.system for system in rating.systems] == ["x1", "y1"]
-    assert [sum(system.histogram) for system in rating.systems] == [48, 48]
+    assert [sum(system.histogram) for system in rating.systems] == [36, 36]
     assert rating.model is not None
     [row] = rating.model.effects
     assert row.estimate == pytest.approx(rating.systems[1].mean - rating.systems[0].mean, abs=1e-3)

@@ -69,6 +69,7 @@ def test_the_formula_interface_gives_the_same_fit() -> None:
     assert model.effects[0].standard_error == pytest.approx(expected.bse["system[T.b]"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_three_systems_have_two_effects() -> None:
     rows = simulated(seed=5, effect=1.5, people=6, items=4, systems="abc")
     model = fit_ratings(rows, "abc")
