@@ -167,7 +167,7 @@ def render_card(content: Mapping[str, Any]) -> str:
         "## Figures",
         _figures(card.figures),
         "## Training data",
-        _data(card.data),
+        _data(card.data, provenance),
         "## Training",
         _training(provenance),
         "## Prompts",
@@ -244,8 +244,11 @@ def _figures(figures: Sequence[Figure]) -> str:
     return _table(("metric", "value", "on", "how"), [(row.metric, f"{row.value:.6g}", row.data, row.how) for row in figures])
 
 
-def _data(sources: Sequence[Source]) -> str:
+def _data(sources: Sequence[Source], provenance: Mapping[str, Any]) -> str:
     if not sources:
+        recorded = sorted({str(name) for fit in provenance.get("training", []) for name in fit.get("corpus", [])})
+        if recorded:
+            return f"{', '.join(recorded)}. The publisher does not state the terms."
         return "The publisher does not name the training data."
     return _table(("corpus", "works", "terms"), [(row.name, f"{row.works:,}" if row.works else "", row.licence) for row in sources])
 

@@ -65,6 +65,13 @@ def test_a_card_of_which_little_is_known_admits_it(tmp_path: Path) -> None:
         assert words not in text
 
 
+def test_the_data_of_the_record_is_named_where_the_publisher_names_none(tmp_path: Path) -> None:
+    model = bar_stream()
+    model.provenance = {"training": [{"steps": 3, "corpus": ["ryan", "my_scores"]}, {"steps": 4, "corpus": ["aird"]}]}
+    text = (save_checkpoint(model, tmp_path / "saved") / "README.md").read_text()
+    assert "aird, my_scores, ryan. The publisher does not state the terms." in text
+
+
 def test_many_prompts_are_not_all_shown(tmp_path: Path) -> None:
     folder = save_checkpoint(bar_stream(), tmp_path / "saved")
     content = json.loads((folder / "config.json").read_text())
