@@ -200,7 +200,7 @@ def _metadata(card: Card, content: Mapping[str, Any], title: str) -> ModelCardDa
         )
         for figure in card.figures
     ]
-    extra = {"base_model_relation": "adapter" if content.get("adapter") else "finetune"} if base else {}
+    extra: dict[str, Any] = {"base_model_relation": "adapter" if content.get("adapter") else "finetune"} if base else {}
     return ModelCardData(
         base_model=base or None,
         eval_results=results or None,
