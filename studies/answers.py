@@ -101,13 +101,13 @@ def read_answers(key: Key, paths: Iterable[str | Path]) -> Answers:
                 Problem("missing", participant, len(trials) * len(key.aspects), "There is no file of this participant.")
             )
             continue
-        *older, (_, path, given) = sorted(sent[participant], key=lambda row: row[:2])
+        *older, (_, used, given) = sorted(sent[participant], key=lambda row: row[:2])
         for exported, name, content in older:
             same = "the same answers" if content == given else "other answers"
-            reason = f"{Path(path).name}, exported later than {exported or 'this'}, is used instead; it holds {same}."
+            reason = f"{Path(used).name}, exported later than {exported or 'this'}, is used instead; it holds {same}."
             answers.problems.append(Problem("duplicate", name, len(content), reason))
         answers.participants.append(participant)
-        _read_sheet(key, participant, path, given, answers)
+        _read_sheet(key, participant, used, given, answers)
     if not answers.judgements:
         reasons = "; ".join(f"{problem.where}: {problem.reason}" for problem in answers.problems[:3])
         raise MusicZooError(f"There is not one answer that can be used. {reasons}", remedy="Give the files that the sheets exported.")

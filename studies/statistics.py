@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
 
@@ -106,7 +107,7 @@ def krippendorff_alpha(units: Mapping[str, Sequence[float | str]], level: Level)
     if len(known) < 2:
         return None
     # Squared differences between values.
-    distance: dict[Level, Callable[[], np.ndarray]] = {
+    distance: dict[Level, Callable[[], NDArray[np.float64]]] = {
         "nominal": lambda: 1.0 - np.eye(len(known)),
         "ordinal": lambda: _spread(np.cumsum(totals) - totals / 2),
         "interval": lambda: _spread(np.array([float(value) for value in known])),
@@ -116,5 +117,6 @@ def krippendorff_alpha(units: Mapping[str, Sequence[float | str]], level: Level)
     return float(1.0 - (coincidences * apart).sum() / (expected * apart).sum())
 
 
-def _spread(points: np.ndarray) -> np.ndarray:
-    return (points[:, None] - points[None, :]) ** 2
+def _spread(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    differences: NDArray[np.float64] = points[:, None] - points[None, :]
+    return differences**2

@@ -16,6 +16,8 @@ from scipy.stats import binomtest
 from musiczoo.music.errors import MusicZooError
 from musiczoo.studies import analyse, analysis_picture, make_study, read_captions, read_pieces
 from musiczoo.studies.answers import read_answers
+from musiczoo.studies.design import Aspect, Trial
+from musiczoo.studies.key import Key
 from musiczoo.studies.making import Made
 from musiczoo.studies.report import answers_table, report_page, tables
 
@@ -247,3 +249,14 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
             patch.setitem(sys.modules, name, None)
             with pytest.raises(MusicZooError, match=r"pip install 'musiczoo\[study\]'"):
                 call()
+
+
+def test_a_rating_is_a_whole_number_from_one_to_ten(tmp_path: Path) -> None:
+    values = [1, 10, True, 1.0, 0, 11, "5", None, [3]]
+    key = Key("s", "rating", 0, ("x", "y"), (Aspect("a", "?"),), {"P01": [Trial(f"t{n}", f"i{n}", ("x",)) for n in range(len(values))]})
+    content = {"format": "musiczoo-study-answers", "version": 1, "study": "s", "participant": "P01", "exported": ""}
+    answers = {f"t{n}": {"values": {"a": value}} for n, value in enumerate(values)}
+    (tmp_path / "P01.json").write_text(json.dumps({**content, "answers": answers}))
+    read = read_answers(key, [tmp_path])
+    assert [row.value for row in read.judgements] == [1, 10]
+    assert [(problem.kind, problem.count) for problem in read.problems] == [("damaged", 7)]
