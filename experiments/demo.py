@@ -28,14 +28,12 @@ from musiczoo.metrics import BitsPerSymbol
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
 from musiczoo.models.base import Generated, TokenLogProbs
-from musiczoo.models.sampling import Sampling
 from musiczoo.music.abc import Field
 from musiczoo.music.labels import Labels
 
 SOURCE = "aird"
 LABELS = Labels("Traditional", "Aird's Airs", "tune")
 OPENING_BARS = 4
-SAMPLING = Sampling(top_k=0, top_p=0.92, temperature=0.9)
 
 
 class TimeBox(lightning.Callback):
@@ -129,7 +127,7 @@ def compose(model: BarStreamModule, pieces: int, seed: int) -> list[Generated]:
     """Samples tunes whose bars are as long as the meter says."""
     guard = Guards([BarDurations(meter=True), Countdown(min_bars=8, max_bars=24)])
     generator = torch.Generator().manual_seed(seed)
-    return model.generate([LABELS] * pieces, SAMPLING, generator=generator, guard=guard, progress=True)
+    return model.generate([LABELS] * pieces, generator=generator, guard=guard, progress=True)
 
 
 def loss_curve(box: TimeBox, before: float, after: float, path: Path) -> None:
@@ -204,7 +202,6 @@ def main() -> None:
     [continued] = model.continue_pieces(
         [opening.tune],
         bars=OPENING_BARS,
-        sampling=SAMPLING,
         max_bars=24,
         generator=torch.Generator().manual_seed(arguments.seed),
     )

@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -55,8 +55,6 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.opening import open_model
 from musiczoo.representations.bar_stream import BOS, BarStreamPatches
 
-# How pieces are drawn when no option says otherwise: the one place.
-SAMPLING = Sampling()
 ORDER = 8
 KEY_RULES: tuple[KeyRule, ...] = ("original", "finetune", "pretrain")
 RECIPE = "bar_stream/shipped.yaml"
@@ -174,7 +172,7 @@ def sampled(
     began, began_computing = time.monotonic(), time.process_time()
     results = model.generate(
         prompts,
-        sampling_of(options),
+        sampling_of(options, model),
         options.max_length,
         torch.Generator().manual_seed(options.seed),
         batch_size=options.batch_size,
@@ -209,8 +207,10 @@ def judged(results: Sequence[Generated], times: dict[str, float], indices: dict[
     }
 
 
-def sampling_of(options: argparse.Namespace) -> Sampling:
-    return Sampling(options.top_k, options.top_p, options.min_p, options.temperature)
+def sampling_of(options: argparse.Namespace, model: GenerativeModule) -> Sampling:
+    """What the options say, and else what the checkpoint recommends."""
+    given = {item.name: getattr(options, item.name) for item in fields(Sampling)}
+    return replace(model.sampling, **{name: value for name, value in given.items() if value is not None})
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[Generated]]]:
@@ -267,7 +267,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list
     report = {
         "model": options.model,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "sampling": asdict(sampling_of(options)),
+        "sampling": asdict(sampling_of(options, model)),
         "settings": {
             "pieces": options.pieces,
             "seed": options.seed,
@@ -378,10 +378,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--pieces", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--top-k", type=int, default=SAMPLING.top_k)
-    parser.add_argument("--top-p", type=float, default=SAMPLING.top_p)
-    parser.add_argument("--min-p", type=float, default=SAMPLING.min_p)
-    parser.add_argument("--temperature", type=float, default=SAMPLING.temperature)
+    parser.add_argument("--top-k", type=int, help="what the checkpoint recommends if not given")
+    parser.add_argument("--top-p", type=float, help="what the checkpoint recommends if not given")
+    parser.add_argument("--min-p", type=float, help="what the checkpoint recommends if not given")
+    parser.add_argument("--temperature", type=float, help="what the checkpoint recommends if not given")
     parser.add_argument("--max-length", type=int, metavar="PATCHES", help="four contexts if not given")
     parser.add_argument("--bars", type=int, default=4, help="bars of a span")
     parser.add_argument("--ngram-keys", nargs="*", choices=KEY_RULES, default=list(KEY_RULES), help="augmentations of the n-gram's texts")

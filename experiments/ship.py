@@ -15,6 +15,8 @@ from typing import Any
 
 from musiczoo.hub.card import Card, Figure, Source
 from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.models.base import GenerativeModule
+from musiczoo.models.sampling import Sampling
 from musiczoo.music.corpora import BUILT_IN
 from musiczoo.opening import open_model
 
@@ -27,10 +29,10 @@ USE = (
     "It writes four-part chorales and fiddle tunes."
 )
 LIMITS = (
-    "It is small and has seen some 3,000 short pieces: its phrases are plausible, its form is not. With --align the voices of a bar always "
-    "have one length; without, see the bar-alignment error below. What it writes may repeat passages of its training data (see the share of "
-    "copied spans). The encodings it was trained on are distributed with music21 by permission of their encoders, who stated no licence; the "
-    "music itself is in the public domain."
+    "It is small and has seen some 3,000 short pieces: its phrases are plausible, its form is not. With --align the voices of a bar "
+    "always have one length; without, see the bar-alignment error below. What it writes may repeat passages of its training data (see "
+    "the share of copied spans). The encodings it was trained on are distributed with music21 by permission of their encoders, who "
+    "stated no licence; the music itself is in the public domain."
 )
 
 
@@ -63,7 +65,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     model = open_model(arguments.model)
+    assert isinstance(model, GenerativeModule)
     report = json.loads(arguments.report.read_text())
+    # The figures hold for these settings, so these are what the checkpoint recommends.
+    model.sampling = Sampling(**report["sampling"])
     fits = model.provenance["training"]
     card = Card(
         title="bar-stream",

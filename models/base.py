@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import torch
@@ -100,6 +100,9 @@ class GenerativeModule(ZooModule):
     is scaled once before the optimiser step, so that the layout of batches over ranks and micro-batches does not change the update.
     Dropout is seeded for each batch from (seed, epoch, batch, rank), so that a run resumed at any step equals the uninterrupted one.
 
+    Attributes:
+        sampling: What :meth:`generate` draws with unless told otherwise; a checkpoint keeps it.
+
     Args:
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser from the trainable parameters; AdamW at 1e-4 when None.
@@ -121,6 +124,7 @@ class GenerativeModule(ZooModule):
         self.warmup_steps = warmup_steps
         self.cooldown_steps = cooldown_steps
         self.seed = seed
+        self.sampling = Sampling()
         self._scored: Tensor | None = None
         self._accumulated: dict[str, Any] | None = None
 
@@ -145,7 +149,26 @@ class GenerativeModule(ZooModule):
         generator: torch.Generator | None = None,
         **options: Any,
     ) -> list[Generated]:
-        """Continues each prompt, batched, cached and seeded; every piece stops on its own."""
+        """Continues each prompt, batched, cached and seeded; every piece stops on its own.
+
+        Without ``sampling``, :attr:`sampling` decides, which a checkpoint brings along.
+        """
+
+    def record(self) -> dict[str, Any]:
+        """Adds the sampling settings to what a checkpoint keeps."""
+        return {**super().record(), "sampling": asdict(self.sampling)}
+
+    def take_record(self, record: Mapping[str, Any]) -> None:
+        """Takes up what :meth:`record` gave.
+
+        Raises:
+            MusicZooError: Sampling settings that do not exist or are out of range.
+        """
+        super().take_record(record)
+        settings = record.get("sampling", {})
+        if unknown := sorted(set(settings) - {item.name for item in fields(Sampling)}):
+            raise MusicZooError(f"There is no sampling setting {', '.join(unknown)}.", remedy="pip install --upgrade musiczoo")
+        self.sampling = Sampling(**settings)
 
     def reference_outputs(self, batch: Batch) -> dict[str, Tensor]:
         """``log_probs``, (batch, targets): 0 where nothing is scored."""

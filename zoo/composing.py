@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,16 @@ def new_parser(command: str, description: str, *, aligned: bool) -> argparse.Arg
     labels.add_argument("--instrumentation", help="such as Choral; for folk tunes the rhythm, such as reel")
     labels.add_argument("--new-labels", action="store_true", help="take labels that the model was not trained with")
     labels.add_argument("--list-prompts", action="store_true", help="show the labels that the model was trained with, and do nothing else")
-    sampling = parser.add_argument_group("sampling")
+    sampling = parser.add_argument_group("sampling", "Settings that are not given are those that the checkpoint recommends.")
     sampling.add_argument("--count", type=int, default=1, help="pieces")
     sampling.add_argument("--seed", type=int, default=0, help="the same seed gives the same pieces")
-    sampling.add_argument("--top-k", type=int, default=9, help="keep the k likeliest characters; 0 keeps all")
-    sampling.add_argument("--top-p", type=float, default=0.9, help="keep the likeliest characters up to this probability; 1 keeps all")
-    sampling.add_argument("--min-p", type=float, default=0.0, help="keep characters of this share of the best one's probability")
-    sampling.add_argument("--temperature", type=float, default=1.2, help="above 1 bolder, below 1 safer, 0 always the most probable")
+    for option, kind, text in (
+        ("--top-k", int, "keep the k likeliest characters; 0 keeps all"),
+        ("--top-p", float, "keep the likeliest characters up to this probability; 1 keeps all"),
+        ("--min-p", float, "keep characters of this share of the best one's probability"),
+        ("--temperature", float, "above 1 bolder, below 1 safer, 0 always the most probable"),
+    ):
+        sampling.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
     sampling.add_argument("--max-length", type=int, metavar="PATCHES", help="patches of a piece at most; four contexts if not given")
     sampling.add_argument("--batch-size", type=int, default=16, help="pieces at once")
     sampling.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
@@ -102,8 +105,8 @@ def formats_of(options: argparse.Namespace) -> list[str]:
     return formats
 
 
-def sampling_of(options: argparse.Namespace) -> Sampling:
-    """How characters are drawn.
+def sampling_of(options: argparse.Namespace, model: GenerativeModule) -> Sampling:
+    """How characters are drawn: as the options say, and else as the model recommends.
 
     Raises:
         MusicZooError: A setting out of range, or no piece at all is asked for.
@@ -111,7 +114,7 @@ def sampling_of(options: argparse.Namespace) -> Sampling:
     for name in ("count", "batch_size"):
         if getattr(options, name) < 1:
             raise MusicZooError(f"{getattr(options, name)} is too few.", where=f"--{name.replace('_', '-')}", remedy="Give 1 or more.")
-    return Sampling(options.top_k, options.top_p, options.min_p, options.temperature)
+    return replace(model.sampling, **{item.name: getattr(options, item.name) for item in fields(Sampling) if hasattr(options, item.name)})
 
 
 def alignment_of(options: argparse.Namespace) -> Guard | None:
@@ -120,17 +123,22 @@ def alignment_of(options: argparse.Namespace) -> Guard | None:
 
 
 def labels_of(options: argparse.Namespace, model: GenerativeModule) -> Labels | None:
-    """The labels, checked against those of the model.
+    """The labels, checked against those of the model. Those not given are what goes with the others most often in its training.
 
     Raises:
-        MusicZooError: Some labels and not all, or labels that the model was not trained with.
+        MusicZooError: Some labels and not all for a model that does not tell its own, or labels that the model was not trained with.
     """
-    labels = (options.period, options.composer, options.instrumentation)
-    if not any(labels):
+    given = {item.name: getattr(options, item.name) for item in fields(Labels) if getattr(options, item.name)}
+    if not given:
         return None
-    if not all(labels):
-        raise MusicZooError("A prompt has all three labels or none.", remedy="Give --period, --composer and --instrumentation.")
-    return checked_labels(Labels(*labels), model.prompts, options.new_labels)
+    labels = dict(given)
+    if len(given) < len(fields(Labels)):
+        if not model.prompts:
+            raise MusicZooError("A prompt has all three labels or none.", remedy="Give --period, --composer and --instrumentation.")
+        fitting = [prompt for prompt in model.prompts if all(getattr(prompt, name) == value for name, value in given.items())]
+        likeliest = max(fitting or model.prompts, key=lambda prompt: prompt.count)
+        labels = {item.name: getattr(likeliest, item.name) for item in fields(Labels)} | given
+    return checked_labels(Labels(**labels), model.prompts, options.new_labels)
 
 
 def model_of(options: argparse.Namespace) -> BarStreamModule:

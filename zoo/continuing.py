@@ -54,9 +54,9 @@ def run(words: Sequence[str]) -> list[Path]:
     if options.score is None:
         raise MusicZooError("There is no score to go on from.", remedy="Name its file: musiczoo continue MODEL SCORE.")
     formats = formats_of(options)
-    sampling = sampling_of(options)
     score = read(options.score)
     model = model_of(options)
+    sampling = sampling_of(options, model)
     labels = labels_of(options, model)
     make_folder(options)
     results = model.continue_pieces(

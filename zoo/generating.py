@@ -52,8 +52,8 @@ def run(words: Sequence[str]) -> list[Path]:
     formats = formats_of(options)
     text = "" if options.prompt is None else _text(options.prompt)
     guard = _guard(options)
-    sampling = sampling_of(options)
     model = model_of(options)
+    sampling = sampling_of(options, model)
     if labels := labels_of(options, model):
         text = "\n".join(prompt_lines(labels.period, labels.composer, labels.instrumentation)) + f"\n{text}"
     make_folder(options)

@@ -195,7 +195,7 @@ def continue_pieces(
     **options: Any,
 ) -> list[Continued]:
     """See :meth:`BarStreamModule.continue_pieces`."""
-    sampling = sampling or Sampling()
+    sampling = sampling or module.sampling
     net, representation = module.net, module.representation
     openings = [Opening.of(score, bars, labels, representation) for score in scores]
     limits = [limits_of(opening, min_bars, max_bars) for opening in openings]

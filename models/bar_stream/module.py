@@ -212,7 +212,7 @@ class BarStreamModule(GenerativeModule):
         Args:
             prompts: Labels each (:class:`Labels`, or an entry of ``module.prompts``); or interleaved ABC text: comment lines with labels,
                 other header lines, bars. Empty text starts from nothing.
-            sampling: The cuts; NotaGen's by default.
+            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint brings none.
             max_length: Patches of a piece at most, prompt included; four contexts by default. Beyond the context, generation goes on
                 with the header and the later half of the bars.
             generator: Source of randomness; torch's default generator when None.
@@ -236,7 +236,7 @@ class BarStreamModule(GenerativeModule):
             raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See BarStreamModule.generate.")
         if not prompts:
             return []
-        sampling = sampling or Sampling()
+        sampling = sampling or self.sampling
         limit = max_length or 4 * self.net.config.patch_length
         texts = [prompt if isinstance(prompt, str) else self._prompt_text(prompt, new_labels) for prompt in prompts]
         encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in texts]
@@ -291,7 +291,7 @@ class BarStreamModule(GenerativeModule):
                 of bars in every voice. Of an opening longer than the context the model sees the end.
             bars: Keep so many bars of each score as the opening; None keeps all.
             labels: What to condition on; None leaves the prompt lines of the score, if it has any.
-            sampling: The cuts; NotaGen's by default.
+            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint brings none.
             max_length: Patches of a piece at most, the opening included; four contexts by default.
             generator: Source of randomness; torch's default generator when None.
             min_bars: Bars of the whole piece at least, the opening included; one more than that by default.
