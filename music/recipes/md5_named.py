@@ -49,8 +49,7 @@ def _lakh_recognise(root: Path) -> bool:
 
 def _lakh_plan(root: Path, files: Sequence[str]) -> Plan:
     contents, left_out = _once(root, files)
-    beside = root.parent / _GENRE_MAP
-    table = _find(root, _GENRE_MAP) or (beside if beside.is_file() else None)
+    table = _find(root, _GENRE_MAP)
     genres: dict[str, list[str]] = {}
     for subset, labels in (json_file(table) if table else {}).items():
         if subset in _SUBSETS:
@@ -83,7 +82,7 @@ LAKH = Recipe(
     restricted=True,
     layout="lmd_full/<x>/<md5>.mid, lmd_matched/<A>/<B>/<C>/<track>/<md5>.mid, lmd_aligned/..., "
     "clean_midi/<artist>/<title>.mid; any of them. The "
-    "labels are midi_genre_map.json of https://github.com/andrebola/patterns-genres, put into that folder or beside it.",
+    "labels are midi_genre_map.json of https://github.com/andrebola/patterns-genres, put into the folder.",
     labels="Tags topmagd:<genre>, masd:<style> and magd:<genre> by the MD5 of the file, doubles removed; no labels for prompts.",
     duplicates="A file is read once: lmd_full before lmd_matched, clean_midi and, last, lmd_aligned are copies of the same "
     "content; files of "

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +17,7 @@ from musiczoo.music import atomic, corpora, corpus_cache, corpus_reading, write
 from musiczoo.music.abc import read_abc
 from musiczoo.music.built_in_corpora import files_of
 from musiczoo.music.corpora import BUILT_IN, cache_folder, corpus_names, forget, load_corpus, register, registered
-from musiczoo.music.corpus import Corpus, Skipped, read_note
+from musiczoo.music.corpus import SCHEMA, Corpus, Skipped, read_note, write_table
 from musiczoo.music.corpus_files import files_named
 from musiczoo.music.corpus_report import report, write_report
 from musiczoo.music.errors import MusicZooError
@@ -200,11 +201,12 @@ def test_only_new_and_changed_files_are_read_again(folder, tmp_path, monkeypatch
     read: list[str] = []
     original = corpus_reading._read_file
     monkeypatch.setattr(corpus_reading, "_read_file", lambda root, name, source: read.append(name) or original(root, name, source))
-    (folder / "new.abc").write_text(REEL.format(number=1, key="D", bars="D8"))
+    (folder / "a_new.abc").write_text(REEL.format(number=1, key="D", bars="D8"))
     (folder / "rests.abc").write_text(REEL.format(number=1, key="C", bars="C8|E8"))
     (folder / "empty.abc").unlink()
     corpus = load(folder, tmp_path)
-    assert sorted(read) == ["new.abc", "rests.abc"]
+    assert sorted(read) == ["a_new.abc", "rests.abc"]
+    assert corpus[0].path == "a_new.abc"
     again = load(folder, tmp_path / "anew")
     assert list(corpus) == list(again)
     assert (corpus.skipped, corpus.left_out) == (again.skipped, again.left_out)
@@ -327,6 +329,16 @@ def _is_running(process: int) -> bool:
     state = Path(f"/proc/{process}/stat")
     # A process that has ended and was not yet collected counts as ended.
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_equal_tables_give_equal_files_however_they_were_put_together(tmp_path):
+    rows = [dict.fromkeys(SCHEMA.names) | {"path": str(number), "abc": f"{number:5}" * 300, "number": number} for number in range(2000)]
+    whole = pa.Table.from_pylist(rows, schema=SCHEMA)
+    parts = pa.concat_tables([pa.Table.from_pylist(rows[start : start + 37], schema=SCHEMA) for start in range(0, 2000, 37)])
+    for name, table in (("whole", whole), ("parts", parts)):
+        write_table(table, tmp_path / name, {"b": "1", "a": "2"})
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+    assert read_note(tmp_path / "whole") == {"a": "2", "b": "1"}
 
 
 def test_every_file_is_accounted_for(folder, tmp_path):

@@ -27,6 +27,16 @@ QUARTET = """!!!COM: Vanhal, Johann Nepomuk
 ==	==	==	==
 *-	*-	*-	*-
 """
+SONG = """!!!COM: Schubert, Franz
+**kern	**kern	**text	**text
+*Ipiano	*Isoprn	*Isoprn	*Isoprn
+*M2/4	*M2/4	*	*
+=1	=1	=1	=1
+2C	4c	la	le
+.	4g	la	le
+==	==	==	==
+*-	*-	*-	*-
+"""
 
 
 def test_records_spines_and_folders(root, score, load):
@@ -34,6 +44,7 @@ def test_records_spines_and_folders(root, score, load):
         "users/craig/classical/chopin/mazurka/mazurka06-1.krn": MAZURKA,
         "musedata/chopin/copy.krn": MAZURKA,
         "musedata/vanhal/quartet.krn": QUARTET,
+        "musedata/schubert/song.krn": SONG,
         "users/craig/classical/bach/371chorales/chor001.krn": "!!!COM: Bach, Johann Sebastian\n**kern\n*M4/4\n=1\n4c\n4d\n4e\n4f\n==\n*-\n",
         "osu/unknown.krn": "!!!COM: Anonymous\n**kern\n*M4/4\n=1\n4c\n4d\n4e\n4g\n==\n*-\n",
         "jrp/josquin.krn": "!!!COM: Josquin des Prez\n!!!CDT: 1450/-1521/\n**kern\n*Ivox\n=1\n4c\n4d\n4e\n4a\n==\n*-\n",
@@ -46,6 +57,7 @@ def test_records_spines_and_folders(root, score, load):
     assert {work.path.rpartition("/")[2]: work.labels for work in corpus} == {
         "copy.krn": Labels("Romantic", "Chopin, Frederic", "Keyboard"),
         "quartet.krn": Labels("Classical", "Vanhal, Johann Nepomuk", "Chamber"),
+        "song.krn": Labels("Romantic", "Schubert, Franz", "Art Song"),
         "chor001.krn": Labels("Baroque", "Bach, Johann Sebastian", "Choral"),
         "unknown.krn": None,
         "josquin.krn": None,

@@ -49,13 +49,13 @@ def test_lakh(root, score, load):
     assert len(why) == 4
 
 
-def test_lakh_labels_beside_the_folder(root, score, load):
+def test_one_folder_of_lakh(root, score, load):
     name = named_by_content(score("rock.mid"), root / "lmd_matched" / "A")
-    (root / "midi_genre_map.json").write_text(json.dumps({"masd": {name: ["Metal_Heavy"]}}))
+    table = root / "lmd_matched" / "midi_genre_map.json"
+    table.write_text(json.dumps({"masd": {name: ["Metal_Heavy"]}}))
     [work] = load("lakh", root / "lmd_matched")
     assert work.tags == ("masd:Metal_Heavy",)
-    (root / "midi_genre_map.json").write_text("{")
-    score("lmd_matched/new.mid")
+    table.write_text("{")
     with pytest.raises(MusicZooError, match=r"midi_genre_map\.json"):
         load("lakh", root / "lmd_matched")
 

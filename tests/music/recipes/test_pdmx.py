@@ -61,3 +61,8 @@ def test_the_subsets_of_the_table(root, score, load):
     assert why["mxl/1/11/unlisted.mxl"] == "not in the corpus's table"
     assert why["mid/1/11/a.mid"].startswith("a copy in another format")
     assert why["data/1/11/a.json"] == "not music: .json"
+    # A new edition of the table: what was left out before is read now, and labelled.
+    table = root / "PDMX.csv"
+    table.write_text(table.read_text().replace("W. A. Mozart", "Clementi").replace("False,True,", "True,True,"))
+    assert [work.path[-5:-4] for work in load("pdmx")] == ["a", "b", "d", "e", "f", "g"]
+    assert load("pdmx")[1].labels == Labels("Classical", "Clementi, Muzio", "Keyboard")
