@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=50, help="openings")
     parser.add_argument("--bars", type=int, default=4, help="bars of an opening")
     parser.add_argument("--max-bars", type=int, default=24, help="bars of a whole piece at most")
-    parser.add_argument("--recipe", default="bar_stream/shipped", help="says which works were kept out of training")
+    parser.add_argument("--recipe", default="bar_stream/shipped_finetune", help="says which works were kept out of training")
     parser.add_argument("--corpora", nargs="*", default=["aird", "haydn-quartets", "misc-folk", "mozart-quartets"], help="not trained on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.2)

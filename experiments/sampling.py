@@ -57,7 +57,7 @@ from musiczoo.representations.bar_stream import BOS, BarStreamPatches
 
 ORDER = 8
 KEY_RULES: tuple[KeyRule, ...] = ("original", "finetune", "pretrain")
-RECIPE = "bar_stream/shipped.yaml"
+RECIPE = "bar_stream/shipped_finetune.yaml"
 SPLIT_SETTINGS = ("corpus", "exclude", "val_fraction", "test_fraction", "split_seed", "max_staves", "prompts")
 PACKAGES = ("musiczoo", "torch", "lightning", "transformers", "torchmetrics", "numpy", "music21")
 UNCUT = 10**6

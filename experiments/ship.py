@@ -1,8 +1,9 @@
 """Makes the shipped checkpoint: the weights of a training run as a checkpoint folder, its card filled with measured figures.
 
-musiczoo fit --config bar_stream/shipped
-python experiments/sampling.py bar_stream_shipped --output measured
-python experiments/ship.py bar_stream_shipped measured/sampling.json hub/shipped/bar-stream
+musiczoo fit --config bar_stream/shipped_pretrain
+musiczoo fit --config bar_stream/shipped_finetune
+python experiments/sampling.py shipped_finetune --output measured
+python experiments/ship.py shipped_finetune measured/sampling.json hub/shipped/bar-stream
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from musiczoo.music.corpora import BUILT_IN
 from musiczoo.opening import open_model
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipe configs/bar_stream/shipped.yaml. The architecture is that of NotaGen "
-    "(Wang et al. 2025, arXiv 2502.18008) with patches of 32 characters."
+    "Trained by the musiczoo authors from nothing with the recipes configs/bar_stream/shipped_pretrain.yaml and shipped_finetune.yaml. "
+    "The architecture is that of NotaGen (Wang et al. 2025, arXiv 2502.18008) with patches of 32 characters."
 )
 USE = (
     "A small base for fine-tuning on one's own scores, for demonstrations, tests and teaching on a machine without a GPU. "
