@@ -57,7 +57,9 @@ def fit(folder, *callbacks, logger=None, epochs=2, checkpoint=None):
 def _cheap_pictures(monkeypatch):
     """Engraving is tested elsewhere and takes long."""
     monkeypatch.setattr(module_of_preview, "piano_roll_picture", lambda piece, path: write_atomically(path, PNG))
-    monkeypatch.setattr(module_of_preview, "write", lambda piece, path: write_atomically(path, PNG) if path.suffix == ".png" else write(piece, path))
+    monkeypatch.setattr(
+        module_of_preview, "write", lambda piece, path: write_atomically(path, PNG) if path.suffix == ".png" else write(piece, path)
+    )
 
 
 def test_previews_lie_in_the_loggers_folder(tmp_path, monkeypatch):
