@@ -69,7 +69,7 @@ class PublishToHub(Callback):
         if when not in ("end", "best") or mode not in ("min", "max"):
             raise MusicZooError(f"PublishToHub(when={when!r}, mode={mode!r}) has no meaning.", remedy="end or best; min or max.")
         self.repository = repository
-        self.licence = {"licence": licence, "licence_name": licence_name, "licence_link": licence_link}
+        self.licence: dict[str, Any] = {"licence": licence, "licence_name": licence_name, "licence_link": licence_link}
         self.when = when
         self.monitor = monitor
         self.mode = mode

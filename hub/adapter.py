@@ -50,7 +50,7 @@ def write_adapter(model: Publishable, folder: Path, dtype: torch.dtype) -> None:
 
     entry = describe_adapter(model)
     base, _, revision = str(entry["base"]).partition("@")
-    config = LoraConfig(
+    config: Any = LoraConfig(
         r=entry["lora"]["rank"],
         lora_alpha=entry["lora"]["alpha"],
         lora_dropout=entry["lora"]["dropout"],
@@ -58,8 +58,8 @@ def write_adapter(model: Publishable, folder: Path, dtype: torch.dtype) -> None:
         inference_mode=True,
         base_model_name_or_path=base.removeprefix(HUB),
         revision=revision or None,
-    ).to_dict()
-    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    )
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
     (folder / CONFIG).parent.mkdir()
     (folder / CONFIG).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", "utf-8")
     tensors = {_PREFIX + _IN_MEMORY.sub(r".\1", name): value for name, value in model.adapter_tensors().items()}

@@ -11,12 +11,11 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.utils import validate_repo_id
 
 from musiczoo.hub.card import Card
-from musiczoo.hub.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint, with_card, write_config
+from musiczoo.hub.checkpoint import CONFIG, WEIGHTS, read_checkpoint, save_checkpoint, with_card, write_config
 from musiczoo.hub.licences import check_licence
-from musiczoo.hub.transfer import CLIENT_ERRORS, explained
+from musiczoo.hub.transfer import UPLOAD_ERRORS, explained
 from musiczoo.music.errors import MusicZooError
 
 
@@ -88,7 +87,8 @@ def publish(
             f"{repository!r} is no repository.", where="repository", remedy="Write org/name, with your user name or organisation."
         )
     try:
-        validate_repo_id(repository)
+        # Makes an address, for which it looks at the name; nothing is sent.
+        huggingface_hub.hf_hub_url(repository, CONFIG)
     except ValueError as error:
         raise explained(error, repository) from error
     if token is None and huggingface_hub.get_token() is None:
@@ -126,7 +126,7 @@ def publish(
         api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
         try:
             return _upload(api, folder, repository, private, revision, tag, message or f"{facts.title}, by musiczoo")
-        except (*CLIENT_ERRORS, RuntimeError) as error:
+        except UPLOAD_ERRORS as error:
             raise explained(error, repository) from error
 
 
@@ -139,15 +139,14 @@ def _upload(api: HfApi, folder: Path, repository: str, private: bool, branch: st
             f"The repository has a tag {tag!r} already.", where=repository, remedy="Choose another: a tag names one version for good."
         )
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    # Of an older version with more shards, those that the new one does not have would stay beside it.
-    old = [
-        name for name in api.list_repo_files(repository, revision=branch) if WEIGHTS.fullmatch(name) or name.startswith("model.safetensors")
-    ]
-    operations = [
+    # Weights of an older version (more shards, an adapter) would stay beside those of the new one.
+    there = api.list_repo_files(repository, revision=branch)
+    old = [name for name in there if WEIGHTS.fullmatch(name) or name.startswith(("model.safetensors", "adapter/"))]
+    operations: list[CommitOperationAdd | CommitOperationDelete] = [
         *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
         *(CommitOperationDelete(path_in_repo=name) for name in old if name not in files),
     ]
-    commit = api.create_commit(repository, operations, commit_message=message, revision=branch)
+    commit = api.create_commit(repository, list(operations), commit_message=message, revision=branch)
     if tag is not None:
         api.create_tag(repository, tag=tag, revision=commit.oid)
     return Published(repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}")

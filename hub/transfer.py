@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 # The errors of the client's HTTP library have no common name over its versions (httpx, httpx2) but this base class.
 _HTTP_ERROR = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError" and issubclass(base, Exception))
 CLIENT_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, EntryNotFoundError, _HTTP_ERROR)
+UPLOAD_ERRORS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, RuntimeError)
 _LOG_IN = "Log in (hf auth login) or set HF_TOKEN."
 CONFIG = "config.json"
 CARD = "README.md"

@@ -94,7 +94,8 @@ class ZooModule(AdaptedModule):
     def take_record(self, record: Mapping[str, Any]) -> None:
         """Takes up what :meth:`record` gave."""
         self.stage = str(record["stage"])
-        self.prompts = tuple(Prompt(*map(str, labels), int(count)) for *labels, count in record["prompts"])
+        rows = record["prompts"]
+        self.prompts = tuple(Prompt(str(period), str(composer), str(kind), int(count)) for period, composer, kind, count in rows)
         self.provenance = dict(record["provenance"])
 
     def adapter_record(self) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def test_settings_and_random_numbers(folder: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
     assert model.seed == 9
     assert {part.p for part in model.net.modules() if isinstance(part, nn.Dropout)} == {0.0}
-    with pytest.raises(MusicZooError, match="hiddden"):
-        open_checkpoint(folder, hiddden=3)
+    with pytest.raises(MusicZooError, match="hidden_size"):
+        open_checkpoint(folder, hidden_size=3)
 
 
 def test_shards(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_folder_is_sent_as_it_is_but_for_its_card(imitation_hub: ImitationHub,
         ({"licence": "mit", "repository": "me/mo del"}, "no repository name"),
         ({"licence": "mit", "figures": {"loss": "low"}}, "loss"),
         ({"licence": "mit", "figures": {"loss": float("nan")}}, "measured"),
-        ({"licence": "mit", "figures": {"loss": {"valeu": 1}}}, "value, data and how"),
+        ({"licence": "mit", "figures": {"loss": {"number": 1}}}, "value, data and how"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(imitation_hub: ImitationHub, words: dict[str, Any], said: str) -> None:
