@@ -91,7 +91,8 @@ def add_adapter(net: nn.Module, lora: LoRA, offered: Sequence[str], seed: int = 
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = list(lora.targets or offered)
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
+    alpha: Any = lora.alpha  # declared as a whole number there, and only ever divided by the rank
+    config = LoraConfig(r=lora.rank, lora_alpha=alpha, lora_dropout=lora.dropout, target_modules=targets)
     devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices), warnings.catch_warnings():
         # transformers' Conv1D stores its weight transposed; peft finds that out and warns that it did.

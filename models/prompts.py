@@ -49,7 +49,7 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
         near = sorted(combinations, key=lambda other: (-_shared(asked, other), -combinations[other]))[:_SHOWN]
         raise MusicZooError(
             f"The model was not trained with {_joined(asked)} together.",
-            remedy=f"Did you mean {_listed(map(_joined, near))}? {_ON_PURPOSE}",
+            remedy=f"Did you mean {_listed([_joined(other) for other in near])}? {_ON_PURPOSE}",
         )
     return asked
 
