@@ -109,7 +109,7 @@ def test_training_is_bit_equal_with_and_without(tmp_path):
 def test_the_same_weights_give_the_same_preview(tmp_path):
     texts = []
     for name in ("a", "b"):
-        module, trainer = fit(tmp_path / name, Preview([OPENING], options=GUARDED, audio=False))
+        fit(tmp_path / name, Preview([OPENING], options=GUARDED, audio=False))
         texts.append((tmp_path / name / "previews/step-000008/1.abc").read_text())
     assert texts[0] == texts[1]
 
