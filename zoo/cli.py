@@ -51,7 +51,11 @@ COMMANDS = {
         "musiczoo.publishing:publish", "put a model on the Hugging Face Hub", "musiczoo publish run name/my-model --licence mit"
     ),
     "card": Command("musiczoo.publishing:card", "show a checkpoint's model card, or write it anew", "musiczoo card my_checkpoint"),
-    "study": Command("musiczoo.studying:run", "make listening and reading studies, and analyse them", "musiczoo study make ab ours theirs"),
+    "study": Command(
+        "musiczoo.studying:run",
+        "blinded listening sheets, and the statistics of their answers",
+        "musiczoo study make ab --system base=out/base --system tuned=out/tuned --participants 12 --output study",
+    ),
     "completion": Command("musiczoo.completion:run", "print the completion script of a shell", 'eval "$(musiczoo completion bash)"'),
 }
 

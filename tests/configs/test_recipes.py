@@ -31,8 +31,22 @@ def test_two_steps(recipe: str, tmp_path: Path) -> None:
     # What is tiny here replaces sizes and places alone; all else is the recipe's.
     tiny = {
         "model": {"pretrained": str(WEIGHTS)} if options.get("pretrained") else {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
-        "data": {"corpus": str(write_scores(tmp_path / "scores")), "cache": str(tmp_path), "num_workers": 0, "max_length": 48, "exclude": "[]", "repeats": None},
-        "trainer": {"max_steps": 2, "logger": "false", "accelerator": "cpu", "devices": 1, "precision": "32-true", "default_root_dir": str(tmp_path)},
+        "data": {
+            "corpus": str(write_scores(tmp_path / "scores")),
+            "cache": str(tmp_path),
+            "num_workers": 0,
+            "max_length": 48,
+            "exclude": "[]",
+            "repeats": None,
+        },
+        "trainer": {
+            "max_steps": 2,
+            "logger": "false",
+            "accelerator": "cpu",
+            "devices": 1,
+            "precision": "32-true",
+            "default_root_dir": str(tmp_path),
+        },
     }
     words = [f"--{group}.{name}={'null' if value is None else value}" for group, values in tiny.items() for name, value in values.items()]
     cli: ZooCLI = fit(["--config", recipe, *words, "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"])

@@ -217,9 +217,9 @@ def test_every_command_is_known_and_named_in_the_usage(capsys: pytest.CaptureFix
 
 def test_a_mistyped_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["generat"])
+        main(["contin"])
     assert stopped.value.code == 2
-    assert "Did you mean generate?" in capsys.readouterr().err
+    assert "Did you mean continue?" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
