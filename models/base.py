@@ -261,22 +261,23 @@ class GenerativeModule(ZooModule):
         last = self.trainer.max_steps
         if self.cooldown_steps > 0 and last <= 0:
             raise MusicZooError("A cool-down needs to know the last step.", where="cooldown_steps", remedy="Give Trainer(max_steps=...).")
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _Trapezoid(self.warmup_steps, self.cooldown_steps, last))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _trapezoid(self.warmup_steps, self.cooldown_steps, last))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Trapezoid:
-    """The rate over the steps: up, level, down (Hu et al. 2024, arXiv 2404.06395, call it warm-up, stable, decay)."""
+def _trapezoid(warmup: int, cooldown: int, last: int) -> Callable[[int], float]:
+    """The rate over the steps: up, level, down (Hu et al. 2024, arXiv 2404.06395, call it warm-up, stable, decay).
 
-    def __init__(self, warmup: int, cooldown: int, last: int) -> None:
-        self.warmup = warmup
-        self.cooldown = cooldown
-        self.last = last
+    A plain function: of other callables the scheduler keeps the attributes in its state, and a run that is resumed with another last step
+    would go on aiming at the old one.
+    """
 
-    def __call__(self, step: int) -> float:
-        up = min(1.0, (step + 1) / self.warmup) if self.warmup > 0 else 1.0
-        down = min(1.0, max(0, self.last - step) / self.cooldown) if self.cooldown > 0 else 1.0
+    def rate(step: int) -> float:
+        up = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
+        down = min(1.0, max(0, last - step) / cooldown) if cooldown > 0 else 1.0
         return up * down
+
+    return rate
 
 
 def _mix(*numbers: int) -> int:

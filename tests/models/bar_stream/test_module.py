@@ -166,6 +166,27 @@ def test_cool_down_ends_at_zero_and_leaves_the_level_part_alone():
     assert rates[4] == pytest.approx([0.25] + [0.5] * 6 + [0.375, 0.25, 0.125])
 
 
+def test_a_resumed_run_aims_at_its_own_last_step(tmp_path):
+    def run(steps, watch, checkpoint=None, **settings):
+        module = tiny(cooldown_steps=4, optimizer=sgd)
+        save = lightning.pytorch.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=4, save_top_k=0, save_last=True)
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            max_steps=steps,
+            callbacks=[watch, save],
+            **settings,
+        )
+        trainer.fit(module, batches(module, 10, 1), ckpt_path=checkpoint, weights_only=True)
+
+    run(100, Rates(), max_epochs=1, limit_train_batches=4)
+    watch = Rates()
+    run(10, watch, tmp_path / "last.ckpt")
+    assert watch.rates == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125])
+
+
 def test_a_cool_down_needs_an_end():
     module = tiny(cooldown_steps=4)
     with pytest.raises(MusicZooError, match="last step"):
