@@ -154,9 +154,9 @@ def _tried(act: Callable[[], object], what: str) -> bool:
     except (MusicZooError, OSError) as error:
         _log.warning("Preview: %s failed: %s", what, error)
         return False
-    except Exception:
+    except Exception as error:
         # Engravers, plotters and loggers of all makers stand behind this, and hours of training before it.
-        _log.warning("Preview: %s failed.", what, exc_info=True)
+        _log.warning("Preview: %s failed: %r", what, error, exc_info=True)
         return False
     return True
 
