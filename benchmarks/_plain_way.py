@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from musiczoo.models.bar_stream import BarStreamNet
-from musiczoo.models.bar_stream.net import run_blocks
+from musiczoo.models.gpt2 import run_blocks
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.representations.bar_stream import EOS

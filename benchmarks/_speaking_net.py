@@ -17,7 +17,7 @@ from rich.progress import track
 from torch.nn import functional
 
 from musiczoo.models.bar_stream import SIZES, BarStreamConfig, BarStreamNet
-from musiczoo.models.bar_stream.net import run_blocks
+from musiczoo.models.gpt2 import run_blocks
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.abc import Tune, interleaved_lines, transpose
 from musiczoo.music.cleaning import clean

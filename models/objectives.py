@@ -1,10 +1,39 @@
-"""Losses, built on :meth:`GenerativeModule.log_probs` alone."""
+"""Losses, built on :meth:`GenerativeModule.log_probs` alone: next-token likelihood here, the others behind the same door."""
 
 from __future__ import annotations
 
 import torch
 
 from musiczoo.models.base import Batch, GenerativeModule, ObjectiveResult, TokenLogProbs
+from musiczoo.models.policy_losses import GRPO, Aggregation, Scale, group_advantages, grpo_loss
+from musiczoo.models.preference_losses import (
+    DPO,
+    DPOP,
+    PairObjective,
+    Penalty,
+    PreferenceKind,
+    dpo_loss,
+    dpop_loss,
+    sequence_log_probs,
+)
+
+__all__ = [
+    "DPO",
+    "DPOP",
+    "GRPO",
+    "Aggregation",
+    "Likelihood",
+    "PairObjective",
+    "Penalty",
+    "PreferenceKind",
+    "Scale",
+    "dpo_loss",
+    "dpop_loss",
+    "group_advantages",
+    "grpo_loss",
+    "likelihood_loss",
+    "sequence_log_probs",
+]
 
 
 def likelihood_loss(log_probs: TokenLogProbs) -> torch.Tensor:

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from transformers import GPT2Model
 
 from musiczoo.models.adapters import effective_weight
-from musiczoo.models.bar_stream.net import BarStreamNet, run_blocks
+from musiczoo.models.bar_stream.net import BarStreamNet
+from musiczoo.models.gpt2 import run_blocks
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 

@@ -238,7 +238,8 @@ class BarStreamModule(GenerativeModule):
             return []
         sampling = sampling or self.sampling
         limit = max_length or 4 * self.net.config.patch_length
-        texts = [prompt if isinstance(prompt, str) else self._prompt_text(prompt, new_labels) for prompt in prompts]
+        asked = [None if isinstance(prompt, str) else checked_labels(prompt, self.prompts, new_labels) for prompt in prompts]
+        texts = [str(prompt) if labels is None else _prompt_text(labels) for prompt, labels in zip(prompts, asked, strict=True)]
         encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in texts]
         seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
         # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
@@ -263,11 +264,7 @@ class BarStreamModule(GenerativeModule):
                     update(len(done), running)
         finally:
             self.net.train(training)
-        return [self._result(done[index]) for index in range(len(prompts))]
-
-    def _prompt_text(self, labels: Labels | Prompt, new: bool) -> str:
-        checked = checked_labels(labels, self.prompts, new)
-        return "".join(f"{line}\n" for line in prompt_lines(checked.period, checked.composer, checked.instrumentation))
+        return [self._result(done[index], labels) for index, labels in enumerate(asked)]
 
     def continue_pieces(
         self,
@@ -312,7 +309,7 @@ class BarStreamModule(GenerativeModule):
             self, scores, bars, checked, sampling, max_length, generator, min_bars=min_bars, max_bars=max_bars, guard=guard, **options
         )
 
-    def _result(self, stream: Stream) -> Generated:
+    def _result(self, stream: Stream, labels: Labels | None) -> Generated:
         size = self.net.config.patch_size
         tokens = torch.zeros(len(stream.patches), size, dtype=torch.uint8)
         log_probs = torch.zeros(len(stream.patches), size)
@@ -328,7 +325,11 @@ class BarStreamModule(GenerativeModule):
             piece = self.representation.decode(tokens)
         except MusicZooError as reason:
             error = reason
-        return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error)
+        return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error, labels)
+
+
+def _prompt_text(labels: Labels) -> str:
+    return "".join(f"{line}\n" for line in prompt_lines(labels.period, labels.composer, labels.instrumentation))
 
 
 class _Progress:

@@ -7,22 +7,18 @@ matrices, and both decoders run over the rows that exist, without padded slots.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
-from transformers import GPT2Config, GPT2Model
+from transformers import GPT2Model
 
+from musiczoo.models.gpt2 import gpt2, run_blocks
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import PAD, VOCABULARY
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,53 +68,14 @@ SIZES = {
 
 
 def _gpt2(config: BarStreamConfig, layers: int, vocabulary: int, positions: int) -> GPT2Model:
-    return GPT2Model(
-        GPT2Config(
-            vocab_size=vocabulary,
-            n_positions=positions,
-            n_embd=config.hidden,
-            n_layer=layers,
-            n_head=config.head_count,
-            resid_pdrop=config.dropout,
-            embd_pdrop=config.dropout,
-            attn_pdrop=config.dropout,
-            attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by the base class, which transformers does not declare
-            use_cache=False,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
+    return gpt2(
+        layers=layers,
+        hidden=config.hidden,
+        heads=config.head_count,
+        vocabulary=vocabulary,
+        positions=positions,
+        dropout=config.dropout,
     )
-
-
-def run_blocks(stack: GPT2Model, rows: Tensor, attend: Attend) -> Tensor:
-    """Runs the blocks of a GPT-2 over independent rows; only ``attend`` knows which rows see each other.
-
-    Args:
-        stack: The transformer.
-        rows: (rows, hidden) embeddings with positions added.
-        attend: ``attend(layer, query, key, value)`` on (rows, hidden) each; gives (rows, hidden).
-
-    Returns:
-        (rows, hidden) after the last layer norm.
-    """
-
-    def run(layer: int, block: Any, rows: Tensor) -> Tensor:
-        query, key, value = block.attn.c_attn(block.ln_1(rows)).chunk(3, dim=-1)
-        rows = rows + block.attn.resid_dropout(block.attn.c_proj(attend(layer, query, key, value)))
-        # The fused kernel is the same tanh approximation as transformers' gelu_new, in one pass over memory instead of eight.
-        inner = F.gelu(block.mlp.c_fc(block.ln_2(rows)), approximate="tanh")
-        out: Tensor = rows + block.mlp.dropout(block.mlp.c_proj(inner))
-        return out
-
-    rows = stack.drop(rows)
-    blocks: Any = stack.h
-    # What a block computed is forgotten and computed again when its gradient is wanted, with the same dropout (Chen et al. 2016,
-    # arXiv 1604.06174).
-    forgets = stack.gradient_checkpointing and torch.is_grad_enabled()
-    for layer, block in enumerate(blocks):
-        rows = checkpoint(run, layer, block, rows, use_reentrant=False) if forgets else run(layer, block, rows)
-    out: Tensor = stack.ln_f(rows)
-    return out
 
 
 class PatchDecoder(nn.Module):
