@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +15,8 @@ from musiczoo.datamodules.batching import BatchPlan, share
 from musiczoo.music.errors import MusicZooError
 
 Batch = dict[str, torch.Tensor]
+Item = TypeVar("Item")
+Drawn = TypeVar("Drawn", covariant=True)
 
 
 class Draw(NamedTuple):
@@ -23,7 +25,7 @@ class Draw(NamedTuple):
     Attributes:
         epoch: Of the access.
         index: Of the work.
-        blank: True for the stand-in of an empty share: only the first step of the work, which holds no target.
+        blank: True for the stand-in of an empty share, which holds no target.
     """
 
     epoch: int
@@ -31,12 +33,17 @@ class Draw(NamedTuple):
     blank: bool = False
 
 
-class DrawnItems(Protocol):
+class DrawnItems(Protocol[Drawn]):
     """Items by draw."""
 
-    def __getitem__(self, draw: Draw) -> torch.Tensor:
-        """The item, a tensor whose first axis is time."""
+    def __getitem__(self, draw: Draw) -> Drawn:
+        """The item, whether or not a blank is to be made of it."""
         ...
+
+
+def first_step(item: torch.Tensor) -> torch.Tensor:
+    """The blank of an item whose first axis is time: its first step, which is no target."""
+    return item[:1]
 
 
 class ResumableLoader:
@@ -51,13 +58,14 @@ class ResumableLoader:
     whose share of the last batch is empty gets one blank item without targets, for all must take part in each step.
 
     Args:
-        items: Gives the tensor of a draw.
+        items: Gives the item of a draw, a tensor unless ``blank`` knows of another kind.
         plan: The batches.
-        collate: Makes a batch of tensors.
+        collate: Makes a batch of items.
         identity: Names of the works in the plan's order; a state fits only the same works.
         rank: Of this process.
         world_size: Number of processes.
         num_workers: Worker processes that prepare batches; they change nothing but the speed.
+        blank: Makes of an item the one without targets that stands in for an empty share.
     """
 
     #: Lightning asks every loader with a sampler for it.
@@ -65,14 +73,15 @@ class ResumableLoader:
 
     def __init__(
         self,
-        items: DrawnItems,
+        items: DrawnItems[Item],
         plan: BatchPlan,
-        collate: Callable[[Sequence[torch.Tensor]], Batch],
+        collate: Callable[[Sequence[Item]], Batch],
         *,
         identity: Sequence[str] = (),
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
+        blank: Callable[[Item], Item] = first_step,  # type: ignore[assignment]  # right for tensors, which most items are
     ) -> None:
         self.plan = plan
         self._place = _Place()
@@ -80,8 +89,8 @@ class ResumableLoader:
         self._is_placed = True
         settings = [plan.batch_size, plan.seed, plan.shuffle, plan.lengths, list(identity)]
         self._plan_digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        self._loader: DataLoader[torch.Tensor] = DataLoader(
-            _Drawn(items),
+        self._loader: DataLoader[Any] = DataLoader(
+            _Drawn(items, blank),
             batch_sampler=_Draws(plan, self._place, rank, world_size),
             collate_fn=collate,
             num_workers=num_workers,
@@ -164,12 +173,13 @@ class _Draws:
             yield [Draw(epoch, index) for index in mine] or [Draw(epoch, batch[0], blank=True)]
 
 
-class _Drawn(Dataset[torch.Tensor]):
+class _Drawn(Dataset[Item], Generic[Item]):
     """Items as a torch dataset; separate from the loader, so that worker processes get the items alone."""
 
-    def __init__(self, items: DrawnItems) -> None:
+    def __init__(self, items: DrawnItems[Item], blank: Callable[[Item], Item]) -> None:
         self._items = items
+        self._blank = blank
 
-    def __getitem__(self, draw: Draw) -> torch.Tensor:
+    def __getitem__(self, draw: Draw) -> Item:
         item = self._items[draw]
-        return item[:1] if draw.blank else item
+        return self._blank(item) if draw.blank else item
