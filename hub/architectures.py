@@ -9,8 +9,14 @@ from typing import Any
 
 from musiczoo.music.errors import MusicZooError
 
-ARCHITECTURES = {"bar_stream": "musiczoo.models.bar_stream.module:BarStreamModule"}
-REPRESENTATIONS = {"bar_stream": "musiczoo.representations.bar_stream:BarStreamPatches"}
+ARCHITECTURES = {
+    "bar_stream": "musiczoo.models.bar_stream.module:BarStreamModule",
+    "m3": "musiczoo.models.m3.module:M3Module",
+}
+REPRESENTATIONS = {
+    "bar_stream": "musiczoo.representations.bar_stream:BarStreamPatches",
+    "m3": "musiczoo.representations.m3_patches:M3Patches",
+}
 
 
 def class_of(table: dict[str, str], name: object) -> Any:

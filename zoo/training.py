@@ -10,9 +10,10 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 # Imported so that configurations may name these classes without their path.
 import musiczoo.datamodules
-import musiczoo.models.bar_stream  # noqa: F401
+import musiczoo.models.bar_stream
+import musiczoo.models.m3  # noqa: F401
 from musiczoo.hub.registry import list_models
-from musiczoo.models.base import GenerativeModule
+from musiczoo.models.trained import TrainedModule
 from musiczoo.music.errors import MusicZooError
 from musiczoo.recipes import with_recipes
 
@@ -49,7 +50,7 @@ class ZooCLI(LightningCLI):
         self._words = list(args)
         try:
             super().__init__(
-                GenerativeModule,
+                TrainedModule,
                 lightning.LightningDataModule,
                 subclass_mode_model=True,
                 subclass_mode_data=True,

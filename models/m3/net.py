@@ -1,0 +1,208 @@
+"""M3: an encoder over patches, and a decoder that spells out the characters of masked patches.
+
+Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. The encoder is a BERT over patch embeddings (a linear layer on one-hot
+characters), the decoder a GPT-2 whose first position is the encoder's feature of the patch. Parameter names are those of the published
+files. What differs is only how it is computed: patches are embedded by summing table rows, and the decoder runs over real characters alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel, GPT2Model
+
+from musiczoo.models.gpt2 import gpt2, run_blocks
+from musiczoo.models.ragged import RaggedCausal
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.m3_patches import PAD, VOCABULARY
+
+
+@dataclass(frozen=True)
+class M3Config:
+    """Sizes of encoder and decoder; the defaults are those of the published M3.
+
+    Attributes:
+        layers: Layers of the encoder.
+        decoder_layers: Layers of the decoder.
+        hidden: Width of both.
+        patch_size: Characters a patch, the decoder's positions.
+        patch_length: Patches of context (learned positions).
+        dropout: Dropout of hidden states and attention.
+        heads: Attention heads; 0 means hidden / 64.
+    """
+
+    layers: int = 12
+    decoder_layers: int = 3
+    hidden: int = 768
+    patch_size: int = 64
+    patch_length: int = 512
+    dropout: float = 0.1
+    heads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.head_count:
+            raise MusicZooError(
+                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.", remedy="Choose another width or number of heads."
+            )
+
+    @property
+    def head_count(self) -> int:
+        """Attention heads."""
+        return self.heads or max(1, self.hidden // 64)
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Plain numbers, for checkpoints."""
+        return asdict(self)
+
+
+class M3Encoder(nn.Module):
+    """BERT over patches."""
+
+    def __init__(self, config: M3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embedding = nn.Linear(config.patch_size * VOCABULARY, config.hidden)
+        nn.init.normal_(self.patch_embedding.weight, std=0.02)
+        nn.init.zeros_(self.patch_embedding.bias)
+        self.base = BertModel(
+            BertConfig(
+                vocab_size=1,
+                hidden_size=config.hidden,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.head_count,
+                intermediate_size=4 * config.hidden,
+                max_position_embeddings=config.patch_length,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=config.dropout,
+                attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by the base class, which transformers does not declare
+            )
+        )
+        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for their gradients.
+        self.base.embeddings.word_embeddings.weight.requires_grad_(False)
+        for parameter in self.base.pooler.parameters():
+            parameter.requires_grad_(False)
+
+    def embed(self, patches: Tensor) -> Tensor:
+        """(rows, patch_size) character ids -> (rows, hidden): the linear layer on the one-hot matrix without building it."""
+        offsets = torch.arange(0, patches.shape[1] * VOCABULARY, VOCABULARY, device=patches.device)
+        table = self.patch_embedding.weight.t().contiguous()
+        return F.embedding_bag(patches.long() + offsets, table, mode="sum") + self.patch_embedding.bias
+
+    def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
+        """Hidden state of every real patch.
+
+        Args:
+            patches: (batch, longest, patch_size) character ids, padded with 0.
+            lengths: (batch,) patches of each sequence, at least 1.
+
+        Returns:
+            (sum of lengths, hidden), sequence after sequence.
+
+        Raises:
+            MusicZooError: A sequence longer than the context.
+        """
+        longest = patches.shape[1]
+        if longest > self.config.patch_length:
+            raise MusicZooError(
+                f"A sequence of {longest} patches does not fit a context of {self.config.patch_length}.",
+                remedy="Crop it, or take features of its segments (features()).",
+            )
+        inside = torch.arange(longest, device=patches.device) < lengths.unsqueeze(1)
+        rows = self.embed(patches[inside])
+        embedded = torch.zeros(len(patches), longest, rows.shape[1], dtype=rows.dtype, device=rows.device)
+        embedded[inside] = rows
+        hidden: Tensor = self.base(inputs_embeds=embedded, attention_mask=inside.long()).last_hidden_state
+        return hidden[inside]
+
+
+class M3Decoder(nn.Module):
+    """GPT-2 over the characters of a patch; its first position is the encoder's feature instead of the begin mark."""
+
+    def __init__(self, config: M3Config) -> None:
+        super().__init__()
+        self.heads = config.head_count
+        stack = gpt2(
+            layers=config.decoder_layers,
+            hidden=config.hidden,
+            heads=config.head_count,
+            vocabulary=VOCABULARY,
+            positions=config.patch_size,
+            dropout=config.dropout,
+        )
+        self.base = nn.ModuleDict({"transformer": stack})
+
+    @property
+    def transformer(self) -> GPT2Model:
+        """The GPT-2 under the published name ``base.transformer``."""
+        stack = self.base["transformer"]
+        assert isinstance(stack, GPT2Model)
+        return stack
+
+    def forward(self, features: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of every character after the begin mark.
+
+        Args:
+            features: (rows, hidden) of the encoder.
+            patches: (rows, patch_size) characters, padded with 0 at the end.
+
+        Returns:
+            Log-probabilities (rows, patch_size - 1), 0 where masked, and the mask of real characters, same shape.
+        """
+        rows, size = patches.shape
+        lengths = (patches != PAD).sum(dim=1) - 1
+        kept = lengths > 0
+        ragged = RaggedCausal(lengths[kept].cpu(), self.heads, self.transformer.config.attn_pdrop if self.training else 0.0)
+        positions = ragged.positions.to(patches.device)
+        row_of = torch.repeat_interleave(torch.arange(rows, device=patches.device)[kept], lengths[kept])
+        flat = row_of * size + positions
+        characters = patches.flatten().long()
+        inputs = torch.where((positions == 0).unsqueeze(1), features[row_of], self.transformer.wte(characters[flat]))
+        hidden = run_blocks(self.transformer, ragged.arrange(inputs + self.transformer.wpe(positions)), ragged)
+        order = ragged.arrange(flat)
+        scores = torch.log_softmax(F.linear(hidden, self.transformer.wte.weight).float(), dim=-1)
+        chosen = scores.gather(1, characters[order + 1].unsqueeze(1)).squeeze(1)
+        # The target of position t is character t + 1; slot t of the result belongs to it.
+        values = torch.zeros(rows * size, dtype=chosen.dtype, device=chosen.device).index_put((order,), chosen)
+        mask = torch.zeros(rows * size, dtype=torch.bool, device=chosen.device)
+        mask[order] = True
+        return tuple(rearrange(part, "(r s) -> r s", r=rows)[:, :-1] for part in (values, mask))  # type: ignore[return-value]
+
+
+class M3Net(nn.Module):
+    """Encoder and decoder.
+
+    Args:
+        config: Sizes.
+    """
+
+    def __init__(self, config: M3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = M3Encoder(config)
+        self.decoder = M3Decoder(config)
+
+    def forward(self, patches: Tensor, lengths: Tensor, corrupted: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the characters of selected patches, given the corrupted piece.
+
+        Args:
+            patches: (batch, longest, patch_size) as they were.
+            lengths: (batch,) patches of each sequence.
+            corrupted: (batch, longest, patch_size) what the encoder sees.
+            selected: (batch, longest) bool, the patches to spell out.
+
+        Returns:
+            Values and mask, (batch, longest * (patch_size - 1)).
+        """
+        batch, longest, size = patches.shape
+        inside = torch.arange(longest, device=patches.device) < lengths.unsqueeze(1)
+        hidden = self.encoder(corrupted, lengths)
+        chosen = selected & inside
+        found, real = self.decoder(hidden[chosen[inside]], patches[chosen])
+        values = torch.zeros(batch, longest, size - 1, dtype=found.dtype, device=found.device)
+        mask = torch.zeros(batch, longest, size - 1, dtype=torch.bool, device=found.device)
+        values[chosen], mask[chosen] = found, real
+        return rearrange(values, "b l s -> b (l s)"), rearrange(mask, "b l s -> b (l s)")
