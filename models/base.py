@@ -6,6 +6,7 @@ Every objective is built on the first alone, so that each objective works with e
 
 from __future__ import annotations
 
+import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -115,6 +116,22 @@ class GenerativeModule(TrainedModule):
 
         Without ``sampling``, :attr:`sampling` decides, which a checkpoint brings along.
         """
+
+    def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
+        """A generated piece as training sees it.
+
+        Args:
+            result: A piece that came to its end.
+            rng: Chooses the part of one that is longer than the context.
+
+        Returns:
+            What the representation's ``encode`` would make of it; the same for every ``rng`` where it fits the context.
+
+        Raises:
+            MusicZooError: The piece cannot be encoded.
+        """
+        encoded: Tensor = self.representation.encode(result.piece, rng=rng)
+        return encoded
 
     def record(self) -> dict[str, Any]:
         """Adds the sampling settings to what a checkpoint keeps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +266,10 @@ class BarStreamModule(GenerativeModule):
         finally:
             self.net.train(training)
         return [self._result(done[index], labels) for index, labels in enumerate(asked)]
+
+    def training_item(self, result: Generated, rng: random.Random | None = None) -> torch.Tensor:
+        """The generated text as patches: with its prompt and its bar counters, without the rests that it left out (published code)."""
+        return self.representation.encode_text(result.text, rng=rng)
 
     def continue_pieces(
         self,

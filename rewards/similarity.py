@@ -1,0 +1,139 @@
+"""How near a piece comes to the real works of its prompt, in the features of an encoder of symbolic music.
+
+With CLaMP 2 as the encoder this is the CLaMP 2 Score of NotaGen (Wang et al. 2025, arXiv 2502.18008, Eq. 1), which chooses what CLaMP-DPO
+learns from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from musiczoo.metrics.clamp_score import clamp_scores
+from musiczoo.models.base import Generated
+from musiczoo.music.corpus import Work
+from musiczoo.music.errors import MusicZooError
+from musiczoo.music.labels import Labels
+from musiczoo.representations.m3_patches import abc_text
+from musiczoo.rewards.base import Reward, Scores
+
+
+class Encoder(Protocol):
+    """Features of texts: M3, CLaMP 2 or CLaMP 3."""
+
+    def features(self, texts: Sequence[str]) -> Tensor:
+        """(n, dim) of n texts of interleaved ABC or MIDI text format."""
+        ...
+
+
+class CorpusSimilarity(Reward):
+    """Cosine of a piece's feature with the mean (un-normalised) feature of the real works of its prompt.
+
+    ``details["nearest"]`` is the largest cosine with a single real work of the prompt, by which plagiarism is told.
+
+    Args:
+        encoder: A module with ``features``, or a name that :func:`musiczoo.load` takes.
+        references: The real works of each prompt; left to the training data when None (:meth:`prepare`).
+    """
+
+    name = "corpus_similarity"
+
+    def __init__(self, encoder: str | Encoder = "m3-small", references: Mapping[Labels, Sequence[Work]] | None = None) -> None:
+        self._encoder = encoder
+        self._features: dict[Labels, Tensor] = {}
+        self._clusters: dict[Labels, list[str]] = {}
+        self._given = references is not None
+        if references is not None:
+            self._take(references)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded when it is first asked for."""
+        if isinstance(self._encoder, str):
+            from musiczoo.hub.loading import load
+
+            module = load(self._encoder)
+            if not hasattr(module, "features"):
+                raise MusicZooError(f"{self._encoder} gives no features of music.", where="encoder", remedy="Name m3-small or clamp2.")
+            self._encoder = module
+        return self._encoder  # type: ignore[return-value]  # what has features() is one
+
+    def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:
+        """Takes the real works of each prompt, unless the constructor was given some."""
+        if not self._given:
+            self._take(references)
+
+    def _take(self, references: Mapping[Labels, Sequence[Work]]) -> None:
+        self._features = {labels: self.encoder.features([abc_text(work.tune) for work in works]) for labels, works in references.items()}
+        self._clusters = {labels: [work.cluster for work in works] for labels, works in references.items()}
+
+    def reference_features(self, labels: Labels) -> Tensor:
+        """(works, dim) of the real works of a prompt.
+
+        Raises:
+            MusicZooError: There are none.
+        """
+        if labels not in self._features:
+            raise MusicZooError(f"There are no real works with the labels {labels}.", remedy="Train with data that has some.")
+        return self._features[labels]
+
+    def score(self, pieces: Sequence[Generated]) -> Scores:
+        """Scores pieces by their labels; pieces that cannot be read, and pieces without labels or real works, have no score."""
+        values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
+        nearest = values.clone()
+        reasons: list[str | None] = [None] * len(pieces)
+        texts: dict[int, str] = {}
+        for index, piece in enumerate(pieces):
+            if piece.labels not in self._features:
+                reasons[index] = f"there are no real works with the labels {piece.labels}"
+            elif piece.piece is None:
+                reasons[index] = f"the piece cannot be read: {piece.error}"
+            else:
+                try:
+                    texts[index] = abc_text(piece.piece)
+                except MusicZooError as error:
+                    reasons[index] = f"the piece cannot be written: {error}"
+        if texts:
+            features = dict(zip(texts, self.encoder.features(list(texts.values())), strict=True))
+            for labels, references in self._features.items():
+                mine = [index for index in texts if pieces[index].labels == labels]
+                if mine:
+                    rows = torch.stack([features[index] for index in mine])
+                    values[mine] = clamp_scores(rows, references)
+                    nearest[mine] = _cosines(rows, references).amax(dim=1)
+        for index in texts:
+            if not bool(values[index].isfinite()):
+                reasons[index] = "the encoder gives no feature of the piece"
+        return Scores(values, tuple(reasons), {"nearest": nearest})
+
+    def copy_threshold(self, quantile: float = 0.99) -> float:
+        """The largest cosine with another work that real works of different clusters keep to, but for one in a hundred.
+
+        The threshold of NotaGen's plagiarism rule (0.95) belongs to CLaMP 2; another encoder has another scale.
+
+        Args:
+            quantile: Part of the real works that lie below.
+
+        Raises:
+            MusicZooError: No prompt has two real works that are no near-duplicates.
+        """
+        found = []
+        for labels, features in self._features.items():
+            cosines = _cosines(features, features)
+            names = self._clusters[labels]
+            numbers = torch.tensor([names.index(name) for name in names])
+            cosines[numbers.unsqueeze(0) == numbers.unsqueeze(1)] = -torch.inf
+            found.append(cosines.amax(dim=1))
+        nearest = torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
+        nearest = nearest[nearest.isfinite()]
+        if not len(nearest):
+            raise MusicZooError("There are no two different real works to calibrate by.", remedy="Give plagiarism= a number, or None.")
+        return float(torch.quantile(nearest, quantile))
+
+
+def _cosines(one: Tensor, other: Tensor) -> Tensor:
+    return functional.normalize(one.double(), dim=1) @ functional.normalize(other.double(), dim=1).T
