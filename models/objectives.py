@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from musiczoo.models.base import Batch, GenerativeModule, ObjectiveResult, TokenLogProbs
@@ -14,7 +16,6 @@ from musiczoo.models.preference_losses import (
     PreferenceKind,
     dpo_loss,
     dpop_loss,
-    sequence_log_probs,
 )
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "group_advantages",
     "grpo_loss",
     "likelihood_loss",
-    "sequence_log_probs",
 ]
 
 
@@ -50,6 +50,8 @@ def likelihood_loss(log_probs: TokenLogProbs) -> torch.Tensor:
 
 class Likelihood:
     """Next-token likelihood; its mean over targets is the cross-entropy of NotaGen's pre-training and fine-tuning."""
+
+    unit: ClassVar[str] = "character"
 
     def __call__(self, module: GenerativeModule, batch: Batch) -> ObjectiveResult:
         """The summed negative log-likelihood and the number of scored targets."""

@@ -104,10 +104,12 @@ def grpo_loss(
         MusicZooError: An unknown ``aggregation``, a number out of range, tensors that do not fit, or no reference although beta is not 0.
     """
     _check(beta, epsilon, epsilon_high, aggregation, max_completion_length)
+    mask = mask.bool()
     costs, _ = _costs(log_probs, old_log_probs, ref_log_probs, advantages, mask, beta, epsilon, epsilon_high, bias_correction)
     width = max_completion_length or mask.shape[1]
     total, _ = _aggregate(costs, mask, aggregation, width)
-    return total / (mask.sum().clamp(min=1) if aggregation in ("bnpo", "dapo") else len(mask))
+    # Here an empty sequence is one of the batch, as in TRL; the objective below knows that it stands for a process without work.
+    return (total / (mask.sum().clamp(min=1) if aggregation in ("bnpo", "dapo") else len(mask))).to(log_probs)
 
 
 class GRPO:
@@ -131,7 +133,8 @@ class GRPO:
         epsilon_high: How far it may rise above 1.
         aggregation: ``"grpo"``, ``"bnpo"``, ``"dr_grpo"`` or ``"dapo"``.
         temperature: The pieces were sampled at; divides the logits here too.
-        max_completion_length: Targets of the longest possible piece; needed for ``"dr_grpo"``, for the width of a batch depends on its layout.
+        max_completion_length: Targets of the longest possible piece; needed for ``"dr_grpo"``, because the width of a batch depends on its
+            layout.
         bias_correction: Multiply the divergence by the ratio of policies.
 
     Raises:
@@ -209,8 +212,7 @@ def _costs(
     """(sequences, targets) what each target costs, 0 where masked, and what to log."""
     for name, tensor in (("mask", mask), ("old_log_probs", old_log_probs), ("ref_log_probs", ref_log_probs)):
         _fits(name, tensor, log_probs)
-    _fits("advantages", advantages, log_probs[:, 0] if log_probs.shape[1] else log_probs.sum(dim=1))
-    mask = mask.bool()
+    _fits("advantages", advantages, log_probs.sum(dim=1))
     earned = advantages.detach().to(log_probs).unsqueeze(1)
     old = log_probs.detach() if old_log_probs is None else old_log_probs.detach().to(log_probs)
     # Masked before exp: padding may hold anything, and infinity times zero is no number.

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from musiczoo.models.base import Batch, GenerativeModule, ObjectiveResult, TokenLogProbs
+from musiczoo.models.base import Batch, GenerativeModule, ObjectiveResult
 from musiczoo.music.errors import MusicZooError
 
-__all__ = ["DPO", "DPOP", "PairObjective", "Penalty", "PreferenceKind", "dpo_loss", "dpop_loss", "sequence_log_probs"]
+__all__ = ["DPO", "DPOP", "PairObjective", "Penalty", "PreferenceKind", "dpo_loss", "dpop_loss"]
 
 PreferenceKind = Literal["sigmoid", "ipo", "hinge"]
 Penalty = Literal["inside", "outside"]
@@ -99,19 +99,12 @@ def dpop_loss(
     return _dpop(chosen, rejected, beta, lambda_, penalty).mean()
 
 
-def sequence_log_probs(log_probs: TokenLogProbs) -> Tensor:
-    """(batch,) float64, the summed log-probability of each sequence: what the reference policy's sums are stored as.
-
-    The margin of two sums of some -1,000 nats is a fraction of a nat, of which a float32 sum would leave three digits.
-    """
-    return log_probs.values.sum(dim=1, dtype=torch.float64)
-
-
 class PairObjective(ABC):
     """An objective on pairs: batches hold n preferred sequences, then the n others, and the ``reference`` sums of all.
 
-    One forward pass of the policy scores both sides; the reference policy is not needed, for its sums (2n,) come with the batch. A pair
-    without a scored target (the share of a process that has no work in this batch) counts as none.
+    One forward pass of the policy scores both sides, and each piece once, in however many pairs it stands (with dropout, its copies share
+    what is dropped). The reference policy is not needed, for its sums (2n,) come with the batch. A pair without a scored target (the share
+    of a process that has no work in this batch) counts as none.
 
     Logged for the pairs of a batch, as means: ``reward_chosen`` and ``reward_rejected``, beta times the log-ratio of policy and reference;
     ``reward_margin``, their difference; ``reward_accuracy``, the share of pairs with a positive margin.
@@ -126,16 +119,18 @@ class PairObjective(ABC):
             MusicZooError: A batch without ``reference``, an odd number of sequences, or a pair that cannot be compared.
         """
         reference = _reference(batch)
-        scored = module.log_probs(batch)
-        sums = sequence_log_probs(scored)
+        distinct, places = _distinct({name: value for name, value in batch.items() if name != "reference"})
+        scored = module.log_probs(distinct)
+        # The margin of two sums of some -1,000 nats is a fraction of a nat, of which float32 leaves three digits.
+        sums, lengths = scored.sums().double()[places], scored.mask.sum(dim=1)[places]
         if sums.shape != reference.shape:
             raise MusicZooError(
                 f"There are {len(reference)} reference sums for {len(sums)} sequences.", where="reference", remedy="One for each, in order."
             )
-        kept = _kept(scored.mask, reference)
+        kept = _kept(lengths, reference)
         ratios = torch.where(kept.repeat(2), sums - reference.to(sums), 0.0)
         chosen, rejected = ratios.chunk(2)
-        losses, logs = self.losses(chosen, rejected, *scored.mask.sum(dim=1).clamp(min=1).chunk(2))
+        losses, logs = self.losses(chosen, rejected, *lengths.clamp(min=1).chunk(2))
         count = kept.sum()
         with torch.no_grad():
             named = {
@@ -279,17 +274,34 @@ def _reference(batch: Batch) -> Tensor:
     return reference
 
 
-def _kept(mask: Tensor, reference: Tensor) -> Tensor:
+def _distinct(pieces: Batch) -> tuple[Batch, Tensor]:
+    """The different rows of a batch, and where each of its rows stands among them.
+
+    Pairs are often every chosen piece with every rejected one (as in NotaGen), and batches put pairs of one length together, so that a
+    piece tends to come more than once in a batch. The gradient is the same, for it adds up over the pairs of a piece.
+    """
+    rows = [torch.unique(value, dim=0, return_inverse=True)[1] for value in pieces.values()]
+    places = torch.unique(torch.stack(rows, dim=1), dim=0, return_inverse=True)[1]
+    every = torch.arange(len(places), device=places.device)
+    number = int(places.max()) + 1
+    if number == len(places):
+        return pieces, every
+    first = every.new_full((number,), len(places)).scatter_reduce(0, places, every, "amin")
+    return {name: value[first] for name, value in pieces.items()}, places
+
+
+def _kept(lengths: Tensor, reference: Tensor) -> Tensor:
     """(pairs,) whether a pair has anything to compare.
 
     Raises:
         MusicZooError: A pair with one side alone, or with a reference sum that is no number: training on it would ruin the weights.
     """
-    chosen, rejected = mask.any(dim=1).chunk(2)
+    scored = lengths > 0
+    chosen, rejected = scored.chunk(2)
     if bool((chosen ^ rejected).any()):
         pair = int((chosen ^ rejected).nonzero()[0])
         raise MusicZooError(f"Pair {pair} has nothing to score on one side.", remedy="Leave out pairs with an empty piece.")
-    unknown = (~reference.isfinite() & mask.any(dim=1).to(reference.device)).nonzero()
+    unknown = (~reference.isfinite() & scored.to(reference.device)).nonzero()
     if len(unknown):
         sequence = int(unknown[0])
         raise MusicZooError(
