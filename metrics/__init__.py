@@ -2,8 +2,19 @@
 
 from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_alignment
 from musiczoo.metrics.bits import BitsPerSymbol
+from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.copying import CopyRate, SpanIndex, longest_run, span_hashes
+from musiczoo.metrics.frechet import (
+    FrechetDistance,
+    FrechetInfinity,
+    FrechetMusicDistance,
+    fmd_infinity,
+    frechet_distance,
+    individual_distances,
+)
+from musiczoo.metrics.label_accuracy import LabelAccuracy, LabelProbe, label_accuracy
 from musiczoo.metrics.ngram import CharacterNgram
+from musiczoo.metrics.perplexity import Perplexity
 from musiczoo.metrics.validity import Validity, is_readable
 
 __all__ = [
@@ -11,11 +22,24 @@ __all__ = [
     "BarAlignmentError",
     "BitsPerSymbol",
     "CharacterNgram",
+    "ClampScore",
     "CopyRate",
+    "FrechetDistance",
+    "FrechetInfinity",
+    "FrechetMusicDistance",
+    "LabelAccuracy",
+    "LabelProbe",
+    "Perplexity",
     "SpanIndex",
     "Validity",
     "bar_alignment",
+    "clamp_scores",
+    "fmd_infinity",
+    "frechet_distance",
+    "individual_distances",
     "is_readable",
+    "label_accuracy",
+    "leave_one_out_scores",
     "longest_run",
     "span_hashes",
 ]

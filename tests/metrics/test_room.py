@@ -17,10 +17,22 @@ import torch.distributed
 from torchmetrics import Metric
 
 import musiczoo.metrics
-from musiczoo.metrics import BarAlignmentError, BitsPerSymbol, CopyRate, SpanIndex, Validity
+from musiczoo.metrics import (
+    BarAlignmentError,
+    BitsPerSymbol,
+    ClampScore,
+    CopyRate,
+    FrechetMusicDistance,
+    LabelAccuracy,
+    LabelProbe,
+    Perplexity,
+    SpanIndex,
+    Validity,
+)
 from musiczoo.models.base import Generated
 from musiczoo.music.abc import read_abc
 
+KINDS = ["alignment", "validity", "bits", "macro-bits", "copy", "clamp", "frechet", "labels", "perplexity", "macro-perplexity"]
 MODULES = [module.name for module in pkgutil.iter_modules(musiczoo.metrics.__path__)]
 
 
@@ -44,12 +56,29 @@ def _metric(kind: str) -> Metric:
         known = _pieces()[2].piece
         assert known is not None
         return CopyRate(SpanIndex.of([known]))
-    return {"alignment": BarAlignmentError, "validity": Validity, "bits": BitsPerSymbol}[kind]()
+    references = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    if kind == "clamp":
+        return ClampScore({"jig": references[:4], "reel": references[4:]})
+    if kind == "labels":
+        return LabelAccuracy(LabelProbe.fit(references, ["jig"] * 4 + ["reel"] * 4))
+    makers: dict[str, Callable[[], Metric]] = {
+        "alignment": BarAlignmentError,
+        "validity": Validity,
+        "bits": BitsPerSymbol,
+        "macro-bits": lambda: BitsPerSymbol(average="macro"),
+        "perplexity": Perplexity,
+        "macro-perplexity": lambda: Perplexity(average="macro"),
+        "frechet": lambda: FrechetMusicDistance(references, "ledoit_wolf"),
+    }
+    return makers[kind]()
 
 
 def _updates(kind: str) -> list[tuple[Any, ...]]:
-    if kind == "bits":
-        return [(torch.tensor(-float(index)), index) for index in range(1, 6)]
+    if kind in ("bits", "macro-bits", "perplexity", "macro-perplexity"):
+        return [(torch.tensor(-float(index % 3)), index) for index in range(1, 6)]
+    if kind in ("clamp", "frechet", "labels"):
+        features = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(1))
+        return [(some,) if kind == "frechet" else (some, ["reel", "jig"]) for some in features]
     return [([piece],) for piece in _pieces()]
 
 
@@ -58,38 +87,51 @@ def _values(metric: Metric) -> list[float]:
     return [float(one) for one in (value.values() if isinstance(value, dict) else [value])]
 
 
-def _run(rank: int, meeting: Path, kind: str, answers: Any) -> None:
+def _more(metric: Metric) -> Any:
+    """What some metrics tell beside their value, also of all processes."""
+    for name in ("describe", "by_prompt", "by_label"):
+        if hasattr(metric, name):
+            return getattr(metric, name)()
+    return None
+
+
+def _run(rank: int, meeting: Path, kind: str, idle: bool, answers: Any) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     metric = _metric(kind)
     for number, update in enumerate(_updates(kind)):
-        if number % 2 == rank:
+        if (0 if idle else number % 2) == rank:
             metric.update(*update)
-    answers.put((rank, _values(metric)))
+    answers.put((rank, (_values(metric), _more(metric))))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.dist
-@pytest.mark.parametrize("kind", ["alignment", "validity", "bits", "copy"])
-def test_two_processes_equal_one(kind, tmp_path):
+@pytest.mark.parametrize("idle", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_equal_one(kind, idle, tmp_path):
     one = _metric(kind)
     for update in _updates(kind):
         one.update(*update)
     expected = _values(one)
+    more = _more(one)
     assert not any(math.isnan(value) for value in expected)
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     target: Callable[..., None] = _run
-    workers = [context.Process(target=target, args=(rank, tmp_path / "meeting", kind, answers)) for rank in range(2)]
+    workers = [context.Process(target=target, args=(rank, tmp_path / "meeting", kind, idle, answers)) for rank in range(2)]
     for worker in workers:
         worker.start()
     found = dict(answers.get(timeout=60) for _ in workers)
     for worker in workers:
         worker.join(60)
-    assert found == {0: pytest.approx(expected), 1: pytest.approx(expected)}
+    for values, told in found.values():
+        assert values == pytest.approx(expected)
+        assert told == (pytest.approx(more) if isinstance(more, dict) else more)
+    assert len(found) == 2
 
 
-@pytest.mark.parametrize("kind", ["alignment", "validity", "bits", "copy"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_states_survive_a_reset_and_a_copy(kind):
     metric = _metric(kind)
     for update in _updates(kind):
