@@ -11,6 +11,7 @@ from musiczoo.music.errors import MusicZooError
 
 ARCHITECTURES = {
     "bar_stream": "musiczoo.models.bar_stream.module:BarStreamModule",
+    "clamp2": "musiczoo.models.clamp2.module:Clamp2Module",
     "m3": "musiczoo.models.m3.module:M3Module",
 }
 REPRESENTATIONS = {

@@ -66,6 +66,7 @@ def _notagen(name: str, summary: str, parameters: int | None, filename: str | No
     )
 
 
+_CLAMP2 = "Wu et al. 2024, CLaMP 2, arXiv 2410.13267"
 _PRETRAINED = "weights_notagen_pretrain_p_size_16_p_length"
 _LARGE = "p_size_16_p_length_1024_p_layers_20"
 # File names as published; the fine-tuned one really has its numbers of layers in this place.
@@ -102,6 +103,38 @@ ENTRIES: tuple[Entry, ...] = (
         f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
     ),
     _notagen("notagen-x", "the authors' later model", 516_000_000, f"weights_notagenx_{_LARGE}_h_size_1280.pth"),
+    Entry(
+        name="clamp2",
+        summary="features of music, and of text in 101 languages",
+        parameters=371_559_168,
+        licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
+        origin=_CLAMP2,
+        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp2",
+        repository="sander-wood/clamp2",
+        filename="weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-roberta-base"
+        "_t_dropout_True_m3_True.pth",
+    ),
+    Entry(
+        name="clamp3",
+        summary="features of music and of text; the symbolic half of the release for scores",
+        parameters=None,
+        licence="the publisher's terms, see huggingface.co/sander-wood/clamp3",
+        origin="Wu et al. 2025, CLaMP 3, arXiv 2502.10362",
+        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp3",
+        repository="sander-wood/clamp3",
+        filename="weights_clamp3_c2_h_size_768_t_model_FacebookAI_xlm-roberta-base_t_length_128_a_size_768_a_layers_12_a_length_128"
+        "_s_size_768_s_layers_12_p_size_64_p_length_512.pth",
+    ),
+    Entry(
+        name="m3",
+        summary="the pre-trained music encoder behind CLaMP 2 and 3, with its decoder",
+        parameters=113_746_944,
+        licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
+        origin=_CLAMP2,
+        opener="musiczoo.models.m3.published:open_m3",
+        repository="sander-wood/clamp2",
+        filename="weights_m3_p_size_64_p_length_512_t_layers_3_p_layers_12_h_size_768_lr_0.0001_batch_16_mask_0.45.pth",
+    ),
 )
 
 

@@ -64,7 +64,7 @@ def midi_text(source: str | Path | bytes | ScoreTick) -> str:
         source: The path of a MIDI file, its bytes, or a symusic score in ticks.
 
     Returns:
-        One line a message, the last one closed by a newline too.
+        One line a message; as in the published program no newline closes the last one.
 
     Raises:
         MusicZooError: No such file; no MIDI file or a damaged one; or one whose tracks do not run side by side (format 2).
@@ -83,7 +83,7 @@ def midi_text(source: str | Path | bytes | ScoreTick) -> str:
         raise MusicZooError("The tracks of this MIDI file are independent songs.", path=path, remedy="Export them one by one.")
     lines = [f"{FIRST_WORD} {file.ticks_per_beat}"]
     lines += [_line(message) for message in file.merged_track if message.type not in _LEFT_OUT]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _messages(data: bytes, path: str | None) -> Any:

@@ -39,14 +39,13 @@ def test_each_kind_of_message_in_the_order_of_the_format():
         "aftertouch 10 3 69",
         "polytouch 8 3 60 33",
         "end_of_track 0",
-        "",
     ]
 
 
 def test_tracks_are_merged_in_time():
     first = bytes.fromhex("00903c40 60803c00") + END
     second = bytes.fromhex("30914040 10814000") + END
-    assert midi_text(midi(first, second)).split("\n")[1:-1] == [
+    assert midi_text(midi(first, second)).split("\n")[1:] == [
         "note_on 0 0 60 64",
         "note_on 48 1 64 64",
         "note_off 16 1 64 0",

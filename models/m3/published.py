@@ -1,0 +1,80 @@
+"""Opens weights of M3 in their publisher's layout (https://github.com/sanderwood/clamp2, MIT; arXiv 2410.13267)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from musiczoo.hub.tensors import fill
+from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of, tensor_table
+from musiczoo.models.m3.module import M3Module
+from musiczoo.models.m3.net import M3Config
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.m3_patches import VOCABULARY, M3Patches
+
+# Buffers that old versions of transformers stored beside the weights.
+_BUFFER = re.compile(r"\.(position_ids|attn\.bias|attn\.masked_bias)$")
+# The decoder's output layer, which is its character embedding.
+_TIED = "decoder.base.lm_head.weight"
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of M3, CLaMP 2 or CLaMP 3, still on the disk; training state is left aside.
+
+    Raises:
+        MusicZooError: The file cannot be read.
+    """
+    return {name: value for name, value in tensor_table(read_torch_file(path), "model", path).items() if not _BUFFER.search(name)}
+
+
+def encoder_sizes(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, int]:
+    """The sizes of an M3 encoder, as :class:`M3Config` names them, read from its tensors.
+
+    Args:
+        tensors: Of a file.
+        prefix: What the names of the encoder's tensors begin with, such as ``"music_model"``.
+        path: Of the file, for messages.
+
+    Raises:
+        MusicZooError: A tensor that tells a size is missing or misshapen.
+    """
+    hidden, flat = shape_of(tensors, f"{prefix}.patch_embedding.weight", 2, path)
+    return {
+        "layers": count_layers(tensors, f"{prefix}.base.encoder.layer."),
+        "hidden": hidden,
+        "patch_size": flat // VOCABULARY,
+        "patch_length": shape_of(tensors, f"{prefix}.base.embeddings.position_embeddings.weight", 2, path)[0],
+    }
+
+
+def open_m3(path: str | Path, strip_unit_length: bool = True, **settings: Any) -> M3Module:
+    """A module with the weights of a published M3, in eval mode.
+
+    Args:
+        path: The file; encoder and decoder under ``"model"``.
+        strip_unit_length: Leave out lines that say ``L:1/8``, as M3 was trained.
+        settings: Of :class:`M3Module`, such as ``dropout=0.0``.
+
+    Raises:
+        MusicZooError: The file cannot be used; missing, surplus and misshapen tensors are named.
+    """
+    path = Path(path)
+    tensors = read_weights(path)
+    if any(name.startswith(("music_model.", "symbolic_model.")) for name in tensors):
+        raise MusicZooError("This is a file of CLaMP 2 or CLaMP 3.", path=path, remedy='Write load("clamp2", ...) or load("clamp3", ...).')
+    sizes = encoder_sizes(tensors, "encoder", path)
+    tied = tensors.pop(_TIED, None)
+    if tied is not None and not torch.equal(tied, tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))):
+        raise MusicZooError(f"{_TIED} differs from the character embedding it is tied to.", path=path, remedy="The file is no M3.")
+    config = M3Config(**sizes, decoder_layers=count_layers(tensors, "decoder.base.transformer.h."))
+    # Untrained weights are drawn and thrown away; the user's random numbers must not notice.
+    with torch.random.fork_rng(devices=[]):
+        module = M3Module(**{**config.to_dict(), **settings})
+    fill(module.net, tensors, path)
+    module.representation = M3Patches(config.patch_size, config.patch_length, strip_unit_length)
+    return module.eval()
