@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from musiczoo.callbacks.round_files import RoundFiles
 from musiczoo.callbacks.round_making import RoundMaker, RoundSettings
+from musiczoo.callbacks.selection import check_fraction
 from musiczoo.datamodules.pairs import EncodedPair, pair_loader
 from musiczoo.datamodules.resumable import ResumableLoader
 from musiczoo.hub.checkpoint import save_checkpoint
@@ -29,10 +30,11 @@ from musiczoo.models.base import Generated, GenerativeModule, Objective
 from musiczoo.models.objectives import DPOP, Likelihood
 from musiczoo.models.prompts import checked_labels
 from musiczoo.models.sampling import Sampling
+from musiczoo.models.zoo_module import Prompt
 from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
-from musiczoo.rewards import CorpusSimilarity, Reward, as_reward
+from musiczoo.rewards import CorpusSimilarity, FunctionReward, Reward, as_reward
 
 _log = logging.getLogger(__name__)
 Thing = TypeVar("Thing")
@@ -73,6 +75,7 @@ class PreferenceRounds(Callback):
         seed: Of sampling, crops and pairs.
         folder: Where the rounds are kept; ``preference`` in the run's folder when None. A run that is to be resumed needs the same folder.
         keep_policies: Keep the policy after each round as a checkpoint folder.
+        examine_last: After the last round write and score the pieces of one more, so that the reports show what it brought.
         progress: Show a progress bar while pieces are written.
 
     Attributes:
@@ -103,21 +106,30 @@ class PreferenceRounds(Callback):
         seed: int = 0,
         folder: str | Path | None = None,
         keep_policies: bool = True,
+        examine_last: bool = False,
         progress: bool = True,
     ) -> None:
         if min(rounds, steps, batch_size, crops, chunk) < 1 or samples < 2:
             raise MusicZooError("PreferenceRounds needs two samples a prompt and one of everything else at least.")
         if isinstance(plagiarism, str) and plagiarism != "calibrated":
             raise MusicZooError(f"plagiarism={plagiarism!r} has no meaning.", remedy='Give a number, "calibrated" or None.')
+        check_fraction(fraction)
         self.rounds = rounds
         self.steps = steps
         self.reward = CorpusSimilarity(encoder) if reward is None else as_reward(reward)
+        if isinstance(self.reward, FunctionReward) and isinstance(plagiarism, int | float):
+            raise MusicZooError(
+                "A function tells no similarity with real works.",
+                where="PreferenceRounds(plagiarism=...)",
+                remedy="Leave the rule out with None, or give a Reward with such details.",
+            )
         self.prompts = None if prompts is None else tuple(prompts)
         self.min_works = min_works
         self.objective = objective
         self.batch_size = batch_size
         self.folder = None if folder is None else Path(folder)
         self.keep_policies = keep_policies
+        self.examine_last = examine_last
         self.progress = progress
         self.settings = RoundSettings(
             samples=samples,
@@ -134,6 +146,7 @@ class PreferenceRounds(Callback):
         )
         self.reports: dict[int, dict[str, Any]] = {}
         self._pairs_of: dict[str, Any] = {}
+        self._known: tuple[Prompt, ...] = ()
         self._maker: RoundMaker | None = None
         self._restore: Callable[[], None] | None = None
 
@@ -179,6 +192,16 @@ class PreferenceRounds(Callback):
                 where="Trainer(max_epochs=...)",
                 remedy="Leave it out: an epoch is a round.",
             )
+        if trainer.max_steps != -1:
+            raise MusicZooError(
+                "The length of the training is rounds times steps.",
+                where="Trainer(max_steps=...)",
+                remedy="Leave it out, and give PreferenceRounds(steps=...).",
+            )
+        # Another fit of this object knows nothing of the one before; a checkpoint's state comes after this.
+        self._pairs_of, self.reports = {}, {}
+        # The data module's own prompts join the module's when the fit begins, as if they were trained with.
+        self._known = pl_module.prompts
         trainer.fit_loop.max_epochs = self.rounds
         trainer.reload_dataloaders_every_n_epochs = 1
         before = pl_module.objective
@@ -209,6 +232,13 @@ class PreferenceRounds(Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Gives the data module its loaders back, and the module its objective."""
+        self._give_back()
+
+    def on_exception(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException) -> None:
+        """As :meth:`teardown`, which Lightning leaves out when a fit fails."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self._restore is not None:
             self._restore()
             self._restore = None
@@ -219,14 +249,32 @@ class PreferenceRounds(Callback):
         assert isinstance(pl_module, GenerativeModule)
         pl_module.stage = "preference"
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Keeps the policy that a round has made."""
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keeps the policy of the last round, and looks at what it brought if asked to."""
+        # A fit that was stopped before its end has nothing to show yet.
+        if trainer.current_epoch == self.rounds:
+            assert isinstance(pl_module, GenerativeModule)
+            self._finish(trainer, pl_module, trainer.datamodule)  # type: ignore[attr-defined]  # setup() made sure that there is one
+
+    def _finish(self, trainer: lightning.Trainer, module: GenerativeModule, data: Any) -> None:
+        self._keep_policy(trainer, module, self.rounds)
+        if self.examine_last:
+            number = self.rounds + 1
+            files = RoundFiles(self._root(trainer) / f"round-{number:03d}")
+            maker = self._ready(trainer, module, data)
+            self._claim(trainer, module, maker, number, 0, files)
+            self._tell(trainer, number, maker.examine(module, files, number, progress=self.progress and trainer.is_global_zero))
+
+    def _keep_policy(self, trainer: lightning.Trainer, module: GenerativeModule, number: int) -> None:
+        """Keeps the policy that a round has made.
+
+        Called when what follows begins, for a run that is resumed from a checkpoint of a round's end comes by there too, and not by the
+        hooks of an epoch's end.
+        """
         # Asked of every rank, for the ranks agree on it.
         root = self._root(trainer)
         if self.keep_policies and trainer.is_global_zero:
-            assert isinstance(pl_module, GenerativeModule)
-            number = int(self._pairs_of["round"])
-            save_checkpoint(pl_module, root / f"round-{number:03d}" / "policy", overwrite=True)
+            save_checkpoint(module, root / f"round-{number:03d}" / "policy", overwrite=True)
 
     def _root(self, trainer: lightning.Trainer) -> Path:
         logged = trainer.log_dir
@@ -236,6 +284,12 @@ class PreferenceRounds(Callback):
         """The batches of the round that is about to begin, or that a checkpoint was saved in."""
         # Lightning calls this before it knows that a resumed round was over; then that round is opened, and the next one at the next call.
         number = trainer.current_epoch + 1
+        if number > 1 and not self._pairs_of:
+            raise MusicZooError(
+                f"The checkpoint was saved after {number - 1} epochs of another training.",
+                where="trainer.fit(ckpt_path=...)",
+                remedy="Begin the rounds with the checkpoint's weights (musiczoo.load) instead of resuming its fit.",
+            )
         count = self.steps * trainer.accumulate_grad_batches * self.batch_size * trainer.world_size
         files = RoundFiles(self._root(trainer) / f"round-{number:03d}")
         resumed = self._pairs_of.get("round") == number
@@ -244,14 +298,20 @@ class PreferenceRounds(Callback):
             raise MusicZooError(
                 f"The pairs of round {number}, which the checkpoint was saved in, are {'gone' if digest is None else 'others'}.",
                 path=files.folder,
-                remedy="Put the folder back, or resume from a checkpoint of the round before.",
+                remedy="Give the folder of that run (folder=), put it back, or resume from a checkpoint of the round before.",
             )
+        self._recall(trainer, number if resumed else number - 1)
         if not resumed:
+            if self._pairs_of:
+                self._keep_policy(trainer, module, number - 1)
             self._make(trainer, module, data, number, count, files)
             if self._pairs_of:
                 # NotaGen trains each round with an optimiser of its own.
                 trainer.strategy.setup_optimizers(trainer)
             self._pairs_of = {"round": number, "digest": _from_first(trainer, files.digest)}
+        elif trainer.fit_loop.epoch_progress.current.processed >= self.rounds:
+            # A fit that is resumed when all rounds are over ends after this, without a hook.
+            self._finish(trainer, module, data)
         pieces, drawn = _from_first(trainer, files.training)
         pairs = [
             EncodedPair(pieces[one].tokens, pieces[other].tokens, pieces[one].reference, pieces[other].reference) for one, other in drawn
@@ -266,17 +326,38 @@ class PreferenceRounds(Callback):
             identity=[f"{number}:{self._pairs_of['digest']}"],
         )
 
+    def _recall(self, trainer: lightning.Trainer, last: int) -> None:
+        """The reports of rounds that were made before this fit was resumed."""
+        for number in range(1, last + 1):
+            if number not in self.reports:
+                report = _from_first(trainer, RoundFiles(self._root(trainer) / f"round-{number:03d}").report)
+                if report is not None:
+                    self.reports[number] = report
+
     def _make(self, trainer: lightning.Trainer, module: GenerativeModule, data: Any, number: int, count: int, files: RoundFiles) -> None:
+        maker = self._ready(trainer, module, data)
+        self._claim(trainer, module, maker, number, count, files)
+        report = maker.make(module, files, number, count, progress=self.progress and trainer.is_global_zero)
+        trainer.strategy.barrier("preference_round")
+        self._tell(trainer, number, report)
+
+    def _ready(self, trainer: lightning.Trainer, module: GenerativeModule, data: Any) -> RoundMaker:
+        """What makes the rounds, with the prompts and a reward that knows their real works."""
         if self._maker is None:
             known = _works_by_prompt(data)
             prompts = self._prompts(module, known)
             self.reward.prepare({labels: known[labels] for labels in prompts if labels in known})
             self._maker = RoundMaker(self.settings, self.reward, prompts, rank=trainer.global_rank, world_size=trainer.world_size)
+        return self._maker
+
+    def _claim(
+        self, trainer: lightning.Trainer, module: GenerativeModule, maker: RoundMaker, number: int, count: int, files: RoundFiles
+    ) -> None:
         plan = {
             **self.settings.to_dict(),
             "round": number,
             "reward": self.reward.name,
-            "prompts": [list(astuple(labels)) for labels in self._maker.prompts],
+            "prompts": [list(astuple(labels)) for labels in maker.prompts],
             "pairs": count,
             "policy": fingerprint(module.net.state_dict()),
             "sampling": asdict(self.settings.sampling or module.sampling),
@@ -284,41 +365,62 @@ class PreferenceRounds(Callback):
         if trainer.is_global_zero:
             files.claim(plan)
         trainer.strategy.barrier("preference_round")
-        report = self._maker.make(module, files, number, count, progress=self.progress and trainer.is_global_zero)
-        trainer.strategy.barrier("preference_round")
+        # The processes need not share a disk.
+        files.claim(plan)
+
+    def _tell(self, trainer: lightning.Trainer, number: int, report: dict[str, Any]) -> None:
         self.reports[number] = report
-        left_out = ", ".join(f"{times} {reason}" for reason, times in Counter(report["left_out"]).most_common())
-        _log.info("Round %d: %s pieces of %d prompts, mean score %.4f. Left out: %s.", *_told(number, report), left_out or "none")
+        left_out = ", ".join(f"{times} {reason}" for reason, times in Counter(report["left_out"]).most_common()) or "none"
+        _log.info(
+            "Round %d: %d pieces of %d prompts, mean score %.4f. Left out: %s.",
+            number,
+            report["pieces"],
+            report["prompts"],
+            report["score"],
+            left_out,
+        )
         for logger in trainer.loggers:
             logger.log_metrics({f"preference/{name}": report[name] for name in ("score", "scored", "chosen")}, step=trainer.global_step)
 
-    def _prompts(self, module: GenerativeModule, known: Mapping[Labels, Sequence[Work]]) -> list[Labels]:
+    def _prompts(self, module: GenerativeModule, works: Mapping[Labels, Sequence[Work]]) -> list[Labels]:
         if self.prompts is not None:
-            return [checked_labels(labels, module.prompts) for labels in self.prompts]
-        prompts = [labels for labels, works in known.items() if len(works) > self.min_works]
+            for labels in self.prompts:
+                checked_labels(labels, self._known)
+            return list(dict.fromkeys(checked_labels(labels, module.prompts) for labels in self.prompts))
+        frequent = [labels for labels, some in works.items() if len(some) > self.min_works]
+        prompts = [labels for labels in frequent if not self._known or _is_known(labels, self._known)]
+        if unknown := len(frequent) - len(prompts):
+            _log.warning("%d prompts of the data are left out: the model was not trained with them.", unknown)
         if not prompts:
             raise MusicZooError(
-                f"No prompt has more than {self.min_works} training works.",
+                f"No prompt that the model knows has more than {self.min_works} training works; {len(frequent)} that it does not know have.",
                 where="PreferenceRounds(min_works=...)",
-                remedy="Give ScoreDataModule(..., prompts=True) of a corpus with labels, or name prompts=.",
+                remedy="Give ScoreDataModule(..., prompts=True) of a corpus with labels that the model was trained with, or name prompts=.",
             )
         return [checked_labels(labels, module.prompts) for labels in prompts]
 
 
-def _told(number: int, report: Mapping[str, Any]) -> tuple[int, int, int, float]:
-    return number, report["pieces"], report["prompts"], report["score"]
-
-
 def _works_by_prompt(data: Any) -> dict[Labels, list[Work]]:
-    """The training works of each prompt, the most frequent prompt first; empty where the data module knows of none."""
+    """The training works of each prompt, the most frequent prompt first; empty where the data module knows of none.
+
+    Labels come as models are asked for them, so that those of a corpus with letters outside ASCII are found.
+    """
     if not hasattr(data, "works") or not hasattr(data, "splits"):
         return {}
     found: dict[Labels, list[Work]] = {}
     for index in data.splits.train:
         work = data.works[index]
-        if work.labels is not None:
-            found.setdefault(work.labels, []).append(work)
+        if work.labels is not None and all(astuple(work.labels)):
+            found.setdefault(checked_labels(work.labels, ()), []).append(work)
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), astuple(item[0]))))
+
+
+def _is_known(labels: Labels, known: Sequence[Prompt]) -> bool:
+    try:
+        checked_labels(labels, known)
+    except MusicZooError:
+        return False
+    return True
 
 
 def _from_first(trainer: lightning.Trainer, make: Callable[[], Thing]) -> Thing:

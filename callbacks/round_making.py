@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -20,11 +22,12 @@ from musiczoo.models.base import GenerativeModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
-from musiczoo.rewards import CorpusSimilarity, Reward
+from musiczoo.rewards import CorpusSimilarity, Reward, checked_scores
 from musiczoo.rewards.admission import misalignment, ungrouped_staves
 
 Thing = TypeVar("Thing")
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 NOT_ENDED = "the piece did not come to its end"
 
 
@@ -45,8 +48,10 @@ class RoundSettings:
     seed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**asdict(self), "generation": {name: repr(value) for name, value in self.generation.items()}}
+        """Plain JSON values, the same in another process."""
+        # Options may be objects, which are named by what they say of themselves, but for where they lie in memory.
+        generation = {name: _ADDRESS.sub("", repr(value)) for name, value in self.generation.items()}
+        return {**asdict(replace(self, generation={})), "generation": generation}
 
 
 class RoundMaker:
@@ -96,17 +101,27 @@ class RoundMaker:
             MusicZooError: No prompt has a chosen and a rejected piece.
         """
         if not self._from_first(files.is_complete()):
-            samples = self._sampled(module, files, number, progress)
-            samples, chosen = self._selected(self._scored(module, samples))
+            samples, chosen = self._selected(self._scored(module, self._sampled(module, files, number, progress)))
             trained, drawn = self._training(module, samples, chosen, number, pairs)
             if self.rank == 0:
                 files.write_samples(samples)
                 files.write_training(trained, drawn)
-        elif self.rank == 0:
-            samples = files.samples()
-        else:
-            samples = []
-        return _report(self._from_first(samples), self.threshold)
+        return self._told(files)
+
+    def examine(self, module: GenerativeModule, files: RoundFiles, number: int, progress: bool = False) -> dict[str, Any]:
+        """Writes and scores the pieces of a round that nothing is trained on; see :meth:`make`."""
+        samples = self._scored(module, self._sampled(module, files, number, progress))
+        if self.rank == 0:
+            files.write_samples(samples)
+        return self._told(files)
+
+    def _told(self, files: RoundFiles) -> dict[str, Any]:
+        """The report on a round whose samples are kept."""
+        report: dict[str, Any] = {}
+        if self.rank == 0:
+            report = _report(files.samples(), self.threshold)
+            files.write_report(report)
+        return self._from_first(report)
 
     def _sampled(self, module: GenerativeModule, files: RoundFiles, number: int, progress: bool) -> list[Sample]:
         settings = self.settings
@@ -129,8 +144,9 @@ class RoundMaker:
                     torch.Generator().manual_seed(_seed(settings.seed, number, index)),
                     **settings.generation,
                 )
-                mine[index] = [Sample(start + place, result) for place, result in enumerate(results)]
-                files.write_chunk(index, mine[index])
+                files.write_chunk(index, [Sample(start + place, result) for place, result in enumerate(results)])
+                # What goes on is what a resumed run would find, no more and no less.
+                mine[index] = files.chunk(index) or []
                 bar.advance(task, len(some) * self.world_size)
         everything: dict[int, list[Sample]] = {}
         for part in self._gathered(mine):
@@ -139,21 +155,27 @@ class RoundMaker:
 
     def _scored(self, module: GenerativeModule, samples: Sequence[Sample]) -> list[Sample]:
         """The samples with scores or reasons, each scored by one of the processes."""
-        share = [_readable(module, sample) for sample in samples[self.rank :: self.world_size]]
-        ended = [sample for sample in share if sample.result.stop == "end" and sample.result.piece is not None]
+        share = [with_piece(module, sample) for sample in samples[self.rank :: self.world_size]]
         found: dict[int, Sample] = {}
-        if ended:
-            scores = self.reward.score([sample.result for sample in ended])
-            nearest = scores.details.get("nearest", torch.full_like(scores.values, torch.nan))
-            for sample, value, reason, near in zip(ended, scores.values.tolist(), scores.reasons, nearest.tolist(), strict=True):
-                if value != value and reason is None:
-                    reason = f"{self.reward.name} gave no number"
-                found[sample.number] = replace(sample, score=value, reason=reason, nearest=near)
+        good: list[Sample] = []
         for sample in share:
-            if sample.number not in found:
-                unreadable = f"the piece cannot be read: {sample.result.error}"
-                reason = NOT_ENDED if sample.result.stop != "end" else unreadable
+            reason = _unfit(module, sample)
+            if reason is None:
+                good.append(sample)
+            else:
                 found[sample.number] = replace(sample, reason=reason)
+        if good:
+            scores = checked_scores(self.reward, [sample.result for sample in good])
+            nearest = scores.details.get("nearest")
+            if nearest is None and self.threshold is not None:
+                raise MusicZooError(
+                    f"The reward {self.reward.name} does not tell how near a piece comes to real works.",
+                    where="PreferenceRounds(plagiarism=...)",
+                    remedy="Leave the rule out with None.",
+                )
+            nears = [math.nan] * len(good) if nearest is None else nearest.tolist()
+            for sample, value, reason, near in zip(good, scores.values.tolist(), scores.reasons, nears, strict=True):
+                found[sample.number] = replace(sample, score=value, reason=reason, nearest=near)
         everything = {number: sample for part in self._gathered(found) for number, sample in part.items()}
         return [everything[sample.number] for sample in samples]
 
@@ -161,6 +183,7 @@ class RoundMaker:
         """The samples with roles and reasons, and the examples of each prompt that has both kinds, as sample numbers."""
         by_number = {sample.number: sample for sample in samples}
         examples: dict[Labels, Selected] = {}
+        alike = 0
         for labels in self.prompts:
             mine = [sample for sample in samples if sample.result.labels == labels]
 
@@ -177,11 +200,15 @@ class RoundMaker:
             if texts and found.rejected:
                 numbers = [[mine[place].number for place in places] for places in (found.chosen, found.rejected)]
                 examples[labels] = Selected(numbers[0], numbers[1], {})
+            elif found.chosen:
+                alike += 1
         if not examples:
             reasons = Counter(sample.reason.partition(":")[0] for sample in by_number.values() if sample.reason)
+            told = [f"{times}: {reason}" for reason, times in reasons.most_common(5)]
+            told += [f"in {alike} prompts the best and the worst are the same text"] * (alike > 0)
             raise MusicZooError(
                 f"No prompt of the round has a chosen and a rejected piece: of {len(samples)} pieces "
-                f"{'; '.join(f'{times}: {reason}' for reason, times in reasons.most_common(5)) or 'none was scored'}.",
+                f"{'; '.join(told) or 'too few of each prompt could be compared'}.",
                 where="PreferenceRounds",
                 remedy="Sample more pieces or more cautiously, or loosen the rules (aligned=, grouped_staves=, plagiarism=).",
             )
@@ -244,7 +271,7 @@ class RoundMaker:
         return self._gathered(thing)[0]
 
 
-def _readable(module: GenerativeModule, sample: Sample) -> Sample:
+def with_piece(module: GenerativeModule, sample: Sample) -> Sample:
     """The sample with its piece, which is not kept in files."""
     if sample.result.piece is not None or sample.result.error is not None:
         return sample
@@ -252,6 +279,19 @@ def _readable(module: GenerativeModule, sample: Sample) -> Sample:
         return replace(sample, result=replace(sample.result, piece=module.representation.decode(sample.result.tokens)))
     except MusicZooError as error:
         return replace(sample, result=replace(sample.result, error=error))
+
+
+def _unfit(module: GenerativeModule, sample: Sample) -> str | None:
+    """Why a piece is neither scored nor trained on, or None."""
+    if sample.result.stop != "end":
+        return NOT_ENDED
+    if sample.result.piece is None:
+        return f"the piece cannot be read: {sample.result.error}"
+    try:
+        module.training_item(sample.result, random.Random(0))
+    except MusicZooError as error:
+        return f"the piece cannot be trained on: {error}"
+    return None
 
 
 def _seed(*numbers: int) -> int:

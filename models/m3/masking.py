@@ -43,9 +43,9 @@ class MaskedPatches:
         """The summed negative log-likelihood of the selected patches' characters, and their number."""
         patches, lengths = batch["patches"], batch["lengths"]
         # Validation selects the same patches each time.
-        generator = None if module.training else torch.Generator(patches.device).manual_seed(0)
+        generator = None if module.net.training else torch.Generator(patches.device).manual_seed(0)
         selected = select(lengths, patches.shape[1], self.ratio, generator)
-        corrupted = corrupt(patches, selected, self._way) if module.training else patches
+        corrupted = corrupt(patches, selected, self._way) if module.net.training else patches
         values, mask = module.net(patches, lengths, corrupted, selected)
         return ObjectiveResult(total=-values.sum(), count=mask.sum())
 
