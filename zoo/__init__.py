@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from musiczoo.hub.publishing import publish
     from musiczoo.hub.registry import list_models
     from musiczoo.music.errors import MusicZooError
+    from musiczoo.stage import Stage
+    from musiczoo.stages import run_stages
 
     __version__: str
 
 __all__ = [
     "MusicZooError",
+    "Stage",
     "__version__",
     "callbacks",
     "datamodules",
@@ -30,14 +33,17 @@ __all__ = [
     "music",
     "publish",
     "representations",
+    "run_stages",
     "studies",
 ]
 
 _HOME = {
     "MusicZooError": "musiczoo.music.errors",
+    "Stage": "musiczoo.stage",
     "list_models": "musiczoo.hub.registry",
     "load": "musiczoo.hub.loading",
     "publish": "musiczoo.hub.publishing",
+    "run_stages": "musiczoo.stages",
 }
 _ROOMS = {"callbacks", "datamodules", "hub", "metrics", "models", "music", "representations", "studies"}
 

@@ -43,6 +43,11 @@ COMMANDS = {
         "measure a model's loss",
         "musiczoo validate --config run/config.yaml --ckpt_path run/checkpoints/last.ckpt",
     ),
+    "stages": Command(
+        "musiczoo.staging:run",
+        "train in several stages, by a plan; run again it goes on",
+        "musiczoo stages bar_stream/notagen_plan --folder runs/notagen",
+    ),
     "generate": Command(
         "musiczoo.generating:run", "write new pieces", "musiczoo generate bar-stream --align --count 4 --formats abc,musicxml,mid"
     ),

@@ -8,9 +8,30 @@ from pathlib import Path
 
 from musiczoo.music.errors import MusicZooError
 
+# Plans of several stages (`musiczoo stages`) have this in their names; the others are for `musiczoo fit --config`.
+_PLAN = "_plan"
+
 
 def recipes() -> list[str]:
     """The names of the configurations that come with musiczoo, as ``--config`` takes them."""
+    return [name for name in _names() if not name.endswith(_PLAN)]
+
+
+def plans() -> list[str]:
+    """The names of the plans that come with musiczoo, as ``musiczoo stages`` takes them."""
+    return [name for name in _names() if name.endswith(_PLAN)]
+
+
+def plan_file(name: str) -> Path:
+    """The file of a plan: a path, or one of :func:`plans`.
+
+    Raises:
+        MusicZooError: There is no such plan.
+    """
+    return Path(_file(name, plans(), "plan"))
+
+
+def _names() -> list[str]:
     folder = resources.files("musiczoo.configs")
     return sorted(
         f"{room.name}/{file.name.removesuffix('.yaml')}"
@@ -40,9 +61,13 @@ def with_recipes(words: Sequence[str]) -> list[str]:
 
 
 def _config_file(name: str) -> str:
+    return _file(name, recipes(), "recipe")
+
+
+def _file(name: str, known: list[str], kind: str) -> str:
     if Path(name).is_file():
         return name
-    recipe = name.removeprefix("configs/").removesuffix(".yaml")
-    if recipe not in recipes():
-        raise MusicZooError("There is no such configuration.", path=name, remedy=f"Give a file or a recipe: {', '.join(recipes())}.")
-    return str(resources.files("musiczoo.configs").joinpath(f"{recipe}.yaml"))
+    found = name.removeprefix("configs/").removesuffix(".yaml")
+    if found not in known:
+        raise MusicZooError(f"There is no such {kind}.", path=name, remedy=f"Give a file or a {kind}: {', '.join(known)}.")
+    return str(resources.files("musiczoo.configs").joinpath(f"{found}.yaml"))

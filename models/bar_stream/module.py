@@ -19,6 +19,7 @@ from musiczoo.models.bar_stream.notagen import load_net
 from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, Prompt, TokenLogProbs
 from musiczoo.models.prompts import checked_labels
 from musiczoo.models.sampling import Sampling
+from musiczoo.models.sharding import block_units, refuse_shards, shard
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches, prompt_lines
@@ -70,6 +71,8 @@ class BarStreamModule(GenerativeModule):
     representation: BarStreamPatches
     # The layers that are called as layers in training and in generation alike; embeddings are read as tables.
     lora_targets = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    # Part of the published layout, read by nothing.
+    unused_parameters: ClassVar[tuple[str, ...]] = ("patch_level_decoder.base.wte.weight",)
 
     def __init__(
         self,
@@ -173,6 +176,14 @@ class BarStreamModule(GenerativeModule):
         for stack in (self.net.patch_level_decoder.base, self.net.char_level_decoder.transformer):
             stack.config.attn_pdrop = dropout
 
+    def configure_model(self) -> None:
+        """Shards the net, block by block, where the strategy has a device mesh.
+
+        Raises:
+            MusicZooError: See :func:`musiczoo.models.sharding.shard`.
+        """
+        shard(self, [*block_units(self.net.patch_level_decoder.base), *block_units(self.net.char_level_decoder.transformer)])
+
     def on_fit_start(self) -> None:
         """Nets opened from a file come in eval mode, and Lightning would keep them so."""
         super().on_fit_start()
@@ -237,6 +248,7 @@ class BarStreamModule(GenerativeModule):
             raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See BarStreamModule.generate.")
         if not prompts:
             return []
+        refuse_shards(self.net)
         sampling = sampling or self.sampling
         limit = max_length or 4 * self.net.config.patch_length
         asked = [None if isinstance(prompt, str) else checked_labels(prompt, self.prompts, new_labels) for prompt in prompts]

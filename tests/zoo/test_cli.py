@@ -15,7 +15,7 @@ from musiczoo.generating import run
 from musiczoo.music import read
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.recipes import recipes, with_recipes
+from musiczoo.recipes import plans, recipes, with_recipes
 from musiczoo.training import fit, validate
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +197,8 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path, capsys: pytest.
 
 
 def test_recipes() -> None:
-    assert recipes() == sorted(f"bar_stream/{path.stem}" for path in (ROOT / "configs/bar_stream").glob("*.yaml"))
+    assert sorted([*recipes(), *plans()]) == sorted(f"{path.parent.name}/{path.stem}" for path in (ROOT / "configs").glob("*/*.yaml"))
+    assert [name for name in plans() if not name.endswith("_plan")] == [name for name in recipes() if name.endswith("_plan")] == []
     for name in ("bar_stream/finetune", "configs/bar_stream/finetune.yaml"):
         assert Path(with_recipes(["fit", "--config", name])[2]).read_text() == (ROOT / "configs/bar_stream/finetune.yaml").read_text()
     assert with_recipes(["fit", f"--config={ROOT}/configs/bar_stream/demo.yaml"])[1] == f"--config={ROOT}/configs/bar_stream/demo.yaml"
