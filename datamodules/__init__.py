@@ -1,5 +1,7 @@
 """LightningDataModules: pieces cleaned, split, transposed and batched, whatever the number of workers and wherever a run is resumed."""
 
+from musiczoo.datamodules.preference import PreferenceDataModule
+from musiczoo.datamodules.preference_pairs import PreferencePair
 from musiczoo.datamodules.scores import ScoreDataModule
 
-__all__ = ["ScoreDataModule"]
+__all__ = ["PreferenceDataModule", "PreferencePair", "ScoreDataModule"]

@@ -1,0 +1,93 @@
+"""Training and validation pairs, so that no piece (nor one like it) is on both sides of the split."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from musiczoo.datamodules.preference_pairs import PieceLists, PreferencePair
+from musiczoo.datamodules.splits import Splits, split_by_cluster
+from musiczoo.music.abc import Tune
+from musiczoo.music.near_duplicates import Shingles, clusters, shingles, skyline
+
+
+def split_pairs(pairs: Sequence[PreferencePair], *, validation: float, seed: int) -> Splits:
+    """Divides pairs.
+
+    Pairs of one ``group`` stay together. Of the others, those stay together that share a piece or a near-duplicate of one, on either side.
+
+    Args:
+        pairs: The pairs.
+        validation: Part of the groups for validation; 0 for none.
+        seed: Chooses another division.
+
+    Returns:
+        Indices of the pairs of each split; none for testing.
+
+    Raises:
+        MusicZooError: All pairs hang together, so that none can be set apart.
+    """
+    if not pairs or validation == 0:
+        return Splits(list(range(len(pairs))), [], [])
+    return split_by_cluster(_groups(pairs), validation=validation, seed=seed)
+
+
+def split_lists(lists: PieceLists, *, validation: float, seed: int) -> tuple[PieceLists, PieceLists]:
+    """Divides pieces that are paired with one another, before they are.
+
+    Returns:
+        Pieces for training and for validation, the latter empty where one side holds no two different pieces.
+    """
+    nothing = PieceLists((), ())
+    if validation == 0 or not lists.chosen or not lists.rejected:
+        return lists, nothing
+    pieces = [*lists.chosen, *lists.rejected]
+    first = clusters([_shingles(tune) for _, tune in pieces])
+    names = [pieces[index][0] for index in first]
+    chosen, rejected = names[: len(lists.chosen)], names[len(lists.chosen) :]
+    # A rejected piece that is like a chosen one goes where that goes.
+    free = [name for name in rejected if name not in chosen]
+    if len(set(chosen)) < 2 or len(set(free)) < 2:
+        return lists, nothing
+    held_out: set[str] = set()
+    for side in (chosen, free):
+        held_out |= {side[index] for index in split_by_cluster(side, validation=validation, seed=seed).validation}
+    parts = []
+    for wanted in (False, True):
+        sides = [
+            tuple(piece for piece, name in zip(side, own, strict=True) if (name in held_out) == wanted)
+            for side, own in ((lists.chosen, chosen), (lists.rejected, rejected))
+        ]
+        parts.append(PieceLists(sides[0], sides[1]))
+    return parts[0], parts[1]
+
+
+def draw_pairs(lists: Sequence[PieceLists], most: int, seed: int) -> list[PreferencePair]:
+    """Pairs of all lists, together at most so many (one of each list at least), drawn at random without repetition."""
+    share = max(1, most // max(1, len(lists)))
+    return [pair for number, some in enumerate(lists) for pair in some.pairs(share, random.Random(f"{seed}:{number}"))]
+
+
+def _groups(pairs: Sequence[PreferencePair]) -> list[str]:
+    """The group of each pair: as it is named, or the first pair that it hangs together with."""
+    own = [index for index, pair in enumerate(pairs) if not pair.group]
+    first = clusters([_shingles(tune) for index in own for tune in (pairs[index].chosen, pairs[index].rejected)])
+    parent = list(range(len(first)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    for place, other in [*enumerate(first), *((2 * number, 2 * number + 1) for number in range(len(own)))]:
+        one, two = root(place), root(other)
+        parent[max(one, two)] = min(one, two)
+    groups = [f"group {pair.group}" for pair in pairs]
+    for number, index in enumerate(own):
+        groups[index] = f"pair {pairs[own[root(2 * number) // 2]].id}"
+    return groups
+
+
+def _shingles(tune: Tune) -> Shingles:
+    return shingles(skyline(tune.notes()))
