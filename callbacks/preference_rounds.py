@@ -393,7 +393,7 @@ class PreferenceRounds(Callback):
             _log.warning("%d prompts of the data are left out: the model was not trained with them.", unknown)
         if not prompts:
             raise MusicZooError(
-                f"No prompt that the model knows has more than {self.min_works} training works; {len(frequent)} that it does not know have.",
+                f"No prompt that the model knows has more than {self.min_works} training works; of others {len(frequent)} have.",
                 where="PreferenceRounds(min_works=...)",
                 remedy="Give ScoreDataModule(..., prompts=True) of a corpus with labels that the model was trained with, or name prompts=.",
             )

@@ -7,6 +7,7 @@ samples.parquet             all pieces with scores, reasons and roles
 sequences.parquet           the pieces that are trained on, as tensors (cropped where they were too long), with the reference policy's
                             log-probabilities
 pairs.parquet               which pieces are compared, in the order in which they were drawn
+report.json                 scores and counts, for people to read
 ==========================  ======================================================================================================
 """
 
@@ -15,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +100,7 @@ class RoundFiles:
         path = self.folder / "plan.json"
         text = json.dumps(plan, indent=1, sort_keys=True, ensure_ascii=False)
         if path.is_file():
-            held = json.loads(path.read_text("utf-8"))
+            held = _json(path)
             wanted = json.loads(text)
             if other := sorted(name for name in {*held, *wanted} if held.get(name) != wanted.get(name)):
                 raise MusicZooError(
@@ -145,13 +147,22 @@ class RoundFiles:
 
     def is_complete(self) -> bool:
         """Whether the round can be trained on."""
-        return (self.folder / "pairs.parquet").is_file()
+        return all((self.folder / name).is_file() for name in ("sequences.parquet", "pairs.parquet"))
 
     def training(self) -> tuple[list[TrainedPiece], list[tuple[int, int]]]:
         """What :meth:`write_training` kept."""
         rows = _rows(self.folder / "sequences.parquet", _SEQUENCES)
         sequences = [TrainedPiece(row["number"], row["crop"], _tensor(row), row["reference"]) for row in rows]
         return sequences, [(row["chosen"], row["rejected"]) for row in _rows(self.folder / "pairs.parquet", _PAIRS)]
+
+    def write_report(self, report: Mapping[str, Any]) -> None:
+        """Keeps what there is to say of the round."""
+        write_atomically(self.folder / "report.json", json.dumps(_without_nan(report), indent=1, ensure_ascii=False).encode())
+
+    def report(self) -> dict[str, Any] | None:
+        """What :meth:`write_report` kept; None when it was not called."""
+        path = self.folder / "report.json"
+        return _json(path, _with_nan) if path.is_file() else None
 
     def digest(self) -> str:
         """SHA-256 of what is trained on."""
@@ -184,6 +195,27 @@ def _tensor_row(value: Tensor) -> dict[str, Any]:
 
 def _tensor(row: Mapping[str, Any]) -> Tensor:
     return torch.from_numpy(np.frombuffer(row["data"], dtype=np.dtype(row["dtype"])).reshape(row["shape"]).copy())
+
+
+def _json(path: Path, hook: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"), object_hook=hook)
+    except (OSError, ValueError) as error:
+        raise MusicZooError(f"The round's file cannot be read: {error}.", path=path, remedy=_REMEDY) from error
+    if not isinstance(content, dict):
+        raise MusicZooError("The round's file has another format.", path=path, remedy=_REMEDY)
+    return content
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(item) for name, item in value.items()}
+    # JSON has no NaN.
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_nan(part: dict[str, Any]) -> dict[str, Any]:
+    return {**part, "score": math.nan} if part.get("score", 0.0) is None else part
 
 
 def _rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:

@@ -29,6 +29,18 @@ class Selected:
     refused: dict[int, str]
 
 
+def check_fraction(fraction: float) -> None:
+    """Makes sure that chosen and rejected have room beside each other.
+
+    Raises:
+        MusicZooError: They have not, or none would be chosen.
+    """
+    if not 0 < fraction <= 0.5:
+        raise MusicZooError(
+            f"A fraction of {fraction} cannot be chosen and rejected.", where="fraction", remedy="Give a part above 0, and 0.5 at most."
+        )
+
+
 def select(scores: Sequence[float], refusal: Callable[[int], str | None], fraction: float = 0.1) -> Selected:
     """Chooses the examples of one prompt.
 
@@ -44,8 +56,7 @@ def select(scores: Sequence[float], refusal: Callable[[int], str | None], fracti
     Raises:
         MusicZooError: A fraction that leaves chosen and rejected no room beside each other.
     """
-    if not 0 < fraction <= 0.5:
-        raise MusicZooError(f"A fraction of {fraction} cannot be chosen and rejected.", where="fraction", remedy="Give 0.5 or less.")
+    check_fraction(fraction)
     ranked = sorted((place for place, score in enumerate(scores) if not math.isnan(score)), key=lambda place: (-scores[place], place))
     count = max(1, int(fraction * len(ranked)))
     rejected = ranked[len(ranked) - count :]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from lightning.pytorch.loops.fit_loop import RestartStage
 from torch import Tensor
 
 from musiczoo.models.zoo_module import ZooModule
@@ -120,6 +121,7 @@ class TrainedModule(ZooModule):
 
     def on_train_start(self) -> None:
         """Puts the gradient of an interrupted accumulation back; one rank holds it for all."""
+        self._begin_next_epoch()
         kept, self._accumulated = self._accumulated, None
         if kept is None or not self.trainer.is_global_zero:
             return
@@ -127,6 +129,16 @@ class TrainedModule(ZooModule):
         for name, parameter in self.named_parameters():
             if name in kept["gradients"]:
                 parameter.grad = kept["gradients"][name].to(parameter)
+
+    def _begin_next_epoch(self) -> None:
+        """Makes Lightning count the epoch after the one that a checkpoint was saved at the last batch of.
+
+        Resumed from such a checkpoint it takes the next epoch for the rest of the old one and does not count it as begun, and a run that is
+        resumed once more, in that epoch, would train it from its first batch again.
+        """
+        fit_loop, epoch_loop = self.trainer.fit_loop, self.trainer.fit_loop.epoch_loop
+        if fit_loop.restarted_mid_epoch and epoch_loop.restarted_on_train_batch_end and epoch_loop.batch_progress.is_last_batch:
+            fit_loop._restart_stage = RestartStage.NONE
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums of the validation loss."""

@@ -19,8 +19,10 @@ def misalignment(piece: Tune) -> str | None:
         parsed = piece.parsed
     except MusicZooError as error:
         return f"a bar cannot be read: {error}"
+    if not parsed:
+        return "there are no voices"
     first, first_spans = piece.voices[0], parsed[0].bars
-    for voice, spans in zip(piece.voices[1:], parsed[1:], strict=True):
+    for voice, spans in zip(piece.voices[1:], (other.bars for other in parsed[1:]), strict=True):
         if len(voice.bars) != len(first.bars):
             return f"voice {voice.id} has {len(voice.bars)} bars, voice {first.id} has {len(first.bars)}"
         for number, (bar, other) in enumerate(zip(voice.bars, first.bars, strict=True), 1):

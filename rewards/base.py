@@ -32,6 +32,10 @@ class Scores:
     details: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+class ScoresError(MusicZooError):
+    """A reward gave other scores than asked for; unlike a piece that cannot be scored, this ends a run."""
+
+
 class Reward(ABC):
     """A score for each piece; ``reward(pieces)`` gives the numbers, :meth:`score` also the reasons where there are none."""
 
@@ -67,29 +71,56 @@ class FunctionReward(Reward):
         """Calls the function.
 
         Raises:
-            MusicZooError: The function gives another number of scores than there are pieces.
+            ScoresError: The function gives another number of scores than there are pieces.
         """
-        try:
-            values = self._numbers(pieces)
-            reasons = [None if math.isfinite(value) else f"{self.name} gave {value}" for value in values]
-        except MusicZooError:
-            raise
-        except Exception as error:
-            # Whatever a user's function raises; told as the reason of the pieces that it raises for.
-            if len(pieces) == 1:
-                return Scores(torch.tensor([math.nan], dtype=torch.float64), (f"{self.name} raised {error!r}",))
-            parts = [self.score([piece]) for piece in pieces]
-            return Scores(torch.cat([part.values for part in parts]), tuple(part.reasons[0] for part in parts))
-        found = torch.tensor([value if math.isfinite(value) else math.nan for value in values], dtype=torch.float64)
-        return Scores(found, tuple(reasons))
+        return checked_scores(self, pieces, self._scores)
 
-    def _numbers(self, pieces: Sequence[Generated]) -> list[float]:
+    def _scores(self, pieces: Sequence[Generated]) -> Scores:
         values = [float(value) for value in self.function(pieces)]
-        if len(values) != len(pieces):
-            raise MusicZooError(
-                f"The reward {self.name} gave {len(values)} scores for {len(pieces)} pieces.", remedy="It must give one number a piece."
-            )
-        return values
+        return Scores(torch.tensor(values, dtype=torch.float64), (None,) * len(values))
+
+
+def checked_scores(reward: Reward, pieces: Sequence[Generated], score: Callable[[Sequence[Generated]], Scores] | None = None) -> Scores:
+    """The scores of a reward that may raise, or give numbers that are none: each piece has a finite score, or NaN and a reason.
+
+    Args:
+        reward: Any; it is named in the reasons.
+        pieces: What is scored, one at a time where the reward raises for all together.
+        score: What scores; the reward's own when None.
+
+    Raises:
+        ScoresError: Another number of scores, or of details, than there are pieces.
+    """
+    try:
+        scores = (score or reward.score)(pieces)
+    except ScoresError:
+        raise
+    except Exception as error:
+        # Whatever a user's reward raises; told as the reason of the pieces that it raises for.
+        if len(pieces) == 1:
+            return Scores(torch.full((1,), torch.nan, dtype=torch.float64), (f"{reward.name} raised {type(error).__name__}: {error}",))
+        return _joined([checked_scores(reward, [piece], score) for piece in pieces])
+    counts = {tuple(scores.values.shape), (len(scores.reasons),), *(tuple(detail.shape) for detail in scores.details.values())}
+    if counts != {(len(pieces),)}:
+        raise ScoresError(
+            f"The reward {reward.name} gave {' and '.join(map(str, sorted(max(shape, default=1) for shape in counts)))} scores "
+            f"for {len(pieces)} pieces.",
+            remedy="It must give one number a piece.",
+        )
+    values = scores.values.detach().to("cpu", torch.float64)
+    reasons = tuple(
+        reason or (None if math.isfinite(value) else f"{reward.name} gave {value}")
+        for value, reason in zip(values.tolist(), scores.reasons, strict=True)
+    )
+    return Scores(values.masked_fill(~values.isfinite(), torch.nan), reasons, scores.details)
+
+
+def _joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of pieces scored one at a time; details that only some have are NaN for the others."""
+    names = dict.fromkeys(name for part in parts for name in part.details)
+    unknown = torch.full((1,), torch.nan, dtype=torch.float64)
+    details = {name: torch.cat([part.details.get(name, unknown).to("cpu", torch.float64) for part in parts]) for name in names}
+    return Scores(torch.cat([part.values for part in parts]), tuple(part.reasons[0] for part in parts), details)
 
 
 def as_reward(reward: Reward | Callable[[Sequence[Generated]], Any]) -> Reward:

@@ -6,6 +6,7 @@ learns from.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -18,8 +19,13 @@ from musiczoo.models.base import Generated
 from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
+from musiczoo.music.near_duplicates import clusters
 from musiczoo.representations.m3_patches import abc_text
 from musiczoo.rewards.base import Reward, Scores
+
+# The source of works that come from no corpus (musiczoo.music.corpus_reading.work_of).
+_IN_MEMORY = "tune"
+_log = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
@@ -68,8 +74,17 @@ class CorpusSimilarity(Reward):
             self._take(references)
 
     def _take(self, references: Mapping[Labels, Sequence[Work]]) -> None:
-        self._features = {labels: self.encoder.features([abc_text(work.tune) for work in works]) for labels, works in references.items()}
-        self._clusters = {labels: [work.cluster for work in works] for labels, works in references.items()}
+        self._features, self._clusters = {}, {}
+        for labels, works in references.items():
+            texts: dict[int, str] = {}
+            for index, work in enumerate(works):
+                try:
+                    texts[index] = abc_text(work.tune)
+                except MusicZooError as error:
+                    _log.warning("%s is left out of the real works: %s", work.id, error)
+            if texts:
+                self._features[labels] = self.encoder.features(list(texts.values()))
+                self._clusters[labels] = _clusters([works[index] for index in texts])
 
     def reference_features(self, labels: Labels) -> Tensor:
         """(works, dim) of the real works of a prompt.
@@ -133,6 +148,14 @@ class CorpusSimilarity(Reward):
         if not len(nearest):
             raise MusicZooError("There are no two different real works to calibrate by.", remedy="Give plagiarism= a number, or None.")
         return float(torch.quantile(nearest, quantile))
+
+
+def _clusters(works: Sequence[Work]) -> list[str]:
+    """A name for each work that its near-duplicates share. A corpus knows its own; tunes recur across collections, and in memory."""
+    sources = {work.source for work in works}
+    if len(sources) == 1 and sources != {_IN_MEMORY}:
+        return [work.cluster for work in works]
+    return [works[first].id for first in clusters([work.shingles for work in works])]
 
 
 def _cosines(one: Tensor, other: Tensor) -> Tensor:
