@@ -96,7 +96,7 @@ class Clamp2Net(nn.Module):
         self.text_model: XLMRobertaModel | None = None
         self.text_proj: nn.Linear | None = None
         if config.text is not None:
-            sizes = XLMRobertaConfig(**config.text, attn_implementation="sdpa")
+            sizes = XLMRobertaConfig(**config.text)
             self.text_model = XLMRobertaModel(sizes)
             self.text_proj = nn.Linear(sizes.hidden_size, config.dim)
 
@@ -148,7 +148,7 @@ class Clamp2Net(nn.Module):
         def encode(tokens: Tensor, lengths: Tensor) -> Tensor:
             real = (torch.arange(tokens.shape[1]) < lengths.unsqueeze(1)).to(self._device)
             # XLM-RoBERTa counts positions past its own padding token.
-            ids = tokens.to(self._device).masked_fill(~real, model.config.pad_token_id)
+            ids = tokens.to(self._device).masked_fill(~real, model.config.pad_token_id or 0)
             hidden: Tensor = model(input_ids=ids, attention_mask=real.long()).last_hidden_state
             return hidden[real]
 
