@@ -117,6 +117,18 @@ class M3Patches:
         rows.append(bytes([BOS]) + bytes([EOS]) * (size - 1))
         return torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8).reshape(-1, size)
 
+    def encode_texts(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """The patches of each text, as :meth:`encode_text` gives them.
+
+        Raises:
+            MusicZooError: A text that holds no music.
+        """
+        pieces = [self.encode_text(text) for text in texts]
+        for index, patches in enumerate(pieces):
+            if len(patches) <= 2:
+                raise MusicZooError("The text holds no music.", where=f"text {index}", remedy="Give interleaved ABC or MIDI text format.")
+        return pieces
+
     def decode_text(self, patches: torch.Tensor) -> str:
         """The text of patches, without begin and end; what was cut off stays lost."""
         rows = patches.to("cpu", torch.uint8).numpy()

@@ -53,11 +53,11 @@ def _of_the_zoo(model: object) -> ZooModule:
 
 def _from_lightning(path: Path) -> ZooModule:
     """The module of a Lightning checkpoint. Nothing but tensors and plain values is unpickled."""
-    from musiczoo.models.bar_stream.notagen import read_file
+    from musiczoo.hub.torch_files import read_torch_file
 
     if not path.is_file():
         raise MusicZooError("There is no such checkpoint.", path=path)
-    kept = read_file(path).get("musiczoo")
+    kept = read_torch_file(path).get("musiczoo")
     # Checkpoints from before the record was kept are of the one architecture that there was.
     name = kept.get("architecture", "bar_stream") if isinstance(kept, dict) else "bar_stream"
     architecture: type[ZooModule] = class_of(ARCHITECTURES, name)

@@ -6,7 +6,6 @@ Lightning checkpoints of this architecture. Training state in the file (optimise
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from musiczoo.hub.tensors import check_fit
+from musiczoo.hub.torch_files import read_torch_file
 from musiczoo.models.bar_stream.net import BarStreamConfig, BarStreamNet
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import VOCABULARY
@@ -25,34 +26,6 @@ _CHAR = "char_level_decoder.base"
 # Attention masks that old transformers versions stored, and the output layer, which is the tied character embedding.
 _ASIDE = re.compile(r"\.attn\.(bias|masked_bias)$")
 _TIED = f"{_CHAR}.lm_head.weight"
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """The content of a PyTorch file, with nothing executed.
-
-    Raises:
-        MusicZooError: The file is missing, damaged, or holds more than tensors and plain containers.
-    """
-    if not path.is_file():
-        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a NotaGen .pth file or of a .ckpt.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise MusicZooError(
-            f"The file is damaged or holds more than tensors, and nothing else is unpickled ({str(error).splitlines()[0]}).",
-            path=path,
-            remedy="Download the weights again from their publisher.",
-        ) from None
-    except Exception as error:
-        # A damaged file can fail anywhere inside torch's reader, with any error.
-        raise MusicZooError(
-            f"This is no readable PyTorch file ({type(error).__name__}: {str(error).partition(chr(10))[0]}).",
-            path=path,
-            remedy="Download the weights again; the file may be truncated.",
-        ) from error
-    if not isinstance(content, dict):
-        raise MusicZooError(f"The file holds a {type(content).__name__}, not a checkpoint.", path=path)
-    return content
 
 
 def _tensors(content: dict[str, Any], key: str, path: Path) -> dict[str, Tensor]:
@@ -105,10 +78,10 @@ def load_net(path: str | Path) -> BarStreamNet:
     """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
 
     Raises:
-        MusicZooError: See :func:`read_file`; also a missing, surplus or misshapen tensor, named with both shapes.
+        MusicZooError: See :func:`musiczoo.hub.torch_files.read_torch_file`; also a missing, surplus or misshapen tensor, named with both shapes.
     """
     path = Path(path)
-    content = read_file(path)
+    content = read_torch_file(path)
     if "base_sha256" in content:
         raise MusicZooError(
             "The checkpoint holds an adapter alone.",
@@ -129,19 +102,7 @@ def load_net(path: str | Path) -> BarStreamNet:
     with torch.device("meta"):
         net = BarStreamNet(config)
     expected = net.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not part of the model" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    if problems:
-        raise MusicZooError(
-            f"The tensors do not fit: {'; '.join(problems[:5])}{f'; and {len(problems) - 5} more' if len(problems) > 5 else ''}.",
-            path=path,
-            remedy="The file is damaged or of another architecture.",
-        )
+    check_fit(expected, tensors, path)
     net.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
     net.patch_level_decoder.base.wte.weight.requires_grad_(False)
     return net.eval()

@@ -168,10 +168,7 @@ class Clamp2Module(ZooModule):
         Raises:
             MusicZooError: A text that holds no music.
         """
-        pieces = [self.representation.encode_text(text) for text in texts]
-        for index, patches in enumerate(pieces):
-            if len(patches) <= 2:
-                raise MusicZooError("The text holds no music.", where=f"text {index}", remedy="Give interleaved ABC or MIDI text format.")
+        pieces = self.representation.encode_texts(texts)
         with _at_rest(self.net):
             return self.net.music_features(pieces)
 

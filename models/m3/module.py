@@ -48,7 +48,8 @@ class M3Module(TrainedModule):
     architecture: ClassVar[str] = "m3"
     net: M3Net
     representation: M3Patches
-    lora_targets = ("query", "key", "value", "dense")
+    # Not the pooler's dense layer, which nothing uses.
+    lora_targets = ("query", "key", "value", "intermediate.dense", "output.dense")
 
     def __init__(
         self,
@@ -118,6 +119,9 @@ class M3Module(TrainedModule):
 
         Returns:
             (texts, hidden), float32, on the CPU, without gradient.
+
+        Raises:
+            MusicZooError: A text that holds no music.
         """
         training = self.net.training
         self.net.eval()
@@ -125,7 +129,7 @@ class M3Module(TrainedModule):
             with torch.no_grad():
                 return pooled_features(
                     lambda patches, lengths: self.net.encoder(patches.to(self.device), lengths.to(self.device)),
-                    [self.representation.encode_text(text) for text in texts],
+                    self.representation.encode_texts(texts),
                     self.net.config.patch_length,
                     self.net.config.hidden,
                 )

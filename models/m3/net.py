@@ -83,8 +83,8 @@ class M3Encoder(nn.Module):
         )
         # Part of the published layout but used by nothing; frozen, so that DDP does not wait for their gradients.
         self.base.embeddings.word_embeddings.weight.requires_grad_(False)
-        for parameter in self.base.pooler.parameters():
-            parameter.requires_grad_(False)
+        assert self.base.pooler is not None
+        self.base.pooler.requires_grad_(False)
 
     def embed(self, patches: Tensor) -> Tensor:
         """(rows, patch_size) character ids -> (rows, hidden): the linear layer on the one-hot matrix without building it."""
