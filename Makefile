@@ -3,16 +3,20 @@ VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 STAMP = $(VENV)/.installed
 
+# What is installed beside musiczoo: what development needs, and with EXTRAS=dev,oracle the libraries that losses are compared with.
+EXTRAS ?= dev
+
 # Tests run in two processes of one thread each: torch's own threads gain little on nets this small.
 WORKERS ?= 2
 FAST = -n $(WORKERS) -m "not slow and not dist"
 SLOW = -n $(WORKERS) --dist loadfile -m "slow or dist"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint format bench clean
+.PHONY: help venv demo clamp-dpo test test-slow lint format bench clean
 
 help:
 	@echo "make demo       train a small model on Bach's chorales and write a new piece to demo_output/ (minutes)"
+	@echo "make clamp-dpo  tune the shipped model by preference, three rounds and seeds, table and picture to docs/results/ (an hour at most)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the longer tests and those of several processes"
 	@echo "make lint       style, types, layers and spelling"
@@ -32,11 +36,15 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	[ -x $(PYTHON) ] || { echo "Making the virtual environment $(VENV) with $$base"; "$$base" -m venv $(VENV); }
 	@echo "Installing musiczoo and what it needs into $(VENV) (a minute or more)"
 	@# Compiling every module of every package up front would take longer than compiling on first import those that are used.
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP)
 	$(PYTHON) experiments/demo.py $(ARGS)
+
+# What it makes is kept in clamp_dpo/: a run that was stopped goes on when it is called again.
+clamp-dpo: $(STAMP)
+	$(PYTHON) -m experiments.clamp_dpo $(ARGS)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(FAST) $(ARGS)

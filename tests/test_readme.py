@@ -27,7 +27,7 @@ def write_scores(folder: Path, count: int) -> None:
 
 
 def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", README, re.S)
+    example = re.findall(r"```python\n(.*?)```", README, re.S)[0]
     assert len([line for line in example.splitlines() if line]) == 10
     monkeypatch.chdir(tmp_path)
     write_scores(tmp_path / "my_scores", 20)
@@ -40,6 +40,6 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_files_and_recipes_that_the_readme_names_exist() -> None:
-    recipes = [f"configs/{name}.yaml" for name in re.findall(r"--config (bar_stream/\S+)", README)]
+    recipes = [f"configs/{name}.yaml" for name in re.findall(r"--config (\w+/\S+)", README)]
     for path in re.findall(r"\]\(((?:docs|configs|tests)/[^)#]+)\)", README) + recipes:
         assert (ROOT / path).is_file(), path
