@@ -78,7 +78,8 @@ def load_net(path: str | Path) -> BarStreamNet:
     """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
 
     Raises:
-        MusicZooError: See :func:`musiczoo.hub.torch_files.read_torch_file`; also a missing, surplus or misshapen tensor, named with both shapes.
+        MusicZooError: See :func:`musiczoo.hub.torch_files.read_torch_file`; also a missing, surplus or misshapen tensor, named with both
+            shapes.
     """
     path = Path(path)
     content = read_torch_file(path)
