@@ -19,7 +19,8 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from musiczoo.metrics.frechet import ESTIMATORS, frechet_distance
+from musiczoo.metrics.frechet import frechet_distance
+from musiczoo.metrics.gaussian import ESTIMATORS
 
 
 def plain(features: torch.Tensor, reference: torch.Tensor) -> float:

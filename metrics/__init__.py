@@ -4,6 +4,8 @@ from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_
 from musiczoo.metrics.bits import BitsPerSymbol
 from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.copying import CopyRate, SpanIndex, longest_run, span_hashes
+from musiczoo.metrics.features import Encoder, tune_features
+from musiczoo.metrics.figures import Figures, ReportCard
 from musiczoo.metrics.frechet import (
     FrechetDistance,
     FrechetInfinity,
@@ -12,9 +14,11 @@ from musiczoo.metrics.frechet import (
     frechet_distance,
     individual_distances,
 )
+from musiczoo.metrics.held_out import Likelihoods, PieceScore, likelihoods, piece_scores
 from musiczoo.metrics.label_accuracy import LabelAccuracy, LabelProbe, label_accuracy
 from musiczoo.metrics.ngram import CharacterNgram
 from musiczoo.metrics.perplexity import Perplexity
+from musiczoo.metrics.report_card import report_card
 from musiczoo.metrics.validity import Validity, is_readable
 
 __all__ = [
@@ -24,12 +28,17 @@ __all__ = [
     "CharacterNgram",
     "ClampScore",
     "CopyRate",
+    "Encoder",
+    "Figures",
     "FrechetDistance",
     "FrechetInfinity",
     "FrechetMusicDistance",
     "LabelAccuracy",
     "LabelProbe",
+    "Likelihoods",
     "Perplexity",
+    "PieceScore",
+    "ReportCard",
     "SpanIndex",
     "Validity",
     "bar_alignment",
@@ -40,6 +49,10 @@ __all__ = [
     "is_readable",
     "label_accuracy",
     "leave_one_out_scores",
+    "likelihoods",
     "longest_run",
+    "piece_scores",
+    "report_card",
     "span_hashes",
+    "tune_features",
 ]

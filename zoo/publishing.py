@@ -1,4 +1,4 @@
-"""The commands ``musiczoo publish`` (a model to the Hugging Face Hub) and ``musiczoo card`` (what a checkpoint says of itself)."""
+"""The command ``musiczoo publish`` (a model to the Hugging Face Hub), and the model card of a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -33,26 +33,23 @@ def publish_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tag", help="a new name for this version")
     parser.add_argument("--dtype", choices=sorted(STORED_TYPES), default="float32", help="how weights are stored (a folder: as they are)")
     parser.add_argument("--message", default="", help="of the commit")
-    _add_card_options(parser, licence_needed=True)
+    add_card_options(parser, licence_needed=True)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
 
 
-def card_parser() -> argparse.ArgumentParser:
-    """The options of ``card``."""
-    parser = argparse.ArgumentParser(
-        prog="musiczoo card",
-        description="Shows the model card of a checkpoint folder. With any of the options below the card is written anew.",
-    )
-    parser.add_argument("folder", type=Path, help="a checkpoint folder")
-    parser.add_argument("--refresh", action="store_true", help="write the card anew from config.json")
-    _add_card_options(parser, licence_needed=False)
-    parser.add_argument("--json", action="store_true", help="what the card is made from, as one JSON document on standard output")
-    return parser
+def add_card_options(parser: argparse.ArgumentParser, *, licence_needed: bool, title: str = "card") -> argparse._ArgumentGroup:
+    """Adds what a model card is made from.
 
+    Args:
+        parser: Gets the options.
+        licence_needed: Whether the licence must be given.
+        title: Of the group of options.
 
-def _add_card_options(parser: argparse.ArgumentParser, *, licence_needed: bool) -> None:
-    group = parser.add_argument_group("card")
+    Returns:
+        The group.
+    """
+    group = parser.add_argument_group(title)
     group.add_argument("--licence", "--license", required=licence_needed, metavar="ID", help="of the weights: mit, cc-by-4.0, or other")
     group.add_argument("--licence-name", metavar="NAME", help="of a licence that is 'other'")
     group.add_argument("--licence-link", metavar="URL", help="to its text")
@@ -68,6 +65,7 @@ def _add_card_options(parser: argparse.ArgumentParser, *, licence_needed: bool) 
         metavar="METRIC=VALUE[@DATA]",
         help="what was measured, as often as needed: --figure 'bits per character=1.42@held-out reels'",
     )
+    return group
 
 
 def publish(words: Sequence[str]) -> Published:
@@ -114,21 +112,20 @@ def publish(words: Sequence[str]) -> Published:
     return done
 
 
-def card(words: Sequence[str]) -> str:
+def model_card(folder: Path, options: argparse.Namespace) -> str:
     """Shows the card of a checkpoint folder, and writes it anew where an option asks for that.
 
     Args:
-        words: The options.
+        folder: The checkpoint.
+        options: Those of :func:`add_card_options`, ``refresh`` and ``json``.
 
     Returns:
         The card.
 
     Raises:
         MusicZooError: The folder is no checkpoint, cannot be written to, or an option cannot be used.
-        SystemExit: Wrong usage.
     """
-    options = card_parser().parse_args(words)
-    checkpoint = read_checkpoint(options.folder)
+    checkpoint = read_checkpoint(folder)
     changed = _with_figures(_with_options(checkpoint.card, options), options.figure)
     if options.refresh or changed != checkpoint.card:
         checkpoint = with_card(checkpoint, changed)

@@ -8,7 +8,7 @@ from sklearn.covariance import OAS, LedoitWolf, ShrunkCovariance
 from torchmetrics.image.fid import _compute_fid
 
 from musiczoo.metrics import FrechetMusicDistance, fmd_infinity, frechet_distance, individual_distances
-from musiczoo.metrics.frechet import ESTIMATORS, Gaussian
+from musiczoo.metrics.gaussian import ESTIMATORS, Gaussian
 from musiczoo.music.errors import MusicZooError
 
 SQUARE = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])

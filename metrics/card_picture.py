@@ -1,0 +1,121 @@
+"""The picture of a report card: errors, CLaMP scores, Frechet distances and likelihoods, pieces beside the ground truth."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musiczoo.metrics.figures import Figures, ReportCard
+from musiczoo.metrics.frechet import FrechetDistance
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.pictures import COLOURS
+
+_Bars = Sequence[tuple[str, Callable[[Figures], float | None]]]
+_PERCENT: _Bars = (
+    ("readable", lambda one: one.percent_readable),
+    ("bar-alignment error", lambda one: one.bar_alignment_error),
+    ("copy rate", lambda one: one.copy_rate),
+)
+_BITS: _Bars = (
+    ("a character", lambda one: one.likelihoods and one.likelihoods.bits_per_character),
+    ("a note", lambda one: one.likelihoods and one.likelihoods.bits_per_note),
+)
+
+
+def report_card_picture(card: ReportCard, path: str | Path | None = None, *, dpi: int = 130) -> bytes:
+    r"""Draw a card. What it does not know is left out.
+
+    Args:
+        card: The figures.
+        path: Where to write the PNG as well, or None.
+        dpi: Dots an inch.
+
+    Returns:
+        The PNG file's bytes.
+
+    Raises:
+        MusicZooError: The path cannot be written.
+
+    Example:
+        >>> report_card_picture(ReportCard(Figures("pieces", 3, 3, {})))[:4]
+        b'\x89PNG'
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = card.columns()
+    panels: list[Callable[[Any], None]] = [lambda axes: _grouped(axes, columns, _PERCENT, "%")]
+    if any(one.scores for one in columns):
+        panels.append(lambda axes: _scores(axes, columns))
+    if any(one.frechet for one in columns):
+        panels.append(lambda axes: _distances(axes, columns))
+    if any(one.likelihoods for one in columns):
+        panels.append(lambda axes: _grouped(axes, columns, _BITS, "bits"))
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), dpi=dpi, layout="constrained")
+    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes)
+        axes.tick_params(labelsize=8)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    data = stream.getvalue()
+    if path is not None:
+        write_atomically(path, data)
+    return data
+
+
+def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> None:
+    """One group of bars a figure, one colour a set, each with its number."""
+    shown = [(name, [of(one) for one in columns]) for name, of in bars]
+    shown = [(name, values) for name, values in shown if any(value is not None for value in values)]
+    width = 0.8 / len(columns)
+    for number, one in enumerate(columns):
+        heights = [math.nan if values[number] is None else float(values[number] or 0) for _, values in shown]
+        places = np.arange(len(shown)) + (number - (len(columns) - 1) / 2) * width
+        drawn = axes.bar(places, heights, 0.94 * width, color=COLOURS[number], label=_plain(one.name))
+        axes.bar_label(drawn, labels=["" if math.isnan(height) else f"{height:.3g}" for height in heights], fontsize=7)
+    axes.set_xticks(range(len(shown)), [name for name, _ in shown])
+    axes.set_ylabel(unit, fontsize=9)
+    axes.margins(y=0.12)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _scores(axes: Any, columns: Sequence[Figures]) -> None:
+    """How the cosines of the pieces are spread, as shares, for sets of different size."""
+    known = [value for one in columns for value in one.scores]
+    edges = np.linspace(min(known), max(known) + 1e-9, 21)
+    for number, one in enumerate(columns):
+        if one.scores:
+            share = np.full(len(one.scores), 100 / len(one.scores))
+            label = _plain(f"{one.name} (n = {len(one.scores)})")
+            axes.hist(one.scores, edges, weights=share, color=COLOURS[number], alpha=0.55, label=label)
+            axes.axvline(float(np.mean(one.scores)), color=COLOURS[number], linewidth=1.2, linestyle=(0, (4, 2)))
+    axes.set_xlabel("CLaMP score of a piece", fontsize=9)
+    axes.set_ylabel("% of pieces", fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _distances(axes: Any, columns: Sequence[Figures]) -> None:
+    """The distances, each with its numbers of pieces: they cannot be compared without."""
+    names: list[str] = []
+    for number, one in enumerate(columns):
+        for distance in one.frechet:
+            estimator = distance.estimator if isinstance(distance, FrechetDistance) else "infinity"
+            bar = axes.barh(len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number])
+            axes.bar_label(bar, labels=[f"{distance.value:.3g}"], fontsize=7)
+            names.append(_plain(f"{one.name}, {estimator}\nn = {distance.n}, {distance.reference_n}"))
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("Frechet music distance", fontsize=9)
+    axes.margins(x=0.15)
+
+
+def _plain(text: str) -> str:
+    """Users' names as they are: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")
