@@ -55,7 +55,11 @@ COMMANDS = {
     "publish": Command(
         "musiczoo.publishing:publish", "put a model on the Hugging Face Hub", "musiczoo publish run name/my-model --licence mit"
     ),
-    "card": Command("musiczoo.publishing:card", "show a checkpoint's model card, or write it anew", "musiczoo card my_checkpoint"),
+    "card": Command(
+        "musiczoo.reporting:run",
+        "measure pieces beside real music; or show a checkpoint's model card, or write it anew",
+        "musiczoo card out --truth bach-chorales --encoder m3-small",
+    ),
     "study": Command(
         "musiczoo.studying:run",
         "blinded listening sheets, and the statistics of their answers",
