@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from musiczoo.models.base import Generated
 from musiczoo.recipes import recipes
 from musiczoo.training import ZooCLI, fit
+from tests.zoo.readable import make_pieces_readable
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth"
@@ -25,42 +29,80 @@ def write_scores(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("recipe", recipes())
-def test_two_steps(recipe: str, tmp_path: Path) -> None:
-    options = yaml.safe_load((ROOT / f"configs/{recipe}.yaml").read_text())["model"]["init_args"]
-    # What is tiny here replaces sizes and places alone; all else is the recipe's.
-    tiny = {
-        "model": {"pretrained": str(WEIGHTS)} if options.get("pretrained") else {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
-        "data": {
-            "corpus": str(write_scores(tmp_path / "scores")),
-            "cache": str(tmp_path),
-            "num_workers": 0,
-            "max_length": 48,
-            "exclude": "[]",
-            "repeats": None,
-        },
+PREFERENCE = "bar_stream/clamp_dpo"
+# What is tiny replaces sizes and places alone; all else is the recipe's.
+SIZES = {
+    "bar_stream": {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
+    "m3": {"layers": 1, "decoder_layers": 1, "hidden": 32, "heads": 2},
+}
+
+
+def tiny(recipe: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The model's options in the recipe, and the words that make it small."""
+    content = yaml.safe_load((ROOT / f"configs/{recipe}.yaml").read_text())
+    options: dict[str, Any] = content["model"]["init_args"]
+    data = {"corpus": str(write_scores(folder / "scores")), "cache": str(folder), "num_workers": 0, "max_length": 48}
+    groups = {
+        "model": {"pretrained": str(WEIGHTS)} if options.get("pretrained") else SIZES[recipe.partition("/")[0]],
+        "data": {**data, "exclude": "[]", "repeats": None},
         "trainer": {
-            "max_steps": 2,
             "logger": "false",
             "accelerator": "cpu",
             "devices": 1,
             "precision": "32-true",
-            "default_root_dir": str(tmp_path),
+            "default_root_dir": str(folder),
+            "enable_progress_bar": "false",
+            "enable_model_summary": "false",
         },
     }
-    words = [f"--{group}.{name}={'null' if value is None else value}" for group, values in tiny.items() for name, value in values.items()]
-    cli: ZooCLI = fit(["--config", recipe, *words, "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"])
-    assert cli.trainer.global_step == 2
-    assert [path.name for path in tmp_path.rglob("last.ckpt")]
+    words = [f"--{group}.{name}={'null' if value is None else value}" for group, values in groups.items() for name, value in values.items()]
+    return options, ["--config", recipe, *words]
+
+
+def check(cli: ZooCLI, options: dict[str, Any], folder: Path, steps: int) -> None:
+    assert cli.trainer.global_step == steps
+    assert [path.name for path in folder.rglob("last.ckpt")]
     [group] = cli.trainer.optimizers[0].param_groups
     assert group["weight_decay"] == options["optimizer"]["init_args"]["weight_decay"]
     assert cli.model.net.config.dropout == options["dropout"]
 
 
+@pytest.mark.parametrize("recipe", [recipe for recipe in recipes() if recipe != PREFERENCE])
+def test_two_steps(recipe: str, tmp_path: Path) -> None:
+    options, words = tiny(recipe, tmp_path)
+    check(fit([*words, "--trainer.max_steps=2"]), options, tmp_path, 2)
+
+
+def number_of_notes(pieces: Sequence[Generated]) -> list[float]:
+    return [float(len(piece.text)) for piece in pieces]
+
+
+def test_two_rounds_of_preference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pieces_readable(monkeypatch)
+    options, words = tiny(PREFERENCE, tmp_path)
+    content = yaml.safe_load((ROOT / f"configs/{PREFERENCE}.yaml").read_text())
+    rounds, checkpoints = content["trainer"]["callbacks"]
+    small = {
+        "rounds": 2,
+        "steps": 2,
+        "samples": 6,
+        "fraction": 0.34,
+        "plagiarism": None,
+        "progress": False,
+        "folder": str(tmp_path / "rounds"),
+    }
+    labels = {"period": "Baroque", "composer": "Bach, Johann Sebastian", "instrumentation": "Choral"}
+    rounds["init_args"] |= {**small, "prompts": [labels], "reward": f"{__name__}.number_of_notes"}
+    checkpoints["init_args"] |= {"dirpath": str(tmp_path / "checkpoints"), "every_n_train_steps": 1}
+    (tmp_path / "callbacks.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [rounds, checkpoints]}}))
+    check(fit([*words[:2], "--config", str(tmp_path / "callbacks.yaml"), *words[2:]]), options, tmp_path, 4)
+    assert (tmp_path / "rounds/round-002/policy/model.safetensors").is_file()
+
+
 def test_recipes_say_where_their_numbers_come_from() -> None:
     # Each quotation stands in the paper (its text is not part of the repository, so only the form is checked here), and each number of the
     # paper's recipes has a source beside or above it.
-    for name in ("pretrain", "finetune"):
+    for name in ("pretrain", "finetune", "clamp_dpo"):
         lines = (ROOT / f"configs/bar_stream/{name}.yaml").read_text().splitlines()
         for place, line in enumerate(lines):
             if re.search(r": (true|false|[0-9.e-]+|\w*mixed|pretrain|finetune)( |$)", line):
