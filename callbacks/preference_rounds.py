@@ -203,7 +203,8 @@ class PreferenceRounds(Callback):
         # The data module's own prompts join the module's when the fit begins, as if they were trained with.
         self._known = pl_module.prompts
         trainer.fit_loop.max_epochs = self.rounds
-        trainer.reload_dataloaders_every_n_epochs = 1
+        # An attribute that Lightning sets without declaring it.
+        vars(trainer)["reload_dataloaders_every_n_epochs"] = 1
         before = pl_module.objective
         if self.objective is not None:
             pl_module.objective = self.objective
@@ -309,7 +310,7 @@ class PreferenceRounds(Callback):
                 # NotaGen trains each round with an optimiser of its own.
                 trainer.strategy.setup_optimizers(trainer)
             self._pairs_of = {"round": number, "digest": _from_first(trainer, files.digest)}
-        elif trainer.fit_loop.epoch_progress.current.processed >= self.rounds:
+        elif _processed(trainer) >= self.rounds:
             # A fit that is resumed when all rounds are over ends after this, without a hook.
             self._finish(trainer, module, data)
         pieces, drawn = _from_first(trainer, files.training)
@@ -398,6 +399,12 @@ class PreferenceRounds(Callback):
                 remedy="Give ScoreDataModule(..., prompts=True) of a corpus with labels that the model was trained with, or name prompts=.",
             )
         return [checked_labels(labels, module.prompts) for labels in prompts]
+
+
+def _processed(trainer: lightning.Trainer) -> int:
+    """Epochs whose batches are over; ``current_epoch`` counts those whose hooks are over too."""
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    return int(progress.processed)
 
 
 def _works_by_prompt(data: Any) -> dict[Labels, list[Work]]:

@@ -22,8 +22,8 @@ _PERCENT: _Bars = (
     ("copy rate", lambda one: one.copy_rate),
 )
 _BITS: _Bars = (
-    ("a character", lambda one: one.likelihoods and one.likelihoods.bits_per_character),
-    ("a note", lambda one: one.likelihoods and one.likelihoods.bits_per_note),
+    ("a character", lambda one: one.likelihoods.bits_per_character if one.likelihoods else None),
+    ("a note", lambda one: one.likelihoods.bits_per_note if one.likelihoods else None),
 )
 
 

@@ -72,14 +72,17 @@ def tune_features(
         (pieces, dimensions) float32, and for each piece why it has no features, or None. Without a single piece that has some the tensor
         has no dimensions.
     """
-    if text is None:
+    write = text
+    if write is None:
         # Not at the top: a metric on features that are there already needs no representation.
-        from musiczoo.representations.m3_patches import abc_text as text
+        from musiczoo.representations.m3_patches import abc_text
+
+        write = abc_text
     reasons: list[str | None] = [None] * len(tunes)
     texts: dict[int, str] = {}
     for place, tune in enumerate(tunes):
         try:
-            texts[place] = text(tune)
+            texts[place] = write(tune)
         except MusicZooError as error:
             reasons[place] = error.message
     rows: dict[int, Tensor] = {}

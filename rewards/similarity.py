@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from musiczoo.metrics.clamp_score import clamp_scores
+from musiczoo.metrics.features import Encoder
 from musiczoo.models.base import Generated
 from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
@@ -26,14 +27,6 @@ from musiczoo.rewards.base import Reward, Scores
 # The source of works that come from no corpus (musiczoo.music.corpus_reading.work_of).
 _IN_MEMORY = "tune"
 _log = logging.getLogger(__name__)
-
-
-class Encoder(Protocol):
-    """Features of texts: M3, CLaMP 2 or CLaMP 3."""
-
-    def features(self, texts: Sequence[str]) -> Tensor:
-        """(n, dim) of n texts of interleaved ABC or MIDI text format."""
-        ...
 
 
 class CorpusSimilarity(Reward):
@@ -62,11 +55,11 @@ class CorpusSimilarity(Reward):
         if isinstance(self._encoder, str):
             from musiczoo.hub.loading import load
 
-            module = load(self._encoder)
+            module: Any = load(self._encoder)
             if not hasattr(module, "features"):
                 raise MusicZooError(f"{self._encoder} gives no features of music.", where="encoder", remedy="Name m3-small or clamp2.")
             self._encoder = module
-        return self._encoder  # type: ignore[return-value]  # what has features() is one
+        return self._encoder
 
     def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:
         """Takes the real works of each prompt, unless the constructor was given some."""
