@@ -83,7 +83,7 @@ def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> N
     axes.set_xticks(range(len(shown)), [name for name, _ in shown])
     axes.set_ylabel(unit, fontsize=9)
     axes.margins(y=0.12)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _scores(axes: Any, columns: Sequence[Figures]) -> None:
@@ -98,22 +98,29 @@ def _scores(axes: Any, columns: Sequence[Figures]) -> None:
             axes.axvline(float(np.mean(one.scores)), color=COLOURS[number], linewidth=1.2, linestyle=(0, (4, 2)))
     axes.set_xlabel("CLaMP score of a piece", fontsize=9)
     axes.set_ylabel("% of pieces", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _distances(axes: Any, columns: Sequence[Figures]) -> None:
     """The distances, each with its numbers of pieces: they cannot be compared without."""
     names: list[str] = []
     for number, one in enumerate(columns):
-        for distance in one.frechet:
+        for place, distance in enumerate(one.frechet):
             estimator = distance.estimator if isinstance(distance, FrechetDistance) else "infinity"
-            bar = axes.barh(len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number])
+            label = None if place else _plain(one.name)
+            bar = axes.barh(len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number], label=label)
             axes.bar_label(bar, labels=[f"{distance.value:.3g}"], fontsize=7)
-            names.append(_plain(f"{one.name}, {estimator}\nn = {distance.n}, {distance.reference_n}"))
+            names.append(f"{estimator}\nn = {distance.n} against {distance.reference_n}")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("Frechet music distance", fontsize=9)
     axes.margins(x=0.15)
+    _legend(axes)
+
+
+def _legend(axes: Any) -> None:
+    """Above the axes, where nothing is drawn."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2)
 
 
 def _plain(text: str) -> str:

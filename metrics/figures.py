@@ -138,7 +138,7 @@ _ROWS: tuple[tuple[str, Any], ...] = (
     ("bar-alignment error, %", lambda one: _number(one.bar_alignment_error, ".3f", f" (of {one.aligned_bars:,} bars)")),
     ("copy rate, %", lambda one: _number(one.copy_rate, ".2f", f" (of {one.spans:,} spans)")),
     ("average CLaMP score", lambda one: _number(one.clamp_score, ".4f", f" (n = {len(one.scores)})")),
-    ("average CLaMP score, mean of prompts", lambda one: _number(one.clamp_score_by_prompt, ".4f", f" ({one.prompts} prompts)")),
+    ("average CLaMP score, mean of prompts", lambda one: _number(one.clamp_score_by_prompt, ".4f", f" (prompts: {one.prompts})")),
     ("bits per character", _likelihood("bits_per_character", ".3f")),
     ("bits per bar", _likelihood("bits_per_bar", ".2f")),
     ("bits per note", _likelihood("bits_per_note", ".2f")),
