@@ -19,6 +19,7 @@ from rich.progress import track
 from torch.nn import functional
 
 import musiczoo
+from experiments.sampling import processor_name
 from musiczoo.callbacks.round_files import RoundFiles, Sample
 from musiczoo.callbacks.round_making import with_piece
 from musiczoo.datamodules import ScoreDataModule
@@ -210,7 +211,7 @@ def report(options: argparse.Namespace, examiner: Examiner, prompts: Sequence[La
         "seeds": seeds,
         "truth": _truth(examiner, feedback, references, prompts, spans),
         "seconds": {seed: json.loads((options.folder / f"seed-{seed}" / "done.json").read_text()) for seed in options.seeds},
-        "machine": {"processor": _processor(), "cores": os.cpu_count()},
+        "machine": {"processor": processor_name(), "cores": os.cpu_count()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("musiczoo", "torch", "lightning")}},
     }
 
@@ -292,11 +293,3 @@ def _picture(document: Mapping[str, Any], path: Path) -> None:
     axes.flat[0].legend(fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -282,7 +282,12 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list
         **figures,
         "human": {"copy_rate": human, "bar_alignment_error_percent": float(alignment.compute()), "bars": int(alignment.bars)},
         "bits_per_character": bits,
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": str(options.device)},
+        "machine": {
+            "processor": processor_name(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": str(options.device),
+        },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
     report["reached"] = reached(report, options)
@@ -304,7 +309,7 @@ def reached(report: dict[str, Any], options: argparse.Namespace) -> dict[str, bo
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
