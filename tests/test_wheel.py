@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "experiments", "docs", "build"}
-BARE_ROOMS = {"callbacks", "configs", "datamodules", "hub", "metrics", "models", "music", "representations", "studies", "zoo"}
+BARE_ROOMS = {"callbacks", "configs", "datamodules", "hub", "metrics", "models", "music", "representations", "rewards", "studies", "zoo"}
 
 
 def rooms() -> list[str]:

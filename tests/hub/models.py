@@ -8,17 +8,23 @@ import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base import Prompt
+from musiczoo.models.clamp2 import Clamp2Module
+from musiczoo.models.m3 import M3Module
 from musiczoo.models.zoo_module import ZooModule
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 
-def bar_stream() -> ZooModule:
-    torch.manual_seed(3)
-    model = BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2)
-    # Untrained weights leave biases at 0 and layer norms at 1, where mistakes would not show.
+def _disturbed(model: ZooModule) -> ZooModule:
+    """Untrained weights leave biases at 0 and layer norms at 1, where mistakes would not show."""
     with torch.no_grad():
         for parameter in model.net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def bar_stream() -> ZooModule:
+    torch.manual_seed(3)
+    model = _disturbed(BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2))
     model.representation = BarStreamPatches(patch_size=16, max_length=64, omit_rests=False)
     model.prompts = (
         Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 370),
@@ -26,8 +32,18 @@ def bar_stream() -> ZooModule:
     )
     model.provenance = {"base": {"name": "hf-hub:org/base", "revision": "abc"}, "training": [{"steps": 7}]}
     model.stage = "finetune"
-    return model.eval()
+    return model
+
+
+def clamp2() -> ZooModule:
+    torch.manual_seed(4)
+    return _disturbed(Clamp2Module(layers=1, hidden=32, heads=2, dim=16, patch_length=64, strip_unit_length=True))
+
+
+def m3() -> ZooModule:
+    torch.manual_seed(5)
+    return _disturbed(M3Module(layers=1, decoder_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2))
 
 
 # One line for each architecture; the tests of this folder take it from here.
-MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream}
+MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream, "clamp2": clamp2, "m3": m3}
