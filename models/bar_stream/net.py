@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import GPT2Model
 
 from musiczoo.models.gpt2 import gpt2, run_blocks
+from musiczoo.models.patch_embedding import embed_patches
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import PAD, VOCABULARY
@@ -97,9 +98,7 @@ class PatchDecoder(nn.Module):
 
         Equals the linear layer on the flattened one-hot matrix (index position * 128 + character, padding included) without building it.
         """
-        offsets = torch.arange(0, self.patch_size * VOCABULARY, VOCABULARY, device=patches.device)
-        table = self.patch_embedding.weight.t().contiguous()
-        return F.embedding_bag(patches.long() + offsets, table, mode="sum") + self.patch_embedding.bias
+        return embed_patches(self.patch_embedding, patches)
 
     def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
         """Hidden state of every patch.

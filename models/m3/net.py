@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel, GPT2Model
 
 from musiczoo.models.gpt2 import gpt2, run_blocks
+from musiczoo.models.patch_embedding import embed_patches
 from musiczoo.models.ragged import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import PAD, VOCABULARY
@@ -88,9 +89,7 @@ class M3Encoder(nn.Module):
 
     def embed(self, patches: Tensor) -> Tensor:
         """(rows, patch_size) character ids -> (rows, hidden): the linear layer on the one-hot matrix without building it."""
-        offsets = torch.arange(0, patches.shape[1] * VOCABULARY, VOCABULARY, device=patches.device)
-        table = self.patch_embedding.weight.t().contiguous()
-        return F.embedding_bag(patches.long() + offsets, table, mode="sum") + self.patch_embedding.bias
+        return embed_patches(self.patch_embedding, patches)
 
     def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
         """Hidden state of every real patch.
