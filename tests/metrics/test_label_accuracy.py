@@ -78,6 +78,13 @@ def test_the_metric_judges_pieces_by_what_was_asked():
         of_kind = [one == kind for one, label in zip(given, asked, strict=True) if label == kind]
         assert percent == pytest.approx(100 * np.mean(of_kind), abs=1e-9)
     assert metric.skipped == 1
+    # A label that nobody asked for or gave is in no mean.
+    two = [place for place, label in enumerate(given) if "march" not in (label, asked[place])]
+    some = LabelAccuracy(probe)
+    some.update(features[two], [asked[place] for place in two])
+    expected = f1_score([asked[place] for place in two], [given[place] for place in two], average="macro")
+    assert some.compute()["macro_f1"].item() == pytest.approx(100 * expected, abs=1e-9)
+    assert "march" not in some.by_label()
     assert LabelAccuracy(probe).compute()["accuracy"].isnan()
 
 

@@ -175,6 +175,12 @@ def test_likelihoods_are_divided_by_what_was_scored(model):
     assert scores[0].cropped
     assert 0 < scores[0].bars < 80
     assert scores[0].notes == 8 * scores[0].bars
+    cut = representation.encode(long)
+    assert not representation.decode_text(cut).endswith("\n")
+    while not representation.decode_text(cut).endswith("\n"):
+        cut = cut[:-1]
+    assert scores[0].characters == len(representation.decode_text(cut))
+    assert scores[0].log_prob == pytest.approx(model.log_probs(representation.collate([cut])).values.sum().item(), rel=1e-5)
     found = report_card([short, long], model=model).pieces.likelihoods
     assert found is not None
     nats = -(scores[0].log_prob + scores[1].log_prob)
