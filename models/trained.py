@@ -131,14 +131,20 @@ class TrainedModule(ZooModule):
                 parameter.grad = kept["gradients"][name].to(parameter)
 
     def _begin_next_epoch(self) -> None:
-        """Makes Lightning count the epoch after the one that a checkpoint was saved at the last batch of.
+        """Makes Lightning begin an epoch where it was resumed from a checkpoint of the end of one.
 
-        Resumed from such a checkpoint it takes the next epoch for the rest of the old one and does not count it as begun, and a run that is
-        resumed once more, in that epoch, would train it from its first batch again.
+        From a checkpoint of an epoch's last batch it takes the next epoch for the rest of the old one and does not count it as begun, and a
+        run that is resumed once more, in that epoch, would train it from its first batch again. From a checkpoint of an epoch's end it
+        goes, under ``max_steps``, once through the old epoch without a batch, counts it twice, and trains on the batches of a later one.
         """
         fit_loop, epoch_loop = self.trainer.fit_loop, self.trainer.fit_loop.epoch_loop
         if fit_loop.restarted_mid_epoch and epoch_loop.restarted_on_train_batch_end and epoch_loop.batch_progress.is_last_batch:
             fit_loop._restart_stage = RestartStage.NONE
+        elif fit_loop.restarted_on_epoch_end:
+            fit_loop.epoch_progress.increment_completed()
+            fit_loop._restart_stage = RestartStage.NONE
+            # Its own setter leaves the loop restarting under max_steps.
+            fit_loop._restarting = epoch_loop.restarting = False
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums of the validation loss."""

@@ -153,6 +153,9 @@ class Save(lightning.Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}-{batch_idx}.ckpt")
 
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}-end.ckpt")
+
 
 def fit(module: M3Module, checkpoint: Path | None = None, **settings: Any) -> lightning.Trainer:
     trainer = lightning.Trainer(**(QUIET | {"num_sanity_val_steps": 0} | settings))
@@ -182,6 +185,20 @@ def test_a_fit_resumed_twice_equals_the_undisturbed(tmp_path):
     fit(second, tmp_path / "one/0-1.ckpt", max_epochs=3, callbacks=[Save(tmp_path / "two")])
     assert fit(third, tmp_path / "two/1-0.ckpt", max_epochs=3).global_step == steps
     assert all(torch.equal(value, third.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_a_fit_of_so_many_steps_resumed_at_the_end_of_an_epoch(tmp_path):
+    # Under max_steps Lightning would count the old epoch twice, and train on the batches of a later one.
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    whole, second, third = tiny(), tiny(), tiny()
+    epochs = fit(whole, max_steps=5, callbacks=[Save(tmp_path / "one")]).current_epoch
+    again = fit(second, tmp_path / "one/0-end.ckpt", max_steps=5, callbacks=[Save(tmp_path / "two")])
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"1-0.ckpt", "1-1.ckpt", "1-end.ckpt", "2-0.ckpt", "2-end.ckpt"}
+    assert (again.global_step, again.current_epoch) == (5, epochs)
+    fit(third, tmp_path / "two/1-end.ckpt", max_steps=5)
+    for module in (second, third):
+        assert all(torch.equal(value, module.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
 def test_features_do_not_depend_on_the_batch():
