@@ -38,8 +38,8 @@ class TokenLogProbs:
     mask: Tensor
 
     def sums(self) -> Tensor:
-        """(batch,) summed log-probability of each sequence."""
-        return self.values.sum(dim=1)
+        """(batch,) float64 summed log-probability of each sequence; in float32 small differences of long sums would be lost."""
+        return self.values.sum(dim=1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from unidecode import unidecode
 
@@ -30,12 +31,14 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
     Raises:
         MusicZooError: A label is empty or starts with ``%``; or it, or the combination, is not among the known ones, with the nearest.
     """
-    asked = Labels(*(" ".join(unidecode(getattr(labels, name)).split()) for name in _FIELDS))
+    asked = _folded(labels)
     for name in _FIELDS:
         if not getattr(asked, name) or getattr(asked, name).startswith("%"):
             raise MusicZooError(f"The {name} {getattr(labels, name)!r} is no label.", remedy="Give text that does not start with %.")
     if new or not known:
         return asked
+    # A corpus may know its composers by other letters than models are asked for them.
+    known = [Prompt(*astuple(_folded(prompt)), prompt.count) for prompt in known]
     for name in _FIELDS:
         choices = list(dict.fromkeys(getattr(prompt, name) for prompt in sorted(known, key=lambda prompt: -prompt.count)))
         if getattr(asked, name) not in choices:
@@ -52,6 +55,10 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
             remedy=f"Did you mean {_listed([_joined(other) for other in near])}? {_ON_PURPOSE}",
         )
     return asked
+
+
+def _folded(labels: Labels | Prompt) -> Labels:
+    return Labels(*(" ".join(unidecode(getattr(labels, name)).split()) for name in _FIELDS))
 
 
 _ON_PURPOSE = "To say something new on purpose, pass new_labels=True (--new-labels)."

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from musiczoo.metrics.clamp_score import clamp_scores
-from musiczoo.metrics.features import Encoder
+from musiczoo.metrics.features import Encoder, tune_features
 from musiczoo.models.base import Generated
+from musiczoo.music.abc import Tune
 from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.music.near_duplicates import clusters
-from musiczoo.representations.m3_patches import abc_text
 from musiczoo.rewards.base import Reward, Scores
 
 # The source of works that come from no corpus (musiczoo.music.corpus_reading.work_of).
@@ -69,15 +69,14 @@ class CorpusSimilarity(Reward):
     def _take(self, references: Mapping[Labels, Sequence[Work]]) -> None:
         self._features, self._clusters = {}, {}
         for labels, works in references.items():
-            texts: dict[int, str] = {}
-            for index, work in enumerate(works):
-                try:
-                    texts[index] = abc_text(work.tune)
-                except MusicZooError as error:
-                    _log.warning("%s is left out of the real works: %s", work.id, error)
-            if texts:
-                self._features[labels] = self.encoder.features(list(texts.values()))
-                self._clusters[labels] = _clusters([works[index] for index in texts])
+            features, reasons = tune_features(self.encoder, [work.tune for work in works])
+            for work, reason in zip(works, reasons, strict=True):
+                if reason is not None:
+                    _log.warning("%s is left out of the real works: %s", work.id, reason)
+            kept = [index for index, reason in enumerate(reasons) if reason is None]
+            if kept:
+                self._features[labels] = features[kept]
+                self._clusters[labels] = _clusters([works[index] for index in kept])
 
     def reference_features(self, labels: Labels) -> Tensor:
         """(works, dim) of the real works of a prompt.
@@ -94,28 +93,24 @@ class CorpusSimilarity(Reward):
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         nearest = values.clone()
         reasons: list[str | None] = [None] * len(pieces)
-        texts: dict[int, str] = {}
+        tunes: dict[int, Tune] = {}
         for index, piece in enumerate(pieces):
             if piece.labels not in self._features:
                 reasons[index] = f"there are no real works with the labels {piece.labels}"
             elif piece.piece is None:
                 reasons[index] = f"the piece cannot be read: {piece.error}"
             else:
-                try:
-                    texts[index] = abc_text(piece.piece)
-                except MusicZooError as error:
-                    reasons[index] = f"the piece cannot be written: {error}"
-        if texts:
-            features = dict(zip(texts, self.encoder.features(list(texts.values())), strict=True))
-            for labels, references in self._features.items():
-                mine = [index for index in texts if pieces[index].labels == labels]
-                if mine:
-                    rows = torch.stack([features[index] for index in mine])
-                    values[mine] = clamp_scores(rows, references)
-                    nearest[mine] = _cosines(rows, references).amax(dim=1)
-        for index in texts:
-            if not bool(values[index].isfinite()):
-                reasons[index] = "the encoder gives no feature of the piece"
+                tunes[index] = piece.piece
+        features, failures = tune_features(self.encoder, list(tunes.values()))
+        rows = {index: row for index, row, reason in zip(tunes, features, failures, strict=True) if reason is None}
+        for index, reason in zip(tunes, failures, strict=True):
+            reasons[index] = reason
+        for labels, references in self._features.items():
+            mine = [index for index in rows if pieces[index].labels == labels]
+            if mine:
+                some = torch.stack([rows[index] for index in mine])
+                values[mine] = clamp_scores(some, references)
+                nearest[mine] = _cosines(some, references).amax(dim=1)
         return Scores(values, tuple(reasons), {"nearest": nearest})
 
     def copy_threshold(self, quantile: float = 0.99) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from musiczoo.models.trained import Batch, ObjectiveResult
 from musiczoo.music.errors import MusicZooError
-from musiczoo.representations.m3_patches import MASK, PAD
+from musiczoo.representations.m3_patches import EOS, MASK, PAD
 
 if TYPE_CHECKING:
     from musiczoo.models.m3.module import M3Module
@@ -91,10 +91,10 @@ def corrupt(patches: Tensor, selected: Tensor, way: Callable[[], str]) -> Tensor
 
 
 def shuffled(patches: Tensor) -> Tensor:
-    """The characters of each patch in random order; the begin mark stays first, and the padding last."""
-    inside = patches != PAD
-    inside[:, 0] = False
-    keys = torch.rand(patches.shape, device=patches.device).masked_fill(~inside, 2.0)
+    """The characters of each patch in random order; the begin mark, the end mark and the padding stay where they are."""
+    keys = torch.rand(patches.shape, device=patches.device)
+    # Sorting is stable, so that all of one kind keep their order.
+    keys = keys.masked_fill(patches == EOS, 2.0).masked_fill(patches == PAD, 3.0)
     # The first place keeps its own character: its key is below all others.
     keys[:, 0] = -1.0
     return patches.gather(1, keys.argsort(dim=1, stable=True))

@@ -63,3 +63,10 @@ def test_generate_takes_labels_beside_text() -> None:
     assert new.text.startswith("%Modern\n")
     # Text is the user's own affair.
     module.generate(["%Modern\n%Nobody\n%Choral\n"], None, 16)
+
+
+def test_labels_outside_ascii_are_known_by_their_folded_letters() -> None:
+    known = [Prompt("Romantic", "Dvořák, Antonín", "Chamber", 12)]
+    asked = checked_labels(Labels("Romantic", "Dvořák, Antonín", "Chamber"), known)
+    assert asked == Labels("Romantic", "Dvorak, Antonin", "Chamber")
+    assert checked_labels(asked, known) == asked

@@ -72,7 +72,7 @@ def test_pieces_without_a_score_have_a_reason():
     assert found.reasons[0] == "the piece cannot be read: no key"
     assert str(found.reasons[1]).startswith("there are no real works with the labels Labels(period='a'")
     assert str(found.reasons[2]).startswith("there are no real works")
-    assert found.reasons[3:] == ("the encoder gives no feature of the piece", None)
+    assert found.reasons[3:] == ("the encoder gives no features of it", None)
     with pytest.raises(MusicZooError, match="no real works"):
         CorpusSimilarity(ENCODER, REFERENCES).reference_features(Labels("a", "b", "c"))
     assert CorpusSimilarity(ENCODER, REFERENCES).score([]).reasons == ()
