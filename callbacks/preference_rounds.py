@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from musiczoo.callbacks.round_files import RoundFiles
 from musiczoo.callbacks.round_making import RoundMaker, RoundSettings
+from musiczoo.callbacks.round_prompts import round_prompts, works_by_prompt
 from musiczoo.callbacks.selection import check_fraction
 from musiczoo.datamodules.pairs import EncodedPair, pair_loader
 from musiczoo.datamodules.resumable import ResumableLoader
@@ -28,10 +29,8 @@ from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.adapters import fingerprint
 from musiczoo.models.base import Generated, GenerativeModule, Objective
 from musiczoo.models.objectives import DPOP, Likelihood
-from musiczoo.models.prompts import checked_labels
 from musiczoo.models.sampling import Sampling
 from musiczoo.models.zoo_module import Prompt
-from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.rewards import CorpusSimilarity, FunctionReward, Reward, as_reward
@@ -345,9 +344,9 @@ class PreferenceRounds(Callback):
     def _ready(self, trainer: lightning.Trainer, module: GenerativeModule, data: Any) -> RoundMaker:
         """What makes the rounds, with the prompts and a reward that knows their real works."""
         if self._maker is None:
-            known = _works_by_prompt(data)
-            prompts = self._prompts(module, known)
-            self.reward.prepare({labels: known[labels] for labels in prompts if labels in known})
+            works = works_by_prompt(data)
+            prompts = round_prompts(self.prompts, works, self.min_works, self._known)
+            self.reward.prepare({labels: works[labels] for labels in prompts if labels in works})
             self._maker = RoundMaker(self.settings, self.reward, prompts, rank=trainer.global_rank, world_size=trainer.world_size)
         return self._maker
 
@@ -383,51 +382,11 @@ class PreferenceRounds(Callback):
         for logger in trainer.loggers:
             logger.log_metrics({f"preference/{name}": report[name] for name in ("score", "scored", "chosen")}, step=trainer.global_step)
 
-    def _prompts(self, module: GenerativeModule, works: Mapping[Labels, Sequence[Work]]) -> list[Labels]:
-        if self.prompts is not None:
-            for labels in self.prompts:
-                checked_labels(labels, self._known)
-            return list(dict.fromkeys(checked_labels(labels, module.prompts) for labels in self.prompts))
-        frequent = [labels for labels, some in works.items() if len(some) > self.min_works]
-        prompts = [labels for labels in frequent if not self._known or _is_known(labels, self._known)]
-        if unknown := len(frequent) - len(prompts):
-            _log.warning("%d prompts of the data are left out: the model was not trained with them.", unknown)
-        if not prompts:
-            raise MusicZooError(
-                f"No prompt that the model knows has more than {self.min_works} training works; of others {len(frequent)} have.",
-                where="PreferenceRounds(min_works=...)",
-                remedy="Give ScoreDataModule(..., prompts=True) of a corpus with labels that the model was trained with, or name prompts=.",
-            )
-        return [checked_labels(labels, module.prompts) for labels in prompts]
-
 
 def _processed(trainer: lightning.Trainer) -> int:
     """Epochs whose batches are over; ``current_epoch`` counts those whose hooks are over too."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     return int(progress.processed)
-
-
-def _works_by_prompt(data: Any) -> dict[Labels, list[Work]]:
-    """The training works of each prompt, the most frequent prompt first; empty where the data module knows of none.
-
-    Labels come as models are asked for them, so that those of a corpus with letters outside ASCII are found.
-    """
-    if not hasattr(data, "works") or not hasattr(data, "splits"):
-        return {}
-    found: dict[Labels, list[Work]] = {}
-    for index in data.splits.train:
-        work = data.works[index]
-        if work.labels is not None and all(astuple(work.labels)):
-            found.setdefault(checked_labels(work.labels, ()), []).append(work)
-    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), astuple(item[0]))))
-
-
-def _is_known(labels: Labels, known: Sequence[Prompt]) -> bool:
-    try:
-        checked_labels(labels, known)
-    except MusicZooError:
-        return False
-    return True
 
 
 def _from_first(trainer: lightning.Trainer, make: Callable[[], Thing]) -> Thing:
