@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import astuple
 
 from unidecode import unidecode
 
@@ -38,7 +37,7 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
     if new or not known:
         return asked
     # A corpus may know its composers by other letters than models are asked for them.
-    known = [Prompt(*astuple(_folded(prompt)), prompt.count) for prompt in known]
+    known = [_folded_prompt(prompt) for prompt in known]
     for name in _FIELDS:
         choices = list(dict.fromkeys(getattr(prompt, name) for prompt in sorted(known, key=lambda prompt: -prompt.count)))
         if getattr(asked, name) not in choices:
@@ -59,6 +58,11 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
 
 def _folded(labels: Labels | Prompt) -> Labels:
     return Labels(*(" ".join(unidecode(getattr(labels, name)).split()) for name in _FIELDS))
+
+
+def _folded_prompt(prompt: Prompt) -> Prompt:
+    folded = _folded(prompt)
+    return Prompt(folded.period, folded.composer, folded.instrumentation, prompt.count)
 
 
 _ON_PURPOSE = "To say something new on purpose, pass new_labels=True (--new-labels)."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -49,17 +50,18 @@ class CorpusSimilarity(Reward):
         if references is not None:
             self._take(references)
 
-    @property
+    @cached_property
     def encoder(self) -> Encoder:
         """The encoder, loaded when it is first asked for."""
-        if isinstance(self._encoder, str):
-            from musiczoo.hub.loading import load
+        if not isinstance(self._encoder, str):
+            return self._encoder
+        from musiczoo.hub.loading import load
 
-            module: Any = load(self._encoder)
-            if not hasattr(module, "features"):
-                raise MusicZooError(f"{self._encoder} gives no features of music.", where="encoder", remedy="Name m3-small or clamp2.")
-            self._encoder = module
-        return self._encoder
+        module: Any = load(self._encoder)
+        if not hasattr(module, "features"):
+            raise MusicZooError(f"{self._encoder} gives no features of music.", where="encoder", remedy="Name m3-small or clamp2.")
+        encoder: Encoder = module
+        return encoder
 
     def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:
         """Takes the real works of each prompt, unless the constructor was given some."""
