@@ -54,9 +54,9 @@ class StageTransition(lightning.Callback):
     (Lightning issue 20340). Here the model is wrapped anew at each change. A fit resumed from any of its checkpoints equals the
     uninterrupted one.
 
-    It works on one device and with DDP. Strategies that shard the parameters restore a checkpoint after the optimiser has been made,
-    and their shards cannot be made anew inside a fit; for them :func:`musiczoo.run_stages` gives each stage its own fit, which is also the
-    better way wherever the weights between the stages are wanted.
+    It works on one device and with DDP, in a fit that is limited by epochs. Strategies that shard the parameters restore a checkpoint after
+    the optimiser has been made, and their shards cannot be made anew inside a fit; for them :func:`musiczoo.run_stages` gives each stage
+    its own fit, which is also the better way wherever the weights between the stages are wanted.
 
     Args:
         changes: By ascending epoch.
@@ -111,7 +111,7 @@ class StageTransition(lightning.Callback):
             source.setup("fit")
         if sources:
             # Otherwise the loaders of the first epoch would serve the whole fit.
-            trainer.reload_dataloaders_every_n_epochs = 1
+            trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]  # set where mypy does not look
         if self.changes[0].epoch == 0:
             self._change_module(self.changes[0])
             self._made = 1
@@ -130,7 +130,17 @@ class StageTransition(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Makes a change that a checkpoint was saved just before."""
-        self._catch_up(trainer.fit_loop.epoch_progress.current.completed)
+        fit_loop: Any = trainer.fit_loop
+        epoch_loop = fit_loop.epoch_loop
+        made = self._made
+        self._catch_up(fit_loop.epoch_progress.current.completed)
+        if self._made > made and epoch_loop.restarted_on_train_batch_end:
+            # From a checkpoint of an epoch's last batch Lightning goes on counting where it was, unless as many batches have been trained
+            # as an epoch has; but the next one may have more.
+            epoch_loop.batch_progress.increment_completed()
+            epoch_loop.reset_restart_stage()
+            fit_loop.reset_restart_stage()
+            fit_loop._restarting = epoch_loop.restarting = False
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Makes the change that is due when this epoch is over, before checkpoints are written and before the next loader is made."""
@@ -144,13 +154,16 @@ class StageTransition(lightning.Callback):
         if self._adapted_here:
             state: dict[str, Tensor] = checkpoint["state_dict"]
             checkpoint[_BASE] = {name: value for name, value in state.items() if not is_adapter(name)}
-        progress = trainer.fit_loop.epoch_progress.current
+        progress: Any = trainer.fit_loop.epoch_progress.current
         between = progress.ready == progress.processed and self._made and self.changes[self._made - 1].epoch == progress.processed
         if between and self.changes[self._made - 1].data is not None:
             checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tells the last stage's own length in the provenance."""
+        if self._module.record()["provenance"] != self._module.provenance:
+            # A fit that was resumed at its end trains nothing, and nobody has told the module that training is over.
+            self._module.on_train_end()
         self._tell(trainer.global_step, trainer.current_epoch)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -182,7 +195,9 @@ class StageTransition(lightning.Callback):
         return on_load_checkpoint
 
     def _catch_up(self, epochs: int) -> None:
-        """Makes the change that is due after so many epochs."""
+        """Makes the change that is due after so many epochs, if the fit goes on after them."""
+        if 0 <= self._trainer.max_epochs <= epochs:
+            return
         due = [change for change in self.changes[self._made :] if change.epoch <= epochs]
         if not due:
             return
@@ -258,6 +273,12 @@ def _check(trainer: lightning.Trainer, module: object, changes: Sequence[Change]
             f"StageTransition does not work with {type(strategy).__name__}: what is sharded cannot be changed inside a fit, and its "
             "checkpoints are restored after the optimiser has been made.",
             remedy="Give each stage a fit of its own: musiczoo.run_stages does.",
+        )
+    if trainer.max_steps != -1:
+        raise MusicZooError(
+            "StageTransition counts in epochs, and goes on from the ends of them rightly in a fit that is limited by epochs alone.",
+            where="Trainer(max_steps=...)",
+            remedy="Give Trainer(max_epochs=...), or take musiczoo.run_stages.",
         )
     if module.cooldown_steps > 0 and any(change.epoch > 0 for change in changes):
         raise MusicZooError(

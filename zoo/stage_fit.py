@@ -42,17 +42,24 @@ class RestartPoints(Checkpoint):
         self.folder = folder
         self.every = every
         self._saved_step = -1
+        self._due = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Notes where a resumed fit begins."""
-        self._saved_step = trainer.global_step
+        self._saved_step, self._due = trainer.global_step, False
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keeps a point after an optimiser step, never within an accumulation."""
-        step = trainer.global_step
-        if self.every > 0 and step != self._saved_step and step % self.every == 0:
+        self._due = self._due or (self.every > 0 and trainer.global_step != self._saved_step and trainer.global_step % self.every == 0)
+        # Resumed from a point before a validation, or before the end of an epoch, Lightning would leave that out.
+        if self._due and not trainer.is_last_batch and not _is_validated_now(trainer, batch_idx):
+            self._save(trainer, False)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keeps the point that was due before the validation."""
+        if self._due and not trainer.sanity_checking and not trainer.is_last_batch:
             self._save(trainer, False)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -60,7 +67,7 @@ class RestartPoints(Checkpoint):
         self._save(trainer, True)
 
     def _save(self, trainer: lightning.Trainer, is_epoch_end: bool) -> None:
-        self._saved_step = trainer.global_step
+        self._saved_step, self._due = trainer.global_step, False
         # In the order of their names the points stand in the order of training.
         place = self.folder / f"{trainer.current_epoch:06d}-{trainer.global_step:09d}-{int(is_epoch_end)}.ckpt"
         part = place.with_suffix(".part")
@@ -80,6 +87,16 @@ class RestartPoints(Checkpoint):
             for other in self.folder.iterdir():
                 if other != place:
                     shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+
+def _is_validated_now(trainer: lightning.Trainer, batch_idx: int) -> bool:
+    """Whether a validation follows a batch in the midst of an epoch."""
+    loops: Any = trainer
+    every = loops.val_check_batch
+    if not loops.enable_validation or every is None or every == float("inf"):
+        return False
+    batches = batch_idx + 1 if loops.check_val_every_n_epoch is not None else loops.fit_loop.total_batch_idx + 1
+    return bool(batches % every == 0)
 
 
 class HandOver(lightning.Callback):

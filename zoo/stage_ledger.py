@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from musiczoo.stage import PlannedStage
 FILE = "stages.json"
 CHECKPOINT = "checkpoint"
 _FORMAT = 1
+# Of write_atomically and new_folder.
+_UNNAMED = re.compile(r"\..+\.[0-9a-f]{12}\.(part|old)")
 
 
 class Ledger:
@@ -48,6 +51,12 @@ class Ledger:
     def checkpoint(self, name: str) -> Path:
         """Where a stage's weights are handed over."""
         return self.folder / name / CHECKPOINT
+
+    def clear(self, name: str) -> None:
+        """Deletes what a killed run was about to write: files and folders that had not taken their names yet, as large as the weights."""
+        for path in [*self.folder.glob(".*"), *(self.folder / name).rglob(".*")]:
+            if _UNNAMED.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def begin(self, stage: PlannedStage, parent: str | None) -> None:
         """Notes that a stage is under way, with its configuration and the weights it starts from."""

@@ -18,7 +18,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]  # public, and not declared so
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from musiczoo.callbacks import PreferenceRounds
@@ -55,7 +55,7 @@ def run_stages(plan: str | Path | Sequence[Stage], folder: str | Path, *, restar
     stages, parents = open_plan(plan)
     ledger = Ledger(folder)
     forgotten = _descendants(restart_from, stages, parents)
-    if forgotten & set(ledger.rows()) and rank_zero_only.rank == 0:
+    if forgotten & set(ledger.rows()) and _is_first_process():
         ledger.forget(forgotten)
     # Every rank decides alike, also while rank 0 is still deleting.
     rows = {name: row for name, row in ledger.rows().items() if name not in forgotten}
@@ -65,7 +65,8 @@ def run_stages(plan: str | Path | Sequence[Stage], folder: str | Path, *, restar
             _log.info("Stage %s is done.", stage.name)
             continue
         _log.info("Stage %s", stage.name)
-        if rank_zero_only.rank == 0:
+        if _is_first_process():
+            ledger.clear(stage.name)
             ledger.begin(stage, parents[stage.name])
         _run(stage, parents[stage.name], ledger, fresh=stage.name in forgotten)
         forgotten.discard(stage.name)
@@ -136,6 +137,11 @@ def _run(planned_stage: PlannedStage, parent: str | None, ledger: Ledger, *, fre
         trainer.fit(module, data, ckpt_path=None if fresh else newest_restart_point(points.folder))
     if ledger.rows()[stage.name]["state"] != "done":
         raise MusicZooError(f"Stage {stage.name} was stopped before its end.", remedy="Run the plan again: it goes on from there.")
+
+
+def _is_first_process() -> bool:
+    """Known from the environment, before there is a Trainer."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def _settle(callbacks: Sequence[Callback], folder: Path) -> None:

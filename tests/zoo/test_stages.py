@@ -74,9 +74,24 @@ def test_stages_hand_over_and_are_told(undisturbed: Path) -> None:
     assert not list(undisturbed.rglob("*.ckpt"))
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path: Path) -> None:
-    # After the first step of all, in an epoch, right after a point that is kept, and in the second stage.
-    for number, (stage, after) in enumerate([(0, 1), (0, 3), (0, 4), (1, 5)]):
+def test_a_stopped_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, points = lightning.Trainer.fit, []
+
+    def watched(trainer: Any, *args: Any, ckpt_path: Path | None = None, **options: Any) -> None:
+        points.append(ckpt_path and ckpt_path.stem)
+        fit(trainer, *args, ckpt_path=ckpt_path, **options)
+
+    moments = [
+        (0, 1, None),
+        (0, 3, "000000-000000002-0"),
+        # Just before a point is kept; after an epoch; and the same in the second stage, which is counted in steps.
+        (0, 4, "000000-000000002-0"),
+        (0, 5, "000000-000000004-1"),
+        (1, 5, "000000-000000003-0"),
+        (1, 6, "000000-000000005-1"),
+        (1, 7, "000001-000000006-0"),
+    ]
+    for number, (stage, after, point) in enumerate(moments):
         folder = tmp_path / str(number)
         plan = two_stages()
         broken = [replace(each, callbacks=partial(list, [Stop(after)])) if place == stage else each for place, each in enumerate(plan)]
@@ -89,7 +104,11 @@ def test_a_stopped_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path: Path) ->
             row["config"] = {name: described(getattr(planned, name)) for name in row["config"]}
             row["config_sha256"] = rows(undisturbed)[row["name"]]["config_sha256"]
         path.write_text(json.dumps(content))
-        run_stages(plan, folder)
+        points.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(lightning.Trainer, "fit", watched)
+            run_stages(plan, folder)
+        assert points == [point, None][: 2 - stage]
         assert same(folder, undisturbed), (stage, after)
 
 

@@ -1,0 +1,60 @@
+"""A program of two processes: the tiny plan with its parameters spread over both (FSDP2). Lightning starts the second process."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.strategies import ModelParallelStrategy
+
+from musiczoo import Stage, run_stages
+from tests.zoo.tiny_stages import data, model, sgd, two_stages
+
+
+class Stop(lightning.Callback):
+    """Ends both processes where a file asks for it."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 3 and Path(sys.argv[1], "stop").exists():
+            raise SystemExit(7)
+
+
+def plan(batch_size: int, **settings: Any) -> list[Stage]:
+    """Both stages on two processes, or on one with twice the batch."""
+    first, second = two_stages(**settings)
+    source = partial(data, batch_size=batch_size)
+    return [
+        replace(
+            first,
+            start=partial(model, dropout=0.0),
+            data=source,
+            optimizer=sgd,
+            warmup_steps=None,
+            callbacks=partial(list, [Stop()]),
+            checkpoint_every=1,
+        ),
+        replace(second, data=source),
+    ]
+
+
+def sharded() -> list[Stage]:
+    """Checkpoints as folders of shards in the first stage, as whole files in the second."""
+    stages = plan(2, devices=2)
+    return [
+        replace(
+            stage,
+            trainer={
+                **stage.trainer,
+                "strategy": ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=distributed),
+            },
+        )
+        for stage, distributed in zip(stages, (True, False), strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    run_stages(sharded(), Path(sys.argv[1], "run"))
