@@ -147,17 +147,10 @@ class StageTransition(lightning.Callback):
         self._catch_up(trainer.current_epoch + 1)
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keeps the weights beside an adapter that was added inside this fit: nobody else has them.
-
-        Between a change and the next epoch the loader of before is still in place; its state is of no use to the one that comes.
-        """
+        """Keeps the weights beside an adapter that was added inside this fit: nobody else has them."""
         if self._adapted_here:
             state: dict[str, Tensor] = checkpoint["state_dict"]
             checkpoint[_BASE] = {name: value for name, value in state.items() if not is_adapter(name)}
-        progress: Any = trainer.fit_loop.epoch_progress.current
-        between = progress.ready == progress.processed and self._made and self.changes[self._made - 1].epoch == progress.processed
-        if between and self.changes[self._made - 1].data is not None:
-            checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tells the last stage's own length in the provenance."""
