@@ -309,8 +309,9 @@ class PreferenceRounds(Callback):
                 # NotaGen trains each round with an optimiser of its own.
                 trainer.strategy.setup_optimizers(trainer)
             self._pairs_of = {"round": number, "digest": _from_first(trainer, files.digest)}
-        elif _processed(trainer) >= self.rounds:
-            # A fit that is resumed when all rounds are over ends after this, without a hook.
+        elif (progress := _epochs(trainer)).processed >= self.rounds:
+            # A fit that is resumed when all rounds are over ends after this, without a hook, and without counting the last round.
+            progress.completed = progress.processed
             self._finish(trainer, module, data)
         pieces, drawn = _from_first(trainer, files.training)
         pairs = [
@@ -383,10 +384,9 @@ class PreferenceRounds(Callback):
             logger.log_metrics({f"preference/{name}": report[name] for name in ("score", "scored", "chosen")}, step=trainer.global_step)
 
 
-def _processed(trainer: lightning.Trainer) -> int:
-    """Epochs whose batches are over; ``current_epoch`` counts those whose hooks are over too."""
-    progress: Any = trainer.fit_loop.epoch_progress.current
-    return int(progress.processed)
+def _epochs(trainer: lightning.Trainer) -> Any:
+    """How many epochs are ``processed`` (their batches are over) and ``completed`` (their hooks too; ``current_epoch`` counts these)."""
+    return trainer.fit_loop.epoch_progress.current
 
 
 def _from_first(trainer: lightning.Trainer, make: Callable[[], Thing]) -> Thing:

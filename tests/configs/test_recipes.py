@@ -29,7 +29,7 @@ def write_scores(folder: Path) -> Path:
     return folder
 
 
-PREFERENCE = "bar_stream/clamp_dpo"
+PREFERENCE = ("bar_stream/clamp_dpo", "bar_stream/clamp_dpo_small")
 # What is tiny replaces sizes and places alone; all else is the recipe's.
 SIZES = {
     "bar_stream": {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
@@ -67,7 +67,7 @@ def check(cli: ZooCLI, options: dict[str, Any], folder: Path, steps: int) -> Non
     assert cli.model.net.config.dropout == options["dropout"]
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe in recipes() if recipe != PREFERENCE])
+@pytest.mark.parametrize("recipe", [recipe for recipe in recipes() if recipe not in PREFERENCE])
 def test_two_steps(recipe: str, tmp_path: Path) -> None:
     options, words = tiny(recipe, tmp_path)
     check(fit([*words, "--trainer.max_steps=2"]), options, tmp_path, 2)
@@ -77,10 +77,11 @@ def number_of_notes(pieces: Sequence[Generated]) -> list[float]:
     return [float(len(piece.text)) for piece in pieces]
 
 
-def test_two_rounds_of_preference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("recipe", PREFERENCE)
+def test_two_rounds_of_preference(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_pieces_readable(monkeypatch)
-    options, words = tiny(PREFERENCE, tmp_path)
-    content = yaml.safe_load((ROOT / f"configs/{PREFERENCE}.yaml").read_text())
+    options, words = tiny(recipe, tmp_path)
+    content = yaml.safe_load((ROOT / f"configs/{recipe}.yaml").read_text())
     rounds, checkpoints = content["trainer"]["callbacks"]
     small = {
         "rounds": 2,

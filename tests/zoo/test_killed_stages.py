@@ -78,9 +78,8 @@ def plan() -> list[Stage]:
 
 
 def result(folder: Path) -> dict[str, bytes]:
-    """All that a run has made and that tells what it computed: ledger, checkpoint folders, rounds; of the rounds' policies the tensors."""
+    """All that a run has made and that tells what it computed: ledger, checkpoint folders, rounds and their policies."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
-    files = [path for path in files if path.parent.name != "policy" or path.suffix == ".safetensors"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
