@@ -16,14 +16,21 @@ from tests.zoo.tiny_stages import data, model, sgd, two_stages
 
 
 class Stop(lightning.Callback):
-    """Ends both processes where a file asks for it."""
+    """Ends both processes where a file asks for it.
+
+    Args:
+        folder: Where the file would be; None for a run that is not stopped.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == 3 and Path(sys.argv[1], "stop").exists():
+        if self.folder is not None and trainer.global_step == 3 and (self.folder / "stop").exists():
             raise SystemExit(7)
 
 
-def plan(batch_size: int, **settings: Any) -> list[Stage]:
+def plan(batch_size: int, folder: Path | None = None, **settings: Any) -> list[Stage]:
     """Both stages on two processes, or on one with twice the batch."""
     first, second = two_stages(**settings)
     source = partial(data, batch_size=batch_size)
@@ -34,16 +41,16 @@ def plan(batch_size: int, **settings: Any) -> list[Stage]:
             data=source,
             optimizer=sgd,
             warmup_steps=None,
-            callbacks=partial(list, [Stop()]),
+            callbacks=partial(list, [Stop(folder)]),
             checkpoint_every=1,
         ),
         replace(second, data=source),
     ]
 
 
-def sharded() -> list[Stage]:
+def sharded(folder: Path) -> list[Stage]:
     """Checkpoints as folders of shards in the first stage, as whole files in the second."""
-    stages = plan(2, devices=2)
+    stages = plan(2, folder, devices=2)
     return [
         replace(
             stage,
@@ -57,4 +64,4 @@ def sharded() -> list[Stage]:
 
 
 if __name__ == "__main__":
-    run_stages(sharded(), Path(sys.argv[1], "run"))
+    run_stages(sharded(Path(sys.argv[1])), Path(sys.argv[1], "run"))
