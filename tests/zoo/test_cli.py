@@ -158,7 +158,10 @@ def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["generate", "{weights}", "--temperature", "-1"], "temperature"),
         (["generate", "{weights}", "--min-bars", "5", "--max-bars", "4"], "5 to 4 bars"),
         (["generate", "{weights}", "--device", "abacus"], "device"),
-        (["fit", "--config", "bar_stream/nothing"], "Give a file or a recipe: bar_stream/clamp_dpo, bar_stream/clamp_dpo_small, bar_stream/demo"),
+        (
+            ["fit", "--config", "bar_stream/nothing"],
+            "Give a file or a recipe: bar_stream/clamp_dpo, bar_stream/clamp_dpo_small, bar_stream/demo",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
