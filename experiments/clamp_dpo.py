@@ -108,7 +108,7 @@ def fit(options: argparse.Namespace, seed: int) -> None:
         return
     began = time.monotonic()
     model = base_model(options, seed)
-    prompts = [Labels(*row[:3]) for row in json.loads((options.folder / "pilot.json").read_text()) if row[3] < 0.9]
+    prompts = chosen_prompts(options)
     rounds = PreferenceRounds(
         options.rounds,
         options.steps,
