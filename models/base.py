@@ -10,7 +10,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from musiczoo.models.zoo_module import Prompt
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
 
 __all__ = ["Batch", "Generated", "GenerativeModule", "Objective", "ObjectiveResult", "OptimizerFactory", "Prompt", "TokenLogProbs"]
 
@@ -47,8 +50,8 @@ class Generated:
     """One generated piece.
 
     Attributes:
-        piece: The piece, or None when the text cannot be read (see ``error``).
-        text: What was generated with its prompt, as the representation decodes it.
+        piece: The piece, a tune or (of MIDI models) a symusic score; None when the text cannot be read (see ``error``).
+        text: What was generated with its prompt, as the representation decodes it; names of tokens where these are no characters.
         tokens: Token ids of prompt and continuation, in the representation's layout.
         log_probs: Log-probability of each token of the full softmax at the sampling temperature, before any cut; 0 for prompt and padding.
         scored: True where ``log_probs`` holds a sampled token.
@@ -57,7 +60,7 @@ class Generated:
         labels: The labels it was asked for, where the prompt was labels.
     """
 
-    piece: Tune | None
+    piece: Tune | ScoreTick | None
     text: str
     tokens: Tensor
     log_probs: Tensor
