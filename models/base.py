@@ -136,6 +136,36 @@ class GenerativeModule(TrainedModule):
         encoded: Tensor = self.representation.encode(result.piece, rng=rng)
         return encoded
 
+    def rollout_item(self, result: Generated) -> tuple[Tensor, Tensor]:
+        """A generated piece exactly as it was sampled, for policy gradients, whether or not it came to its end.
+
+        Args:
+            result: What :meth:`generate` gave.
+
+        Returns:
+            The tokens, ready for the representation's ``collate``, and the (targets,) bool mask of those targets of :meth:`log_probs` that
+            were sampled, in its order; ``result.log_probs`` without its first step, flattened, are their log-probabilities.
+
+        Raises:
+            MusicZooError: The piece is longer than the context.
+        """
+        longest = getattr(self.representation, "max_length", None)
+        if longest is not None and len(result.tokens) > longest:
+            raise MusicZooError(
+                f"The piece has {len(result.tokens)} steps, and the context {longest}.", remedy="Sample shorter pieces (max_length=)."
+            )
+        return result.tokens, result.scored[1:].flatten()
+
+    def train_dataloader(self) -> Any:
+        """Called where :meth:`Trainer.fit` was given no data and no callback has brought any.
+
+        Raises:
+            MusicZooError: Always.
+        """
+        raise MusicZooError(
+            "There is nothing to train on.", where="Trainer.fit", remedy="Give a data module, or a callback that brings batches (GroupRollouts)."
+        )
+
     def record(self) -> dict[str, Any]:
         """Adds the sampling settings to what a checkpoint keeps."""
         return {**super().record(), "sampling": asdict(self.sampling)}

@@ -69,6 +69,9 @@ def distribution(logits: Tensor, sampling: Sampling, allowed: Tensor | None = No
     scores = logits.double()
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
+    if sampling.uncut and sampling.temperature > 0.0 and bool(scores.amax(dim=-1).isfinite().all()):
+        # Rollouts: nothing is ranked where nothing is cut.
+        return torch.softmax(scores / sampling.temperature, dim=-1)
     # Ascending and reversed, as the reference does: of equal probabilities the higher id comes first. NaN comes before all.
     ranked, order = (part.flip(-1) for part in torch.sort(scores, dim=-1, stable=True))
     if not bool(ranked[..., 0].isfinite().all()):

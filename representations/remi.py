@@ -1,9 +1,9 @@
 """REMI tokens of performed music, through MidiTok.
 
-Huang and Yang 2020 (arXiv 2002.00212); with time signatures and programs REMI+ (von Rütte et al. 2023, FIGARO, arXiv 2201.10936). A piece is a
-row of tokens such as ``Bar_None TimeSig_4/4 Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Position_12 ...``: each bar with
-its time signature, positions within the bar, tempos where they change, and notes. All of it is put on a grid, and each value goes to the
-nearest one of the vocabulary.
+Huang and Yang 2020 (arXiv 2002.00212); with time signatures and programs REMI+ (von Rütte et al. 2023, FIGARO, arXiv 2201.10936). A piece
+is a row of tokens such as ``Bar_None TimeSig_4/4 Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Position_12 ...``: each bar
+with its time signature, positions within the bar, tempos where they change, and notes. All of it is put on a grid, and each value goes to
+the nearest one of the vocabulary.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PAD, BOS, EOS = 0, 1, 2
 
-# The vocabulary of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839; token list in its repository's history): 413 tokens.
+# The 413 tokens of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839), as its repository's history lists them.
 _SMART: dict[str, Any] = {
     "pitch_range": [21, 108],
     "beat_res": {"0_4": 12},

@@ -1,0 +1,114 @@
+"""Opens weights in transformers' layout: SMART's base model, its tuned versions, and any Phi-3 over REMI tokens.
+
+A folder holds ``config.json``, ``model.safetensors`` (or shards, or ``pytorch_model.bin``) and, of MidiTok, ``tokenizer.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Phi3ForCausalLM
+
+from musiczoo.hub.tensors import check_fit, read_safetensors
+from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of
+from musiczoo.models.phi3_remi.net import Phi3RemiConfig, build
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.remi import Remi
+
+
+def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | None]:
+    """The sizes, the net in eval mode, and the tokens where the folder tells them.
+
+    Sizes are read from the tensors; what these cannot tell (heads, positions, rotary base) from ``config.json``.
+
+    Args:
+        path: The folder, or a weights file in it.
+
+    Raises:
+        MusicZooError: Something is missing, damaged, or of another architecture.
+    """
+    folder = path if path.is_dir() else path.parent
+    tensors = _tensors(path)
+    told = _config(folder)
+    config = _sizes(tensors, told, path)
+    with torch.device("meta"):
+        net = build(config)
+    expected = net.state_dict()
+    if config.tied:
+        tensors.pop("lm_head.weight", None)
+        expected.pop("lm_head.weight", None)
+    check_fit(expected, tensors, path)
+    net = build(config)
+    net.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=not config.tied)
+    tokens = Remi.from_file(folder) if (folder / "tokenizer.json").is_file() else None
+    return config, net.eval(), tokens
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    in_folder = sorted(path.glob("model*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
+    files = in_folder if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise MusicZooError(
+            "There are no weights.", path=path, remedy="Give a folder with model.safetensors, or a weights file in transformers' layout."
+        )
+    if files[0].suffix == ".safetensors":
+        return read_safetensors(files)
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        content = read_torch_file(file)
+        if not all(isinstance(value, Tensor) for value in content.values()):
+            raise MusicZooError("The file holds more than tensors.", path=file, remedy="Give the publisher's weights file.")
+        tensors.update(content)
+    return tensors
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    try:
+        told = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise MusicZooError(
+            f"The configuration beside the weights cannot be read: {error}",
+            path=file,
+            remedy="Put the publisher's config.json beside the weights.",
+        ) from error
+    if not isinstance(told, dict) or told.get("model_type") != "phi3":
+        kind = told.get("model_type") if isinstance(told, dict) else type(told).__name__
+        raise MusicZooError(f"The configuration is of a {kind}, not of a phi3.", path=file, remedy="Give a Phi-3's.")
+    return told
+
+
+def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3RemiConfig:
+    vocabulary, hidden = shape_of(tensors, "model.embed_tokens.weight", 2, path)
+    layers = count_layers(tensors, "model.layers.")
+    inner = shape_of(tensors, "model.layers.0.mlp.down_proj.weight", 2, path)[1]
+    try:
+        heads = int(told["num_attention_heads"])
+        rope = told.get("rope_parameters") or told.get("rope_scaling") or {}
+        if (rope.get("rope_type") or rope.get("type") or "default") != "default":
+            raise MusicZooError("The rotary positions are scaled.", where="rope_parameters", path=path, remedy="Only plain ones are known.")
+        if told.get("hidden_act", "silu") != "silu":
+            raise MusicZooError(f"The activation is {told['hidden_act']}, not silu.", where="hidden_act", path=path)
+        # Within its window, a model that sees no further back than the window sees everything.
+        positions = min(int(told.get("max_position_embeddings", 4096)), int(told.get("sliding_window") or 1 << 30))
+        return Phi3RemiConfig(
+            layers=layers,
+            hidden=hidden,
+            heads=heads,
+            intermediate=inner,
+            vocabulary=vocabulary,
+            positions=positions,
+            key_value_heads=int(told.get("num_key_value_heads") or heads),
+            rope_theta=float(rope.get("rope_theta") or told.get("rope_theta") or 10_000.0),
+            rotary=float(rope.get("partial_rotary_factor") or told.get("partial_rotary_factor") or 1.0),
+            tied=bool(told.get("tie_word_embeddings", False)),
+            norm_eps=float(told.get("rms_norm_eps", 1e-5)),
+            dropout=float(told.get("resid_pdrop", 0.0)),
+            attention_dropout=float(told.get("attention_dropout", 0.0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MusicZooError(f"The configuration does not tell the sizes: {error}", path=path, remedy="Give the publisher's.") from error
