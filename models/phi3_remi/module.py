@@ -253,8 +253,7 @@ class Phi3RemiModule(GenerativeModule):
             options: None; an unknown option is refused by name.
 
         Returns:
-            One result a prompt, in order; ``tokens``, ``log_probs`` and ``scored`` are (tokens,). One without a note has a ``piece`` without a
-            track.
+            One result a prompt, in order; ``tokens``, ``log_probs`` and ``scored`` are (tokens,). Without a note a ``piece`` has no track.
 
         Raises:
             MusicZooError: An unknown option, or a prompt that is too long or no tokens of the vocabulary.
