@@ -1,0 +1,98 @@
+"""A score as one table of notes in seconds: what a synthesizer plays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musiczoo.music.errors import MusicZooError
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+#: More notes than this within what is played are noise, not music: a hundred a second for a quarter of an hour.
+MAX_NOTES = 100_000
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Notes in the order in which they begin; those that begin together in the order of their tracks.
+
+    Attributes:
+        onset: Seconds from the beginning, (n,) float64.
+        duration: Seconds, (n,) float64, above 0.
+        pitch: MIDI numbers, (n,) int64.
+        velocity: 1 to 127, (n,) int64.
+        program: General MIDI programs from 0, (n,) int64.
+        drum: Whether it is a drum, (n,) bool.
+        seconds: Where the last event of the score ends; a release that sounds on is not counted.
+    """
+
+    onset: NDArray[np.float64]
+    duration: NDArray[np.float64]
+    pitch: NDArray[np.int64]
+    velocity: NDArray[np.int64]
+    program: NDArray[np.int64]
+    drum: NDArray[np.bool_]
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+
+def performance(score: ScoreTick, *, max_beats: float | None = None, max_seconds: float | None = None) -> Performance:
+    """The notes of a score in seconds.
+
+    Args:
+        score: In ticks.
+        max_beats: Quarter notes after which the score is cut; notes that sound there end there.
+        max_seconds: Notes that begin later are left out; those that sound on keep their ends, and ``seconds`` stays that of the score.
+
+    Raises:
+        MusicZooError: No ticks a quarter, a tempo that is not positive, or more than 100,000 notes within what is played.
+    """
+    resolution = int(score.ticks_per_quarter)
+    if resolution <= 0:
+        raise MusicZooError(f"The score has {resolution} ticks a quarter note.", remedy="A score needs at least 1; 480 are usual.")
+    for tempo in score.tempos:
+        if int(tempo.mspq) <= 0:
+            raise MusicZooError(
+                "The score has a tempo that is not a positive number.", where=f"tick {tempo.time}", remedy="Take the tempo out or mend it."
+            )
+    if max_beats is not None and int(score.end()) > max_beats * resolution:
+        score = score.clip(0, int(max_beats * resolution), clip_end=True)
+    timed = score.to("second")
+    columns: list[list[NDArray[np.generic]]] = []
+    for track in timed.tracks:
+        if not len(track.notes):
+            continue
+        notes = track.notes.numpy()
+        start, length = notes["time"].astype(np.float64), notes["duration"].astype(np.float64)
+        length = length + np.minimum(start, 0)  # what lies before the beginning is not heard
+        start = np.maximum(start, 0)
+        heard = (length > 0) & (notes["velocity"] > 0) & (start < (np.inf if max_seconds is None else max_seconds))
+        count = int(heard.sum())
+        columns.append(
+            [
+                start[heard],
+                length[heard],
+                notes["pitch"][heard].astype(np.int64),
+                notes["velocity"][heard].astype(np.int64),
+                np.full(count, int(track.program), np.int64),
+                np.full(count, bool(track.is_drum)),
+            ]
+        )
+    seconds = float(timed.end())
+    if not columns:
+        empty = np.zeros(0, np.int64)
+        return Performance(np.zeros(0), np.zeros(0), empty, empty, empty, np.zeros(0, np.bool_), seconds)
+    if (count := sum(len(column[0]) for column in columns)) > MAX_NOTES:
+        raise MusicZooError(
+            f"{count:,} notes within what is to be played are too many.", remedy=f"At most {MAX_NOTES:,} are played; check the piece."
+        )
+    onset, duration, pitch, velocity, program, drum = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    order = np.argsort(onset, kind="stable")
+    return Performance(onset[order], duration[order], pitch[order], velocity[order], program[order], drum[order], seconds)
