@@ -22,8 +22,8 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
     Args:
         name: A name of :func:`musiczoo.list_models`; ``"local-dir:PATH"``, a checkpoint folder; or ``"hf-hub:org/name@revision"``, a
             checkpoint folder on the Hugging Face Hub (``@revision``, a branch, tag or commit, may be left out).
-        weights: With a name of the registry, a file in the model's published layout; without it the file is fetched from the Hub (or its
-            cache).
+        weights: With a name of the registry, a file (or, in transformers' layout, a folder) as its publisher lays it out; without it this
+            is fetched from the Hub (or its cache).
         settings: Passed to the module, such as ``dropout=0.0`` or ``seed=1``.
 
     Returns:
@@ -44,7 +44,7 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
     # An adapter stands beside weights that are there already.
     adapter = settings.pop("lora", None)
     path = Path(weights) if weights is not None else fetch(name)
-    if not path.is_file():
+    if not (path.is_file() or (path.is_dir() and row.repository is not None and row.filename is None)):
         raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a file in the model's published layout.")
     model: Any = resolve(row.opener)(path, **settings)
     model.loaded_from = {"name": name if weights is None else f"{name}, {path.name}", "licence": row.licence}
@@ -66,7 +66,7 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     """A weights file or a folder, and the commit if it is from the Hub."""
     if name.startswith(LOCAL):
         return Path(name.removeprefix(LOCAL)).expanduser(), None
-    from musiczoo.hub.transfer import fetch_file, fetch_folder
+    from musiczoo.hub.transfer import fetch_file, fetch_folder, fetch_published
 
     if name.startswith(HUB):
         repository, _, revision = name.removeprefix(HUB).partition("@")
@@ -76,9 +76,12 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     row = entry(name)
     if row.folder is not None:
         return row.folder, None
+    note = f"{name}: {row.origin}. Terms: {row.licence}."
+    if row.repository is not None and row.filename is None:
+        return fetch_published(row.repository, row.revision, note), None
     if row.repository is None or row.filename is None:
         raise MusicZooError(f"{name} is opened from a file.", remedy=f'Give its path: musiczoo.load("{name}", weights="...").')
-    return fetch_file(row.repository, row.filename, row.revision, f"{name}: {row.origin}. Terms: {row.licence}."), None
+    return fetch_file(row.repository, row.filename, row.revision, note), None
 
 
 def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModule:

@@ -84,6 +84,23 @@ def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, st
     return config.parent, commit
 
 
+def fetch_published(repository: str, revision: str | None = None, note: str = "") -> Path:
+    """The folder of a model in transformers' layout with a MidiTok tokenizer; its files are of one and the same commit.
+
+    Args:
+        repository: ``"org/name"``.
+        revision: Branch, tag or commit; the main branch when None.
+        note: Logged before the download (origin and terms).
+
+    Raises:
+        MusicZooError: A file cannot be had.
+    """
+    config = fetch_file(repository, CONFIG, revision, note)
+    for name in ("model.safetensors", "tokenizer.json"):
+        fetch_file(repository, name, config.parent.name)
+    return config.parent
+
+
 def explained(error: Exception, where: str) -> MusicZooError:
     """What an error of the Hub's client means, and what to do.
 
