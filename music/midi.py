@@ -15,6 +15,7 @@ from musiczoo.music.abc.score import VoiceDefinition, score_layout, voice_defini
 from musiczoo.music.abc.sounding import playing_order
 from musiczoo.music.abc.tune import Bar, BarSpan, Field, ParsedVoice, Tune, Voice
 from musiczoo.music.bar_text import Chord, write_bar
+from musiczoo.music.dynamics import Dynamics
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.instruments import guess_program
 from musiczoo.music.key_finding import estimate_key, key_text
@@ -28,7 +29,6 @@ BASE_RESOLUTION = 480
 MAX_RESOLUTION = 32767  # the fifteen bits of a MIDI file's header
 #: Divisible by 64, 9, 5 and 7: the resolution when no exact one fits into the header.
 FALLBACK_RESOLUTION = 20160
-VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 DEFAULT_GRID = (1, 2, 3, 4, 6, 8, 12)
 MAX_VOICES_OF_A_TRACK = 8
@@ -51,7 +51,8 @@ def to_score(tune: Tune, *, tempo: float | None = None, expand_repeats: bool = T
     Ticks are exact as long as 32,767 ticks a quarter suffice; beyond that (say, 11-tuplets beside 13-tuplets beside septuplets) times are
     rounded to 1/20,160 of a quarter note. Bars that are shorter or longer than their meter (pickups, repeats in mid-bar) get a time
     signature of their true length, so that downbeats stay right. Programs are guessed from the voices' names. Grace notes are left out.
-    Pitches beyond MIDI's 0 to 127 are moved by octaves into it.
+    Pitches beyond MIDI's 0 to 127 are moved by octaves into it. Velocities are those of the dynamic marks
+    (:mod:`musiczoo.music.dynamics`), 80 for all where there are none.
 
     Args:
         tune: The piece.
@@ -86,9 +87,10 @@ def to_score(tune: Tune, *, tempo: float | None = None, expand_repeats: bool = T
     tracks = {
         voice.id: TrackTick(names[voice.id], guess_program(names[voice.id]), definitions[voice.id].percussion) for voice in tune.voices
     }
+    dynamics = Dynamics(tune, expand_repeats=expand_repeats)
     for note in notes:
         start, end = round(note.onset * resolution), round((note.onset + note.duration) * resolution)
-        tracks[note.voice].notes.append(NoteTick(start, max(1, end - start), _in_midi_range(note.pitch), VELOCITY))
+        tracks[note.voice].notes.append(NoteTick(start, max(1, end - start), _in_midi_range(note.pitch), dynamics.velocity(note)))
     for track in tracks.values():
         score.tracks.append(track)
     return score
