@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from lightning.pytorch.loops.fit_loop import RestartStage
@@ -62,6 +62,9 @@ class TrainedModule(ZooModule):
         cooldown_steps: Optimiser steps at the end of ``Trainer(max_steps=...)`` in which the rate falls linearly to zero.
         seed: Seed of the dropout.
     """
+
+    #: What a target is, where it is not what objectives call it: ``"token"``.
+    unit: ClassVar[str | None] = None
 
     def __init__(self, objective: Objective, optimizer: OptimizerFactory | None, warmup_steps: int, cooldown_steps: int, seed: int) -> None:
         super().__init__()
@@ -159,7 +162,9 @@ class TrainedModule(ZooModule):
         """Logs the mean over all scored units of all ranks; for a likelihood also in bits."""
         total, count = self.trainer.strategy.reduce(self._validation, reduce_op="sum")
         loss = (total / count.clamp(min=1)).float()
-        bits = {f"val/bits_per_{self.objective.unit}": loss / math.log(2)} if hasattr(self.objective, "unit") else {}
+        # What is scored is told by the objective; what a target of it is, by the architecture where it is no character.
+        told = hasattr(self.objective, "unit")
+        bits = {f"val/bits_per_{self.unit or self.objective.unit}": loss / math.log(2)} if told else {}
         self.log_dict({"val/loss": loss, **bits}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:

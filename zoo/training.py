@@ -11,7 +11,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 # Imported so that configurations may name these classes without their path.
 import musiczoo.datamodules
 import musiczoo.models.bar_stream
-import musiczoo.models.m3  # noqa: F401
+import musiczoo.models.m3
+import musiczoo.models.phi3_remi  # noqa: F401
 from musiczoo.hub.registry import list_models
 from musiczoo.models.trained import TrainedModule
 from musiczoo.music.errors import MusicZooError

@@ -63,6 +63,7 @@ class Phi3RemiModule(GenerativeModule):
     """
 
     architecture: ClassVar[str] = "phi3_remi"
+    unit: ClassVar[str | None] = "token"
     net: Phi3ForCausalLM
     representation: Remi
     lora_targets = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
