@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import Phi3ForCausalLM
 
 from musiczoo.models.phi3_remi.decoding import CachedDecoder
-from musiczoo.models.phi3_remi.guard import GrammarState, RemiGrammar
+from musiczoo.models.phi3_remi.guard import RemiGrammar
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.representations.remi import EOS
 
@@ -44,6 +44,7 @@ def sample(
     sampling: Sampling,
     *,
     slots: int,
+    least: int = 0,
     grammar: RemiGrammar | None = None,
     on_done: OnDone | None = None,
 ) -> list[Sampled]:
@@ -56,6 +57,7 @@ def sample(
         limits: Longest length of each, prompt included; larger than its prompt.
         sampling: How tokens are drawn.
         slots: Sequences at once.
+        least: Tokens after the prompt before which no sequence ends.
         grammar: Masks tokens before they are drawn.
         on_done: Called with the number of a sequence and the sequence as soon as it has ended.
 
@@ -72,7 +74,8 @@ def sample(
     log_probs = torch.zeros(len(prompts), longest)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = prompt
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    begun_at = torch.tensor([len(prompt) for prompt in prompts])
+    lengths = begun_at.clone()
     ends = torch.tensor(list(limits))
     uniforms = torch.stack([_uniforms(seed, longest) for seed in seeds])
     results: dict[int, Sampled] = {}
@@ -85,7 +88,12 @@ def sample(
             logits = torch.cat([logits, begun])
             running += fresh
         rows = torch.tensor(running)
-        drawn, scores = _draw(logits, sampling, uniforms[rows, lengths[rows]], state, rows)
+        allowed = None if state is None else state.allowed(rows)
+        early = lengths[rows] - begun_at[rows] < least
+        if bool(early.any()):
+            allowed = torch.ones(logits.shape, dtype=torch.bool) if allowed is None else allowed
+            allowed[early, EOS] = False
+        drawn, scores = _draw(logits, sampling, uniforms[rows, lengths[rows]], allowed)
         tokens[rows, lengths[rows]] = drawn
         log_probs[rows, lengths[rows]] = scores
         lengths[rows] += 1
@@ -112,10 +120,10 @@ def _uniforms(seed: int, count: int) -> Tensor:
     return torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor, state: GrammarState | None, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
     """(rows,) tokens and their log-probabilities before any cut, on the CPU."""
     logits = logits.float()
-    allowed = None if state is None else state.allowed(rows).to(logits.device)
-    drawn = draw(distribution(logits, sampling, allowed), uniforms.to(logits.device))
+    probabilities = distribution(logits, sampling, None if allowed is None else allowed.to(logits.device))
+    drawn = draw(probabilities, uniforms.to(logits.device))
     scores = torch.log_softmax(logits / (sampling.temperature or 1.0), dim=-1).gather(1, drawn.unsqueeze(1)).squeeze(1)
     return drawn.cpu(), scores.cpu()

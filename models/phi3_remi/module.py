@@ -233,6 +233,7 @@ class Phi3RemiModule(GenerativeModule):
         generator: torch.Generator | None = None,
         *,
         max_new_tokens: int | None = None,
+        min_new_tokens: int = 0,
         batch_size: int = 64,
         guard: str | None = None,
         on_done: Callable[[int, Generated], None] | None = None,
@@ -247,6 +248,7 @@ class Phi3RemiModule(GenerativeModule):
             max_length: Tokens of a piece at most, prompt included; the context by default.
             generator: Source of randomness; torch's default generator when None.
             max_new_tokens: Tokens after the prompt at most.
+            min_new_tokens: Tokens after the prompt before which no piece ends.
             batch_size: Pieces at once.
             guard: ``"grammar"`` lets only REMI be said (:class:`musiczoo.models.phi3_remi.guard.RemiGrammar`).
             on_done: Called with the number of a piece and the piece as soon as it has ended, while others are still being sampled.
@@ -299,6 +301,7 @@ class Phi3RemiModule(GenerativeModule):
                         limits,
                         sampling or self.sampling,
                         slots=min(batch_size, len(prompts)),
+                        least=min_new_tokens,
                         grammar=grammar,
                         on_done=done,
                     )

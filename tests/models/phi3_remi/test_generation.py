@@ -81,6 +81,22 @@ def test_stops() -> None:
         assert result.scored.sum() <= 50
 
 
+def test_no_piece_ends_early() -> None:
+    model = module()
+    prompt = model.reference_batch()["ids"][0, :7]
+    assert any(
+        result.stop == "end" for result in model.generate([prompt] * 64, max_new_tokens=60, generator=torch.Generator().manual_seed(0))
+    )
+    for guard in (None, "grammar"):
+        results = model.generate(
+            [prompt] * 64, max_new_tokens=60, min_new_tokens=50, generator=torch.Generator().manual_seed(0), guard=guard
+        )
+        assert min(int(result.scored.sum()) for result in results) > 50
+        with torch.no_grad():
+            uncached = model.log_probs(model.representation.collate([results[0].tokens])).values[0]
+        torch.testing.assert_close(results[0].log_probs[7:], uncached[6:], rtol=1e-4, atol=1e-4)
+
+
 def test_an_adapter_takes_part() -> None:
     model = module()
     before = sample(model, GREEDY)
