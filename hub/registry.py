@@ -29,7 +29,7 @@ class Entry:
         origin: Paper and publisher.
         opener: ``"module:attribute"`` of the callable that opens a weights file; None for a checkpoint folder.
         repository: Repository on the Hugging Face Hub, or None.
-        filename: File in the repository.
+        filename: File in the repository; None for the whole of one in transformers' layout.
         revision: Branch, tag or commit.
         folder: The checkpoint folder that comes with musiczoo, or None.
     """
@@ -134,6 +134,26 @@ ENTRIES: tuple[Entry, ...] = (
         opener="musiczoo.models.m3.published:open_m3",
         repository="sander-wood/clamp2",
         filename="weights_m3_p_size_64_p_length_512_t_layers_3_p_layers_12_h_size_768_lr_0.0001_batch_16_mask_0.45.pth",
+    ),
+    Entry(
+        name="audiobox-aesthetics",
+        summary="ratings of sound: content enjoyment and usefulness, production complexity and quality",
+        parameters=103_859_112,
+        licence="cc-by-4.0",
+        origin="Tjandra et al. 2025, Meta Audiobox Aesthetics, arXiv 2502.05139",
+        opener="musiczoo.models.audiobox:AudioboxModule.from_audiobox",
+        repository="facebook/audiobox-aesthetics",
+        filename="model.safetensors",
+        revision="9b1dd8e5df9af7216e836a98974fe3b82c56ded6",
+    ),
+    Entry(
+        name="smart",
+        summary="the base model of SMART: piano music as REMI tokens; or any Phi-3 over REMI tokens, from a folder",
+        parameters=None,
+        licence="the publisher's terms, see huggingface.co/lucacasini/metamidipianophi3_4L",
+        origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",
+        opener="musiczoo.models.phi3_remi:Phi3RemiModule.from_published",
+        repository="lucacasini/metamidipianophi3_4L",
     ),
 )
 

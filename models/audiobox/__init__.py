@@ -1,0 +1,6 @@
+"""Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139): ratings of sound on four axes."""
+
+from musiczoo.models.audiobox.module import AudioboxModule
+from musiczoo.models.audiobox.net import AXES, AudioboxConfig, AudioboxNet
+
+__all__ = ["AXES", "AudioboxConfig", "AudioboxModule", "AudioboxNet"]

@@ -1,0 +1,307 @@
+"""Audiobox Aesthetics: how pleasant, useful, complex and well produced ten seconds of sound are.
+
+Tjandra et al. 2025, "Meta Audiobox Aesthetics: Unified Automatic Quality Assessment for Speech, Music, and Sound" (arXiv 2502.05139):
+the frames of every layer of WavLM (Chen et al. 2022, arXiv 2110.13900) are averaged with learned weights, one set an axis, and a small
+network an axis makes a score of them. Parameters are those of transformers' ``WavLMModel``; its forward pass is computed here in another
+order, with the same results:
+
+* A short clip stands at the beginning of a window of silence. The frames of the silence are zeroed and masked in the published code, so
+  they need not be computed at all: here only the clip's own frames go through the encoder, and no mask is needed. Silence counts for one
+  thing, the statistics of the first group norm.
+* These statistics follow from the second moments of the samples, so that the norm becomes part of the first convolution's weights.
+* The convolutions, whose stride is never far from their width, are matrix products on frames that lie one after the other in memory.
+* The positional convolution, 128 frames wide, is a product of spectra.
+* The bias of relative positions is computed once for all layers, and attention is torch's fused one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from transformers import WavLMConfig
+
+#: Content enjoyment, content usefulness, production complexity, production quality.
+AXES = ("CE", "CU", "PC", "PQ")
+SAMPLE_RATE = 16_000
+#: Samples that the net looks at together: ten seconds.
+WINDOW = 10 * SAMPLE_RATE
+# Of WavLM; not to be read from tensors, and the same in all published sizes.
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+MAX_DISTANCE = 800
+# Frames that go through the convolutions together: what they need stays in the processor's cache.
+_BLOCK = 64
+_TRANSFORM = 256
+
+
+@dataclass(frozen=True)
+class AudioboxConfig:
+    """Sizes of a net; the defaults are the published ones.
+
+    Attributes:
+        layers: Layers of the encoder.
+        hidden: Its width.
+        heads: Attention heads.
+        feed_forward: Width of the feed-forward layers.
+        channels: Channels of the convolutions.
+        kernels: Widths of the convolutions, in inputs of each.
+        position_kernel: Width of the positional convolution, in frames.
+        position_groups: Its groups.
+        buckets: Rows of the table of relative positions.
+        depth: Linear layers of each axis' network.
+    """
+
+    layers: int = 12
+    hidden: int = 768
+    heads: int = 12
+    feed_forward: int = 3072
+    channels: int = 512
+    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    position_kernel: int = 128
+    position_groups: int = 16
+    buckets: int = 320
+    depth: int = 5
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sizes as plain JSON values."""
+        return {**asdict(self), "kernels": list(self.kernels)}
+
+
+def wavlm_config(config: AudioboxConfig) -> WavLMConfig:
+    """The sizes as transformers wants them."""
+    from transformers import WavLMConfig
+
+    return WavLMConfig(
+        hidden_size=config.hidden,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.feed_forward,
+        conv_dim=[config.channels] * len(config.kernels),
+        conv_kernel=list(config.kernels),
+        conv_stride=list(STRIDES),
+        num_feat_extract_layers=len(config.kernels),
+        num_conv_pos_embeddings=config.position_kernel,
+        num_conv_pos_embedding_groups=config.position_groups,
+        num_buckets=config.buckets,
+        max_bucket_distance=MAX_DISTANCE,
+        feat_extract_norm="group",
+        do_stable_layer_norm=False,
+    )
+
+
+class AudioboxNet(nn.Module):
+    """WavLM with a network for each axis on the average of all its layers.
+
+    It is made for scoring: nothing in it drops out, and its gradients are nobody's concern.
+
+    Args:
+        config: Sizes.
+        targets: Mean and standard deviation of the ratings of each axis, by which a score is turned back into a rating.
+    """
+
+    targets: Tensor
+
+    def __init__(self, config: AudioboxConfig, targets: Mapping[str, tuple[float, float]]) -> None:
+        # Imported here, for all of musiczoo.rewards would wait for it otherwise.
+        from transformers import WavLMModel
+
+        super().__init__()
+        self.config = config
+        self.wavlm_model = WavLMModel(wavlm_config(config))
+        self.proj_layer = nn.ModuleDict({axis: _projection(config.hidden, config.depth) for axis in AXES})
+        self.layer_weights = nn.ParameterDict({axis: nn.Parameter(torch.zeros(config.layers + 1)) for axis in AXES})
+        self.register_buffer("targets", torch.tensor([targets[axis] for axis in AXES], device="cpu"), persistent=False)
+        field, hop = 1, 1
+        for kernel, stride in zip(config.kernels, STRIDES, strict=True):
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        self.field, self.hop = field, hop
+        self._derived: _Derived | None = None
+        self.register_load_state_dict_post_hook(_forget)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._derived = None
+        return super()._apply(fn, recurse)
+
+    @property
+    def derived(self) -> _Derived:
+        """The weights in the form that they are computed with; made once, anew after other weights or another device."""
+        if self._derived is None:
+            encoder = self.wavlm_model.encoder
+            convolutions = self.wavlm_model.feature_extractor.conv_layers[1:]
+            self._derived = _Derived(
+                [_taps_first(layer.conv.weight) for layer in convolutions],
+                _spectra(encoder.pos_conv_embed.conv.weight, self.config.position_groups),
+            )
+        return self._derived
+
+    def frames(self, samples: int) -> int:
+        """How many frames of a window count when so many samples of it are not silence put behind the clip.
+
+        The published code counts a frame as soon as it begins within the clip, transformers only when it ends there.
+        """
+        return min(-(-samples // self.hop), self._length(WINDOW, len(self.config.kernels)))
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Ratings of windows.
+
+        Args:
+            windows: (batch, samples) at 16 kHz, all of one length of at most :data:`WINDOW` samples; silence behind a shorter clip is left
+                out.
+
+        Returns:
+            (batch, 4) ratings in the order of :data:`AXES`, nominally 1 to 10.
+        """
+        means = torch.stack([state.mean(dim=1) for state in self.states(windows)], dim=1)
+        ratings = []
+        for number, axis in enumerate(AXES):
+            # The mean over frames and the mean over layers are both linear, so the cheap one comes last.
+            embedding = torch.softmax(self.layer_weights[axis], dim=0) @ means
+            score = self.proj_layer[axis](functional.normalize(embedding, dim=1)).squeeze(1)
+            ratings.append(score * self.targets[number, 1] + self.targets[number, 0])
+        return torch.stack(ratings, dim=1)
+
+    def states(self, windows: Tensor) -> list[Tensor]:
+        """What enters the first layer of the encoder, and what leaves each layer.
+
+        Args:
+            windows: As for :meth:`forward`.
+
+        Returns:
+            ``layers + 1`` tensors of (batch, frames, hidden).
+        """
+        features = torch.stack([self._features(window) for window in windows])
+        hidden, _ = self.wavlm_model.feature_projection(features)
+        encoder = self.wavlm_model.encoder
+        hidden = encoder.layer_norm(hidden + self._positions(hidden))
+        bias = encoder.layers[0].attention.compute_bias(hidden.shape[1], hidden.shape[1])
+        states = [hidden]
+        for layer in encoder.layers:
+            hidden = layer.layer_norm(hidden + _attend(layer.attention, hidden, bias))
+            hidden = layer.final_layer_norm(hidden + layer.feed_forward(hidden))
+            states.append(hidden)
+        return states
+
+    def _length(self, samples: int, layers: int) -> int:
+        """Outputs of the first convolutions for so many samples."""
+        for kernel, stride in zip(self.config.kernels[:layers], STRIDES, strict=False):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    def _features(self, window: Tensor) -> Tensor:
+        """(frames, channels) that the convolutions make of (samples,)."""
+        frames = self.frames(len(window))
+        first = self.wavlm_model.feature_extractor.conv_layers[0]
+        kernel, stride = self.config.kernels[0], STRIDES[0]
+        # All frames of the first convolution that touch the clip, and all that the frames which count are made of.
+        wanted = max(self.hop * (frames - 1) + self.field, len(window) + kernel)
+        window = functional.pad(window, (0, wanted - len(window)))[:WINDOW]
+        taps = window.unfold(0, kernel, stride)
+        weight, shift = _normed(first, taps, self._length(WINDOW, 1))
+        blocks = []
+        for start in range(0, frames, _BLOCK):
+            stop = min(start + _BLOCK, frames)
+            block = window[self.hop * start : self.hop * (stop - 1) + self.field]
+            rows = _gelu(torch.addmm(shift, block.unfold(0, kernel, stride), weight))
+            for both, third in self.derived.taps:
+                rows = _gelu(_halved(rows, both, third))
+            blocks.append(rows)
+        return torch.cat(blocks)
+
+    def _positions(self, hidden: Tensor) -> Tensor:
+        """The positional convolution of (batch, frames, hidden) by overlapping blocks of spectra (overlap-save)."""
+        batch, frames, width = hidden.shape
+        kernel, groups = self.config.position_kernel, self.config.position_groups
+        step = _TRANSFORM - kernel + 1
+        blocks = -(-frames // step)
+        size = width // groups
+        padded = functional.pad(hidden.transpose(1, 2), (kernel // 2, blocks * step + kernel - 1 - kernel // 2 - frames))
+        # (bins, groups, batch x blocks, channels of a group) times (bins, groups, channels of a group, channels of a group)
+        rows = torch.fft.rfft(padded.unfold(2, _TRANSFORM, step)).view(batch, groups, size, blocks, -1)
+        rows = rows.permute(4, 1, 0, 3, 2).reshape(-1, groups, batch * blocks, size)
+        rows = (rows @ self.derived.spectra).view(-1, groups, batch, blocks, size).permute(2, 3, 1, 4, 0)
+        result = torch.fft.irfft(rows, n=_TRANSFORM)[..., :step].reshape(batch, blocks, width, step)
+        result = result.transpose(2, 3).reshape(batch, blocks * step, width)[:, :frames]
+        return functional.gelu(result + self.wavlm_model.encoder.pos_conv_embed.conv.bias)
+
+
+@dataclass(frozen=True)
+class _Derived:
+    """Of weights: the taps of each convolution but the first (:func:`_taps_first`), and the spectra of the positional one."""
+
+    taps: list[tuple[Tensor, Tensor | None]]
+    spectra: Tensor
+
+
+def _forget(net: AudioboxNet, _: object) -> None:
+    net._derived = None
+
+
+def _projection(width: int, depth: int) -> nn.Sequential:
+    """An axis' network: linear layers with layer norm and GELU between them, one number at the end."""
+    inner = [part for _ in range(depth - 1) for part in (nn.Linear(width, width), nn.LayerNorm(width), nn.GELU())]
+    return nn.Sequential(*inner, nn.Linear(width, 1))
+
+
+def _normed(layer: nn.Module, taps: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    """The first convolution with its group norm (one channel a group) as one affine map.
+
+    Args:
+        layer: Convolution and norm.
+        taps: (outputs, kernel) the samples under the convolution.
+        total: Outputs over the whole window; those that ``taps`` does not have are zero.
+
+    Returns:
+        (kernel, channels) and (channels,).
+    """
+    weight = layer.conv.weight[:, 0]
+    exact, samples = weight.double(), taps.double()
+    # The mean and the mean square of w.x over all x are w.E[x] and w E[x x'] w'.
+    mean = exact @ (samples.sum(dim=0) / total)
+    square = torch.einsum("ck,kl,cl->c", exact, samples.T @ samples / total, exact)
+    norm = layer.layer_norm
+    scale = norm.weight.double() / ((square - mean**2).clamp_min(0.0) + norm.eps).sqrt()
+    shift = norm.bias.double() - mean * scale
+    return (weight * scale.float().unsqueeze(1)).T, shift.float()
+
+
+def _taps_first(weight: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Weights of a convolution as matrices: (2 x channels, channels) for the first two taps, (channels, channels) for a third."""
+    both = weight[:, :, :2].permute(2, 1, 0).reshape(-1, len(weight))
+    return both, weight[:, :, 2].T.contiguous() if weight.shape[2] == 3 else None
+
+
+def _spectra(weight: Tensor, groups: int) -> Tensor:
+    """(bins, groups, inputs of a group, outputs of a group), conjugate: convolutions of networks are correlations."""
+    spectra = torch.fft.rfft(weight, n=_TRANSFORM).conj().unflatten(0, (groups, -1))
+    return spectra.permute(3, 0, 2, 1).resolve_conj().contiguous()
+
+
+def _halved(rows: Tensor, both: Tensor, third: Tensor | None) -> Tensor:
+    """A convolution of stride 2 and width 2 or 3 on (frames, channels); two frames side by side are one row of a matrix."""
+    count = (len(rows) - (2 if third is None else 3)) // 2 + 1
+    result = rows[: 2 * count].view(count, -1) @ both
+    return result if third is None else result.addmm_(rows[2::2][:count], third)
+
+
+def _gelu(rows: Tensor) -> Tensor:
+    """In place, for the rows are large and nobody else's."""
+    return torch.ops.aten.gelu_(rows)
+
+
+def _attend(attention: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
+    """Self-attention with a bias of relative positions, (heads, frames, frames), that each query lets through as far as it likes."""
+    heads, width = attention.num_heads, attention.head_dim
+    parts = hidden.unflatten(2, (heads, width)).transpose(1, 2)
+    gates = attention.gru_rel_pos_linear(parts).unflatten(3, (2, 4)).sum(dim=4).sigmoid()
+    gate = gates[..., :1] * (gates[..., 1:] * attention.gru_rel_pos_const - 1.0) + 2.0
+    query, key, value = (
+        project(hidden).unflatten(2, (heads, width)).transpose(1, 2) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=gate * bias)
+    return attention.out_proj(mixed.transpose(1, 2).flatten(2))
