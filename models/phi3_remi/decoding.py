@@ -112,19 +112,34 @@ class CachedDecoder:
         longest = int(lengths.max()) + 1
         device = self.table.device
         # Groups of a rollout are in step; then no row needs a mask, and what is written lies side by side.
-        in_step = bool((lengths == lengths[0]).all())
-        places = lengths.to(device)
-        rows = torch.arange(active, device=device)
-        mask = None if in_step else (torch.arange(longest, device=device) <= places.unsqueeze(1))[:, None, None, :]
+        place = longest - 1 if bool((lengths == lengths[0]).all()) else None
+        logits = self._columns(tokens.to(device), lengths.to(device), longest, place)
+        self.lengths[:active] += 1
+        return logits
+
+    def _columns(self, tokens: Tensor, places: Tensor, longest: int, place: int | None) -> Tensor:
+        """The logits of a step.
+
+        Args:
+            tokens: (active,) int64.
+            places: (active,) int64, where each stands in its sequence.
+            longest: How far back attention looks.
+            place: The one place of all rows, where it is one.
+        """
+        active = len(tokens)
+        rows = torch.arange(active, device=tokens.device)
+        mask = None
+        if place is None:
+            mask = (torch.arange(longest, device=tokens.device) <= places.unsqueeze(1))[:, None, None, :]
         cos, sin = (table[places].unsqueeze(1) for table in (self.rotary.cos, self.rotary.sin))
-        columns = self.table[tokens.to(device)].t().contiguous()
+        columns = self.table[tokens].t().contiguous()
         for layer, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.blocks):
-            parts = (qkv @ self._normed(columns, norm_1)).view(-1, self.width, active).permute(2, 0, 1)
+            parts = _product(qkv, self._normed(columns, norm_1)).view(-1, self.width, active).permute(2, 0, 1)
             turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads].contiguous(), cos, sin)
             key, value = turned[:, self.heads :], parts[:, self.heads + self.kv_heads :]
-            if in_step:
-                self.keys[layer, :active, :, longest - 1] = key
-                self.values[layer, :active, :, longest - 1] = value
+            if place is not None:
+                self.keys[layer, :active, :, place] = key
+                self.values[layer, :active, :, place] = value
             else:
                 self.keys[layer, rows, :, places] = key
                 self.values[layer, rows, :, places] = value
@@ -135,13 +150,67 @@ class CachedDecoder:
                 attn_mask=mask,
                 enable_gqa=self.kv_heads != self.heads,
             )
-            columns = torch.addmm(columns, out, attended.reshape(active, -1).t().contiguous())
-            inner = gate_up @ self._normed(columns, norm_2)
+            columns = columns + _product(out, attended.reshape(active, -1).t().contiguous())
+            inner = _product(gate_up, self._normed(columns, norm_2))
             gate, up = inner.chunk(2)
-            columns = torch.addmm(columns, down, F.silu(gate).mul_(up))
-        self.lengths[:active] += 1
-        return (self.head @ self._normed(columns, self.last_norm)).t()
+            columns = columns + _product(down, F.silu(gate).mul_(up))
+        return _product(self.head, self._normed(columns, self.last_norm)).t()
 
     def _normed(self, columns: Tensor, weight: Tensor) -> Tensor:
         scale = columns.float().square().mean(dim=0).add_(self.eps).rsqrt_()
         return (columns * scale.to(columns.dtype)).mul_(weight)
+
+
+class GraphedDecoder(CachedDecoder):
+    """The same on a GPU, where a step of a small net is bound by the launches of its hundred kernels: it is recorded once and replayed.
+
+    What is recorded has fixed sizes, so that all slots are computed, with the whole capacity behind them.
+
+    Args:
+        net: The net, on a CUDA device.
+        slots: Sequences at once.
+        capacity: Longest sequence.
+    """
+
+    def __init__(self, net: Phi3ForCausalLM, slots: int, capacity: int) -> None:
+        super().__init__(net, slots, capacity)
+        device = self.table.device
+        self.tokens = torch.zeros(slots, dtype=torch.int64, device=device)
+        self.places = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._logits = torch.empty(0)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """See :meth:`CachedDecoder.step`."""
+        active = len(tokens)
+        self.tokens[:active] = tokens.to(self.tokens.device, non_blocking=True)
+        # An unused slot writes behind its end, where nothing is read before it is written anew.
+        self.places.copy_(self.lengths.clamp(max=self.keys.shape[3] - 1), non_blocking=True)
+        if self._graph is None:
+            self._record()
+        assert self._graph is not None
+        self._graph.replay()
+        self.lengths[:active] += 1
+        return self._logits[:active]
+
+    def _record(self) -> None:
+        def run() -> Tensor:
+            return self._columns(self.tokens, self.places, self.keys.shape[3], None)
+
+        # Libraries set themselves up in the first calls, which must not be recorded. A step that is run again writes what it wrote.
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                run()
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._logits = run()
+
+
+def _product(weight: Tensor, columns: Tensor) -> Tensor:
+    """``weight @ columns``; half-precision CPU kernels want the thin matrix on the left."""
+    if weight.device.type == "cpu" and weight.dtype != torch.float32:
+        return F.linear(columns.t(), weight).t()
+    return weight @ columns

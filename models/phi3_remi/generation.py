@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Phi3ForCausalLM
 
-from musiczoo.models.phi3_remi.decoding import CachedDecoder
+from musiczoo.models.phi3_remi.decoding import CachedDecoder, GraphedDecoder
 from musiczoo.models.phi3_remi.guard import RemiGrammar
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.representations.remi import EOS
@@ -65,7 +65,8 @@ def sample(
         The sequences in the order of their prompts.
     """
     device = net.lm_head.weight.device
-    decoder = CachedDecoder(net, min(slots, len(prompts)), max(limits))
+    kind = GraphedDecoder if device.type == "cuda" else CachedDecoder
+    decoder = kind(net, min(slots, len(prompts)), max(limits))
     state = None if grammar is None else grammar.start(list(prompts))
     # Long sequences first would fill the batch best, but their lengths are not known.
     waiting = list(range(len(prompts)))[::-1]
