@@ -21,7 +21,7 @@ from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
     from musiczoo.music.abc import Tune, read_abc, write_abc
-    from musiczoo.music.audio import find_soundfont, render_audio, write_wav
+    from musiczoo.music.audio import find_soundfont, render_audio, write_flac, write_wav
     from musiczoo.music.engrave import engrave, svg_to_png
     from musiczoo.music.files import read, read_all, write
     from musiczoo.music.midi import from_score, to_score
@@ -45,13 +45,14 @@ __all__ = [
     "to_score",
     "write",
     "write_abc",
+    "write_flac",
     "write_musicxml",
     "write_wav",
 ]
 
 _HOMES = {
     "abc": ("Tune", "read_abc", "write_abc"),
-    "audio": ("find_soundfont", "render_audio", "write_wav"),
+    "audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
     "engrave": ("engrave", "svg_to_png"),
     "files": ("read", "read_all", "write"),
     "midi": ("from_score", "to_score"),

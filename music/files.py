@@ -21,7 +21,7 @@ MAX_BYTES = 64 * 2**20
 ABC_SUFFIXES = frozenset({".abc"})
 MUSICXML_SUFFIXES = frozenset({".musicxml", ".xml", ".mxl"})
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar", ".rmi"})
-WRITTEN_SUFFIXES = (".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".svg", ".png", ".wav")
+WRITTEN_SUFFIXES = (".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".svg", ".png", ".wav", ".flac")
 _NOT_READ = {
     ".svg": "a picture",
     ".png": "a picture",
@@ -97,8 +97,8 @@ def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
     """Write a piece in the format that the suffix names; the file appears whole or not at all.
 
     ``.abc``, ``.musicxml``, ``.xml``, ``.mxl`` are notation, ``.mid`` and ``.midi`` play repeats out, ``.svg`` and ``.png`` are engraved
-    on one sheet as long as needed (beyond some twenty pages the rest follows in ``name-2.svg``, ``name-3.svg`` ...), ``.wav`` needs a
-    soundfont. A score is quantised into a tune where notation is asked for.
+    on one sheet as long as needed (beyond some twenty pages the rest follows in ``name-2.svg``, ``name-3.svg`` ...), ``.wav`` and
+    ``.flac`` need a soundfont. A score is quantised into a tune where notation is asked for.
 
     Args:
         piece: A tune or a symusic score.
@@ -116,10 +116,10 @@ def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
         raise MusicZooError(
             f"The format {suffix or '(no suffix)'} cannot be written.", path=file, remedy=f"Use one of {', '.join(WRITTEN_SUFFIXES)}."
         )
-    if suffix == ".wav":
-        from musiczoo.music.audio import render_audio, write_wav
+    if suffix in (".wav", ".flac"):
+        from musiczoo.music.audio import render_audio, write_flac, write_wav
 
-        return write_wav(file, render_audio(piece))
+        return (write_wav if suffix == ".wav" else write_flac)(file, render_audio(piece))
     if suffix in MIDI_SUFFIXES:
         return write_atomically(file, _midi_bytes(piece))
     tune = piece if isinstance(piece, Tune) else _quantised(piece)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from musiczoo.music.errors import MusicZooError
 
+_NOTE_ON = 9
 _END_OF_TRACK, _TEMPO, _METER, _KEY = 0x2F, 0x51, 0x58, 0x59
 _LAST_TICK = 2**31 - 1
+#: A day of music has fewer; what has more is noise, and takes minutes wherever it is used.
+MAX_NOTES = 500_000
 
 
 def checked_midi(data: bytes, path: str | None = None) -> bytes:
@@ -21,7 +24,8 @@ def checked_midi(data: bytes, path: str | None = None) -> bytes:
         path: Where they came from, for messages.
 
     Raises:
-        MusicZooError: No MIDI file, one that is cut short or damaged (with the byte), or one that counts in film frames.
+        MusicZooError: No MIDI file, one that is cut short or damaged (with the byte), one that counts in film frames or has 0 ticks a
+            quarter note, or one with more than 500,000 notes.
     """
     if data.startswith(b"RIFF"):
         data = data[max(0, data.find(b"MThd")) :]
@@ -31,18 +35,23 @@ def checked_midi(data: bytes, path: str | None = None) -> bytes:
     form, division = int.from_bytes(data[8:10], "big"), int.from_bytes(data[12:14], "big")
     if length < 6 or form > 2:
         raise _damaged("The header of the MIDI file is damaged.", 4, path)
-    if division & 0x8000 or not division:
+    if not division:
+        raise MusicZooError("The MIDI file has 0 ticks a quarter note.", path=path, remedy="Export it again; 480 ticks are usual.")
+    if division & 0x8000:
         raise MusicZooError(
             "The MIDI file counts time in film frames, not in beats.", path=path, remedy="Export it with ticks a quarter note."
         )
     position = 8 + length
     tracks: list[bytes] = []
+    notes = 0
     while position + 8 <= len(data):
         end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
         if end > len(data):
             raise _damaged("The MIDI file is cut short.", len(data), path)
         if data[position : position + 4] == b"MTrk":
-            tracks.append(_clean_track(data, position + 8, end, path))
+            track, found = _clean_track(data, position + 8, end, path, MAX_NOTES - notes)
+            tracks.append(track)
+            notes += found
         position = end
     if len(tracks) < int.from_bytes(data[10:12], "big"):
         raise _damaged("The MIDI file has fewer tracks than its header says.", len(data), path)
@@ -55,10 +64,10 @@ def _damaged(message: str, at: int, path: str | None) -> MusicZooError:
     return MusicZooError(message, path=path, where=f"byte {at}", remedy=remedy)
 
 
-def _clean_track(data: bytes, position: int, end: int, path: str | None) -> bytes:
-    """One track's events with explicit status bytes, closed by an end-of-track event."""
+def _clean_track(data: bytes, position: int, end: int, path: str | None, most: int) -> tuple[bytes, int]:
+    """One track's events with explicit status bytes, closed by an end-of-track event; and its notes, ``most`` at most."""
     clean = bytearray()
-    running = delta = time = 0
+    running = delta = time = notes = 0
     while position < end:
         wait, position = _number(data, position, end, path)
         delta += wait
@@ -80,6 +89,12 @@ def _clean_track(data: bytes, position: int, end: int, path: str | None) -> byte
             content = data[position:stop]
             if stop > end or max(content) > 0x7F:
                 raise _damaged("A track is damaged: an event is incomplete.", position, path)
+            if status >> 4 == _NOTE_ON and content[1]:
+                notes += 1
+                if notes > most:
+                    raise MusicZooError(
+                        f"The MIDI file has more than {MAX_NOTES:,} notes.", path=path, remedy="Check that it is music, or split it."
+                    )
             clean += _encoded(delta)
             clean.append(status)
             clean += content
@@ -106,7 +121,7 @@ def _clean_track(data: bytes, position: int, end: int, path: str | None) -> byte
         else:
             raise _damaged("A track is damaged: there is an event that no file may hold.", position, path)
         position = stop
-    return bytes(clean + _encoded(delta) + bytes((0xFF, _END_OF_TRACK, 0)))
+    return bytes(clean + _encoded(delta) + bytes((0xFF, _END_OF_TRACK, 0))), notes
 
 
 def _clean_meta(kind: int, content: bytes) -> bytes | None:

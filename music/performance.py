@@ -13,8 +13,9 @@ from musiczoo.music.errors import MusicZooError
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
-#: More notes than this within what is played are noise, not music: a hundred a second for a quarter of an hour.
-MAX_NOTES = 100_000
+#: More notes than this are noise, not music, however they are spread over the seconds that are played.
+MOST_NOTES, MOST_NOTES_A_SECOND = 10_000, 200
+_SHORTEST_QUARTER = 1000  # microseconds; 60,000 quarters a minute
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,23 @@ def performance(score: ScoreTick, *, max_beats: float | None = None, max_seconds
 
     Args:
         score: In ticks.
-        max_beats: Quarter notes after which the score is cut; notes that sound there end there.
+        max_beats: Quarter notes after which the score is cut; notes that sound on beyond them are left out, as ``Score.clip`` with
+            ``clip_end`` has it.
         max_seconds: Notes that begin later are left out; those that sound on keep their ends, and ``seconds`` stays that of the score.
 
     Raises:
-        MusicZooError: No ticks a quarter, a tempo that is not positive, or more than 100,000 notes within what is played.
+        MusicZooError: No ticks a quarter, a tempo of 0 or less or beyond 60,000 quarters a minute, or more notes than 10,000 and 200 a
+            second within what is played.
     """
     resolution = int(score.ticks_per_quarter)
     if resolution <= 0:
         raise MusicZooError(f"The score has {resolution} ticks a quarter note.", remedy="A score needs at least 1; 480 are usual.")
     for tempo in score.tempos:
-        if int(tempo.mspq) <= 0:
+        if not int(tempo.mspq) >= _SHORTEST_QUARTER:
             raise MusicZooError(
-                "The score has a tempo that is not a positive number.", where=f"tick {tempo.time}", remedy="Take the tempo out or mend it."
+                f"The score has a tempo of {tempo.qpm:,.0f} quarters a minute, which cannot be played.",
+                where=f"tick {tempo.time}",
+                remedy="Take the tempo out or mend it.",
             )
     if max_beats is not None and int(score.end()) > max_beats * resolution:
         score = score.clip(0, int(max_beats * resolution), clip_end=True)
@@ -89,10 +94,9 @@ def performance(score: ScoreTick, *, max_beats: float | None = None, max_seconds
     if not columns:
         empty = np.zeros(0, np.int64)
         return Performance(np.zeros(0), np.zeros(0), empty, empty, empty, np.zeros(0, np.bool_), seconds)
-    if (count := sum(len(column[0]) for column in columns)) > MAX_NOTES:
-        raise MusicZooError(
-            f"{count:,} notes within what is to be played are too many.", remedy=f"At most {MAX_NOTES:,} are played; check the piece."
-        )
+    most = int(MOST_NOTES + MOST_NOTES_A_SECOND * min(seconds, np.inf if max_seconds is None else max_seconds))
+    if (count := sum(len(column[0]) for column in columns)) > most:
+        raise MusicZooError(f"{count:,} notes within what is to be played are too many.", remedy=f"At most {most:,} are; check the piece.")
     onset, duration, pitch, velocity, program, drum = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     order = np.argsort(onset, kind="stable")
     return Performance(onset[order], duration[order], pitch[order], velocity[order], program[order], drum[order], seconds)

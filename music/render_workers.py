@@ -107,7 +107,8 @@ class _Minder(threading.Thread):
             process.kill()
             process.wait()
 
-    def _rendered(self, piece: bytes) -> Clip:
+    def _rendered(self, piece: bytes, *, again: bool = True) -> Clip:
+        """The clip of a piece; a second worker has a try where the first one dies, which may have nothing to do with the piece."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -119,13 +120,15 @@ class _Minder(threading.Thread):
             return _received(process.stdout)
         except (EOFError, OSError):
             self.stop()
-            if self.closing:
-                return Clip(None, _CLOSED)
-            if limit.passed:
-                return Clip(None, f"Rendering took longer than {self._timeout:g} seconds.")
-            return Clip(None, f"The process that rendered it died (exit code {process.returncode}).")
         finally:
             limit.cancel()
+        if self.closing:
+            return Clip(None, _CLOSED)
+        if limit.passed:
+            return Clip(None, f"Rendering took longer than {self._timeout:g} seconds.")
+        if again:
+            return self._rendered(piece, again=False)
+        return Clip(None, f"The process that rendered it died (exit code {process.returncode}).")
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The worker; a new one when there is none or the last one ended.
@@ -247,11 +250,11 @@ def _work(rendering: Rendering, orders: IO[bytes], answers: IO[bytes]) -> None:
     while True:
         try:
             (length,) = struct.unpack("<Q", _exactly(orders, 8))
-            piece = pickle.loads(_exactly(orders, length))  # what the parent has just written
+            content = _exactly(orders, length)
         except EOFError:
             return
         try:
-            clip = render_clip(piece, rendering)
+            clip = render_clip(pickle.loads(content), rendering)  # what the parent has just written
         except MusicZooError as error:
             clip = Clip(None, str(error))
         except Exception as error:

@@ -1,8 +1,9 @@
 """Pieces to the clips that audio rewards hear, in this process or in workers beside it.
 
-A clip is made as SMART makes it (arXiv 2504.16839; its published code): the first 100 quarter notes, 48 kHz stereo, no sound after the last
-event of the score (so a release that rings on is cut), the first 10 seconds, and a peak of 1. A piece without sound becomes one second of
-zeros. Where the synthesizer differs from TinySoundFont, which SMART uses, is told at :mod:`musiczoo.music.synthesis`.
+A clip is made as SMART makes it (arXiv 2504.16839; its published code): the first 100 quarter notes (a note that sounds on beyond them is
+left out), 48 kHz stereo, no sound after the last event of the score (so a release that rings on is cut), the first 10 seconds, and a peak
+of 1. A piece without sound becomes one second of zeros. Where the synthesizer differs from TinySoundFont, which SMART uses, is told at
+:mod:`musiczoo.music.synthesis`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Rendering:
         soundfont: An SF2 or SF3 file, or the name of one that is installed (``"timgm6mb"``, ``"fluidr3"``, ``"musescore-general"``;
             :func:`musiczoo.music.audio.named_soundfont`); by default what :func:`musiczoo.music.audio.find_soundfont` finds.
         sample_rate: Samples a second, 8,000 to 192,000.
-        max_beats: Quarter notes after which a piece is cut; None for all.
+        max_beats: Quarter notes after which a piece is cut, notes that sound there left out; None for all.
         max_seconds: Seconds after which a clip is cut; None for all.
     """
 

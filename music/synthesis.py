@@ -5,7 +5,7 @@ up. As in TinySoundFont, which SMART renders with (arXiv 2504.16839), amplitude 
 SoundFont specification would square it. What differs from TinySoundFont:
 
 - every note is played, where it has no more than 256 voices;
-- onsets stand at their sample, not at the next block of 64;
+- releases fall by 100 dB in their time, as the specification has it, where its tails are about 1 dB louder;
 - the filter stays where the modulation envelope has it when a key is released;
 - controllers, pedals and pitch bends are left out (pieces that models generate have none).
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from symusic import Score
 
-from musiczoo.music import MusicZooError, read, read_abc, read_all, to_score, write
+from musiczoo.music import MusicZooError, find_soundfont, read, read_abc, read_all, to_score, write
 from musiczoo.music.abc import Tune
 from musiczoo.music.atomic import write_atomically
 
@@ -160,10 +160,47 @@ def test_midi_is_cleaned_before_it_is_parsed(tmp_path: Path) -> None:
         (header + track(b"\xff\xff\xff\xff\x7f"), "does not end"),
         (header + track(b"\xff\xff\xff\x7f\x90\x3c\x40" * 10), "beyond all measure"),
         (header[:12] + b"\xe8\x28" + track(events), "film frames"),
+        (header[:12] + b"\x00\x00" + track(events), "0 ticks"),
     ):
         (tmp_path / "broken.mid").write_bytes(broken)
         with pytest.raises(MusicZooError, match=message):
             read(tmp_path / "broken.mid")
+
+
+def test_tempos_of_zero_are_left_out_and_too_many_notes_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def file(events: bytes) -> bytes:
+        return b"MThd\0\0\0\6\0\1\0\1\x01\xe0MTrk" + len(events).to_bytes(4, "big") + events
+
+    notes = b"".join(bytes([0, 0x90, 40 + step % 50, 64, 1, 0x80, 40 + step % 50, 0]) for step in range(1000))
+    (tmp_path / "still.mid").write_bytes(file(b"\0\xff\x51\3\0\0\0" + notes))
+    score = read(tmp_path / "still.mid")
+    assert (score.note_num(), len(score.tempos)) == (1000, 0)
+    monkeypatch.setattr("musiczoo.music.midi_bytes.MAX_NOTES", 1000)
+    assert read(tmp_path / "still.mid") == score
+    monkeypatch.setattr("musiczoo.music.midi_bytes.MAX_NOTES", 999)
+    with pytest.raises(MusicZooError, match=r"still\.mid.*more than 999 notes"):
+        read(tmp_path / "still.mid")
+
+
+@pytest.mark.slow
+def test_a_million_notes_are_refused(tmp_path: Path) -> None:
+    events = b"\0\x90\x40\x40\1\x80\x40\0" * 10**6
+    (tmp_path / "million.mid").write_bytes(b"MThd\0\0\0\6\0\1\0\1\x01\xe0MTrk" + len(events).to_bytes(4, "big") + events)
+    with pytest.raises(MusicZooError, match="more than 500,000 notes"):
+        read(tmp_path / "million.mid")
+
+
+def test_sound_files(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    if find_soundfont() is None:
+        pytest.skip("no soundfont is installed on this machine (see the README)")
+    wave, _ = soundfile.read(write(TUNE, tmp_path / "piece.wav"), dtype="int16")
+    flac, rate = soundfile.read(write(TUNE, tmp_path / "piece.flac"), dtype="int16")
+    assert (rate, wave.shape[1]) == (44100, 2)
+    assert (wave == flac).all()
+    assert abs(wave).max() > 1000
+    with pytest.raises(MusicZooError, match="sound"):
+        read(tmp_path / "piece.flac")
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
