@@ -16,8 +16,9 @@ from symusic import Note, Score, Track
 from musiczoo.music import synthesis
 from musiczoo.music.audio import find_soundfont
 from musiczoo.music.performance import performance
-from musiczoo.music.soundfont import SoundFont
+from musiczoo.music.soundfont import Envelope, SoundFont
 from musiczoo.music.synthesis import Synthesizer
+from musiczoo.music.voice import _level, _volume
 from tests.soundfonts import INSTRUMENT, KEYS, SAMPLE, MadeSample, MadeSoundfont, sine, sine_soundfont
 
 RATE = 44100
@@ -123,6 +124,29 @@ def test_the_filter_has_the_response_of_its_formula(tmp_path: Path) -> None:
         ratio = np.tan(np.pi * hertz / RATE) / np.tan(np.pi * cutoff / RATE)
         expected = 1 / abs(1 - ratio**2 + 1j * ratio / 10 ** (6 / 20))
         assert np.sqrt((other**2).sum() / (one**2).sum()) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_loop_goes_on_without_a_seam_also_through_the_filter(tmp_path: Path) -> None:
+    time = np.arange(2 * RATE) / RATE
+    plain = play(sine_soundfont(tmp_path / "plain.sf2"), score((0, 2, 69, 127)), 2.0)[0]
+    np.testing.assert_allclose(plain[100:], (0.5 * 0.5**0.5 * np.sin(2 * np.pi * 441 * time))[100:], atol=2e-4)
+    filtered = play(sine_soundfont(tmp_path / "filtered.sf2", g8=6900), score((0, 2, 69, 127)), 2.0)[0]
+    ratio = np.tan(np.pi * 441 / RATE) / np.tan(np.pi * 8.175799 * 2 ** (6900 / 1200) / RATE)
+    response = 1 / (1 - ratio**2 + 1j * ratio)
+    expected = 0.5 * 0.5**0.5 * abs(response) * np.sin(2 * np.pi * 441 * time + np.angle(response))
+    np.testing.assert_allclose(filtered[2000:], expected[2000:], atol=3e-4)
+
+
+def test_the_level_of_one_moment_is_that_of_the_course() -> None:
+    time = np.linspace(0, 4, 101)
+    for envelope in (
+        Envelope(0.1, 0.5, 0.2, 2.0, 30.0, 1.0, 100, -100),
+        Envelope(0.0, 0.0, 0.0, 0.0, 12.0, 0.0, 0, 0),
+        Envelope(0.0, 0.01, 0.5, 30.0, 100.0, 1.0, 0, 50),
+    ):
+        for key in (40, 60, 90):
+            levels = [_level(envelope, key, moment) for moment in time.tolist()]
+            np.testing.assert_allclose(levels, _volume(envelope, key, time), rtol=1e-12)
 
 
 def test_modulation_of_pitch_and_cutoff(tmp_path: Path) -> None:
