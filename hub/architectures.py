@@ -13,10 +13,12 @@ ARCHITECTURES = {
     "bar_stream": "musiczoo.models.bar_stream.module:BarStreamModule",
     "clamp2": "musiczoo.models.clamp2.module:Clamp2Module",
     "m3": "musiczoo.models.m3.module:M3Module",
+    "mel_aesthetics": "musiczoo.models.mel_aesthetics.module:MelAestheticsModule",
     "phi3_remi": "musiczoo.models.phi3_remi.module:Phi3RemiModule",
 }
 REPRESENTATIONS = {
     "bar_stream": "musiczoo.representations.bar_stream:BarStreamPatches",
+    "log_mel": "musiczoo.representations.log_mel:LogMel",
     "m3": "musiczoo.representations.m3_patches:M3Patches",
     "remi": "musiczoo.representations.remi:Remi",
 }

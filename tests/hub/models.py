@@ -10,9 +10,11 @@ from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base import Prompt
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
+from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.models.zoo_module import ZooModule
 from musiczoo.representations.bar_stream import BarStreamPatches
+from musiczoo.representations.log_mel import LogMel
 
 
 def _disturbed(model: ZooModule) -> ZooModule:
@@ -46,10 +48,17 @@ def m3() -> ZooModule:
     return _disturbed(M3Module(layers=1, decoder_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2))
 
 
+def mel_aesthetics() -> ZooModule:
+    torch.manual_seed(7)
+    model = _disturbed(MelAestheticsModule(mels=16, channels=4, width=8, layers=2, dropout=0.2))
+    model.representation = LogMel(mels=16, high=4000.0, floor=-60.0)
+    return model
+
+
 def phi3_remi() -> ZooModule:
     torch.manual_seed(6)
     return _disturbed(Phi3RemiModule(layers=1, hidden=32, heads=2, intermediate=48, positions=64, dropout=0.2))
 
 
 # One line for each architecture; the tests of this folder take it from here.
-MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream, "clamp2": clamp2, "m3": m3, "phi3_remi": phi3_remi}
+MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream, "clamp2": clamp2, "m3": m3, "mel_aesthetics": mel_aesthetics, "phi3_remi": phi3_remi}

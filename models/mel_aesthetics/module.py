@@ -1,0 +1,168 @@
+"""MelAesthetics on Lightning: training, accuracy by kind of degradation, and scores of sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from musiczoo.models.mel_aesthetics.net import MelAestheticsConfig, MelAestheticsNet
+from musiczoo.models.mel_aesthetics.ranking import GradedRanking
+from musiczoo.models.trained import Batch, Objective, OptimizerFactory, TrainedModule
+from musiczoo.music.errors import MusicZooError
+from musiczoo.music.performance_degradation import CLIP_KINDS
+from musiczoo.representations.log_mel import LogMel
+
+
+class MelAestheticsModule(TrainedModule):
+    """A small ear: how much a clip sounds like a real piece and not like a degraded one.
+
+    It stands where SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox Aesthetics, on machines where that is too large.
+    The net, its task and its training are ours.
+
+    Args:
+        mels: Bands of the spectrogram.
+        channels: Channels of the first convolution.
+        width: Features of each moment.
+        layers: Layers over time.
+        heads: Attention heads of each.
+        dropout: Dropout.
+        objective: The loss; :class:`GradedRanking` when None.
+        optimizer: Makes the optimiser; AdamW at 1e-4 when None.
+        warmup_steps: Steps of linear warm-up to a constant rate.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
+        seed: Seed of dropout.
+    """
+
+    architecture: ClassVar[str] = "mel_aesthetics"
+    net: MelAestheticsNet
+    representation: LogMel
+    lora_targets = ("project", "mix", "attend", "attended", "hidden")
+
+    def __init__(
+        self,
+        mels: int = 96,
+        channels: int = 8,
+        width: int = 80,
+        layers: int = 3,
+        heads: int = 4,
+        dropout: float = 0.1,
+        objective: Objective | None = None,
+        optimizer: OptimizerFactory | None = None,
+        warmup_steps: int = 0,
+        cooldown_steps: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(objective or GradedRanking(), optimizer, warmup_steps, cooldown_steps, seed)
+        config = MelAestheticsConfig(mels, channels, width, layers, heads, dropout)
+        self.net = MelAestheticsNet(config)
+        self.representation = LogMel(mels)
+        self.save_hyperparameters(
+            {**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed}, logger=False
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """The sizes of the net."""
+        return self.net.config.to_dict()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
+        """A module of these sizes with untrained weights.
+
+        Raises:
+            MusicZooError: The representation does not give spectrograms of the net's bands.
+        """
+        module = cls(**{**config, **settings})
+        if not isinstance(representation, LogMel) or representation.mels != module.net.config.mels:
+            raise MusicZooError("The representation does not fit the net.", remedy="It must give log-mel spectrograms of the net's bands.")
+        module.representation = representation
+        return module
+
+    def on_fit_start(self) -> None:
+        """Nets opened from a checkpoint come in eval mode, and Lightning would keep them so."""
+        super().on_fit_start()
+        self.net.train()
+
+    def reference_batch(self) -> dict[str, Tensor]:
+        """Two clips of different length: a rising and a falling run of bands."""
+        mels = self.net.config.mels
+        rows = torch.arange(40)
+        levels = (220 - 15 * (torch.arange(mels) - (rows * 3 % mels).unsqueeze(1)).abs()).clamp(0, 255).to(torch.uint8)
+        return self.representation.collate([levels, levels.flip(0)[:23]])
+
+    def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``logits``, (clips,)."""
+        with torch.no_grad():
+            return {"logits": self.net(batch["mel"], batch["lengths"]).float()}
+
+    def scores(self, clips: Sequence[NDArray[np.float32]], rate: int) -> Tensor:
+        """The logit of each clip; the same whatever the other clips are.
+
+        Args:
+            clips: Samples in [-1, 1], (channels, samples) or (samples,), of any lengths.
+            rate: Samples a second.
+
+        Returns:
+            (clips,) float64 on the CPU, without gradient.
+
+        Raises:
+            MusicZooError: A sample rate that is too low, or samples that are not finite.
+        """
+        training = self.net.training
+        self.net.eval()
+        try:
+            found = torch.empty(len(clips), dtype=torch.float64)
+            with torch.no_grad():
+                for index, samples in enumerate(clips):
+                    # One at a time: on a CPU a batch is no faster, and padding cannot matter.
+                    batch = self.representation.collate([self.representation.encode_audio(samples, rate)])
+                    found[index] = self.net(batch["mel"].to(self.device), batch["lengths"].to(self.device)).double().cpu()[0]
+            return found
+        finally:
+            self.net.train(training)
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts the sums of the loss, and of real clips above each kind."""
+        super().on_validation_epoch_start()
+        self._above = torch.zeros(2, len(CLIP_KINDS), dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds the batch to the loss and to the pairs won."""
+        super().validation_step(batch, batch_idx)
+        above, pairs = won_pairs(self.net(batch["mel"], batch["lengths"]), batch)
+        self._above += torch.stack([above, pairs])
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the loss, the part of pairs won for each kind, and the least of them."""
+        super().on_validation_epoch_end()
+        above, pairs = self.trainer.strategy.reduce(self._above, reduce_op="sum")
+        parts = {CLIP_KINDS[index]: above[index] / pairs[index] for index in range(1, len(CLIP_KINDS)) if pairs[index]}
+        logged = {f"val/above_{name}": part.float() for name, part in parts.items()}
+        if parts:
+            logged["val/above_least"] = torch.stack(list(parts.values())).min().float()
+        self.log_dict(logged)
+
+
+def won_pairs(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """How often the real clip of a group is above a degraded one (a tie counts half), and how many pairs there are.
+
+    Args:
+        logits: (clips,).
+        batch: With ``group`` and ``kind``, and one real clip a group.
+
+    Returns:
+        Two tensors (kinds,) float64, by index into :data:`musiczoo.music.performance_degradation.CLIP_KINDS`; 0 for the real ones.
+    """
+    group, kind = batch["group"], batch["kind"]
+    real = torch.full((int(group.max()) + 1,), torch.nan, dtype=torch.float64, device=logits.device)
+    real[group[kind == 0]] = logits[kind == 0].double()
+    difference = real[group] - logits.double()
+    worse = kind != 0
+    above = torch.zeros(len(CLIP_KINDS), dtype=torch.float64, device=logits.device)
+    pairs = above.index_add(0, kind[worse], torch.ones_like(difference[worse]))
+    won = above.index_add(0, kind[worse], (difference[worse].sign() + 1) / 2)
+    return won, pairs
