@@ -4,6 +4,7 @@ from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_
 from musiczoo.metrics.bits import BitsPerSymbol
 from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.copying import CopyRate, SpanIndex, longest_run, span_hashes
+from musiczoo.metrics.diversity import DistinctNgrams, FeatureDistance, PieceDistance, distinct_ngrams, mean_pairwise_distance
 from musiczoo.metrics.features import Encoder, tune_features
 from musiczoo.metrics.figures import Figures, ReportCard
 from musiczoo.metrics.frechet import (
@@ -16,19 +17,24 @@ from musiczoo.metrics.frechet import (
 )
 from musiczoo.metrics.held_out import Likelihoods, PieceScore, likelihoods, piece_scores
 from musiczoo.metrics.label_accuracy import LabelAccuracy, LabelProbe, label_accuracy
+from musiczoo.metrics.midi_features import FEATURE_NAMES, MidiFeatures, MidiFeatureStatistics, midi_features
 from musiczoo.metrics.ngram import CharacterNgram
 from musiczoo.metrics.perplexity import Perplexity
+from musiczoo.metrics.piano_rolls import MeanPianoRoll, onset_roll, piano_roll
 from musiczoo.metrics.report_card import report_card
 from musiczoo.metrics.validity import Validity, is_readable
 
 __all__ = [
+    "FEATURE_NAMES",
     "BarAlignment",
     "BarAlignmentError",
     "BitsPerSymbol",
     "CharacterNgram",
     "ClampScore",
     "CopyRate",
+    "DistinctNgrams",
     "Encoder",
+    "FeatureDistance",
     "Figures",
     "FrechetDistance",
     "FrechetInfinity",
@@ -36,13 +42,18 @@ __all__ = [
     "LabelAccuracy",
     "LabelProbe",
     "Likelihoods",
+    "MeanPianoRoll",
+    "MidiFeatureStatistics",
+    "MidiFeatures",
     "Perplexity",
+    "PieceDistance",
     "PieceScore",
     "ReportCard",
     "SpanIndex",
     "Validity",
     "bar_alignment",
     "clamp_scores",
+    "distinct_ngrams",
     "fmd_infinity",
     "frechet_distance",
     "individual_distances",
@@ -51,6 +62,10 @@ __all__ = [
     "leave_one_out_scores",
     "likelihoods",
     "longest_run",
+    "mean_pairwise_distance",
+    "midi_features",
+    "onset_roll",
+    "piano_roll",
     "piece_scores",
     "report_card",
     "span_hashes",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from musiczoo.models.base import Generated
 from musiczoo.music.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
+from musiczoo.rewards.time_limit import TimeLimitError, within
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,18 @@ class Scores:
     Attributes:
         values: (n,) float64, NaN where a piece has no score.
         reasons: Why a piece has no score; None where it has one.
-        details: Further numbers a piece by name, each (n,).
+        details: Further numbers a piece by name, each (n,); those of a mixture's part begin with its name.
+        seconds: What the scoring took, by the name of the reward, and of its parts; only :func:`checked_scores` measures it.
     """
 
     values: Tensor
     reasons: tuple[str | None, ...]
     details: Mapping[str, Tensor] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each detail over the pieces that have it, for logs; NaN where none has."""
+        return {name: float(detail.double()[detail.isfinite()].mean()) for name, detail in self.details.items()}
 
 
 class ScoresError(MusicZooError):
@@ -80,26 +88,46 @@ class FunctionReward(Reward):
         return Scores(torch.tensor(values, dtype=torch.float64), (None,) * len(values))
 
 
-def checked_scores(reward: Reward, pieces: Sequence[Generated], score: Callable[[Sequence[Generated]], Scores] | None = None) -> Scores:
-    """The scores of a reward that may raise, or give numbers that are none: each piece has a finite score, or NaN and a reason.
+def checked_scores(
+    reward: Reward,
+    pieces: Sequence[Generated],
+    score: Callable[[Sequence[Generated]], Scores] | None = None,
+    timeout: float | None = None,
+) -> Scores:
+    """The scores of a reward that may raise, hang, or give numbers that are none: each piece has a finite score, or NaN and a reason.
 
     Args:
         reward: Any; it is named in the reasons.
         pieces: What is scored, one at a time where the reward raises for all together.
         score: What scores; the reward's own when None.
+        timeout: Seconds after which no piece has a score (:mod:`musiczoo.rewards.time_limit`); None waits for ever.
+
+    Returns:
+        The scores, with the seconds that they took under the reward's name.
 
     Raises:
         ScoresError: Another number of scores, or of details, than there are pieces.
+        MusicZooError: A time limit of no time.
     """
+    begin = time.perf_counter()
+    scoring = score or reward.score
     try:
-        scores = (score or reward.score)(pieces)
+        scores = within(reward, lambda: _checked(reward, pieces, scoring), timeout)
+    except TimeLimitError as error:
+        scores = Scores(torch.full((len(pieces),), torch.nan, dtype=torch.float64), (error.message,) * len(pieces))
+    return replace(scores, seconds={**scores.seconds, reward.name: time.perf_counter() - begin})
+
+
+def _checked(reward: Reward, pieces: Sequence[Generated], score: Callable[[Sequence[Generated]], Scores]) -> Scores:
+    try:
+        scores = score(pieces)
     except ScoresError:
         raise
     except Exception as error:
         # Whatever a user's reward raises; told as the reason of the pieces that it raises for.
         if len(pieces) == 1:
             return Scores(torch.full((1,), torch.nan, dtype=torch.float64), (f"{reward.name} raised {type(error).__name__}: {error}",))
-        return _joined([checked_scores(reward, [piece], score) for piece in pieces])
+        return _joined([_checked(reward, [piece], score) for piece in pieces])
     counts = {tuple(scores.values.shape), (len(scores.reasons),), *(tuple(detail.shape) for detail in scores.details.values())}
     if counts != {(len(pieces),)}:
         raise ScoresError(
@@ -112,7 +140,7 @@ def checked_scores(reward: Reward, pieces: Sequence[Generated], score: Callable[
         reason or (None if math.isfinite(value) else f"{reward.name} gave {value}")
         for value, reason in zip(values.tolist(), scores.reasons, strict=True)
     )
-    return Scores(values.masked_fill(~values.isfinite(), torch.nan), reasons, scores.details)
+    return replace(scores, values=values.masked_fill(~values.isfinite(), torch.nan), reasons=reasons)
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
@@ -120,7 +148,9 @@ def _joined(parts: Sequence[Scores]) -> Scores:
     names = dict.fromkeys(name for part in parts for name in part.details)
     unknown = torch.full((1,), torch.nan, dtype=torch.float64)
     details = {name: torch.cat([part.details.get(name, unknown).to("cpu", torch.float64) for part in parts]) for name in names}
-    return Scores(torch.cat([part.values for part in parts]), tuple(part.reasons[0] for part in parts), details)
+    timed = dict.fromkeys(name for part in parts for name in part.seconds)
+    seconds = {name: sum(part.seconds.get(name, 0.0) for part in parts) for name in timed}
+    return Scores(torch.cat([part.values for part in parts]), tuple(part.reasons[0] for part in parts), details, seconds)
 
 
 def as_reward(reward: Reward | Callable[[Sequence[Generated]], Any]) -> Reward:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,10 +20,16 @@ from musiczoo.metrics.features import Encoder, tune_features
 from musiczoo.models.base import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.corpus import Work
+from musiczoo.music.corpus_reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.music.near_duplicates import clusters
 from musiczoo.rewards.base import Reward, Scores
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+References = Mapping[Labels, Sequence[Work]] | Sequence["Work | Tune | ScoreTick"]
 
 # The source of works that come from no corpus (musiczoo.music.corpus_reading.work_of).
 _IN_MEMORY = "tune"
@@ -31,24 +37,32 @@ _log = logging.getLogger(__name__)
 
 
 class CorpusSimilarity(Reward):
-    """Cosine of a piece's feature with the mean (un-normalised) feature of the real works of its prompt.
+    """Cosine of a piece's feature with the mean (un-normalised) feature of the real works of its prompt, or of one set for all pieces.
 
-    ``details["nearest"]`` is the largest cosine with a single real work of the prompt, by which plagiarism is told.
+    ``details["nearest"]`` is the largest cosine with a single real work that the piece is compared with, by which plagiarism is told.
+    Scores (MIDI) are quantised into notation first, on both sides, for the encoder reads ABC: :func:`musiczoo.music.midi.from_score`.
 
     Args:
         encoder: A module with ``features``, or a name that :func:`musiczoo.load` takes.
-        references: The real works of each prompt; left to the training data when None (:meth:`prepare`).
+        references: The real works of each prompt, by labels; or one sequence of works, tunes or scores that every piece is compared with,
+            whatever its labels, which is what pieces without labels need. Left to the training data when None (:meth:`prepare`).
     """
 
     name = "corpus_similarity"
 
-    def __init__(self, encoder: str | Encoder = "m3-small", references: Mapping[Labels, Sequence[Work]] | None = None) -> None:
+    def __init__(self, encoder: str | Encoder = "m3-small", references: References | None = None) -> None:
         self._encoder = encoder
-        self._features: dict[Labels, Tensor] = {}
-        self._clusters: dict[Labels, list[str]] = {}
+        # One set for all stands under None.
+        self._features: dict[Labels | None, Tensor] = {}
+        self._clusters: dict[Labels | None, list[str]] = {}
         self._given = references is not None
-        if references is not None:
+        self._labelled = references is None or isinstance(references, Mapping)
+        if isinstance(references, Mapping):
             self._take(references)
+        elif references is not None:
+            self._take({None: _works(references)})
+            if not self._features:
+                raise MusicZooError("None of the references can be compared with.", where="references", remedy="Give works with notes.")
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -68,7 +82,7 @@ class CorpusSimilarity(Reward):
         if not self._given:
             self._take(references)
 
-    def _take(self, references: Mapping[Labels, Sequence[Work]]) -> None:
+    def _take(self, references: Mapping[Labels, Sequence[Work]] | Mapping[None, Sequence[Work]]) -> None:
         self._features, self._clusters = {}, {}
         for labels, works in references.items():
             features, reasons = tune_features(self.encoder, [work.tune for work in works])
@@ -80,35 +94,41 @@ class CorpusSimilarity(Reward):
                 self._features[labels] = features[kept]
                 self._clusters[labels] = _clusters([works[index] for index in kept])
 
-    def reference_features(self, labels: Labels) -> Tensor:
-        """(works, dim) of the real works of a prompt.
+    def reference_features(self, labels: Labels | None) -> Tensor:
+        """(works, dim) of the real works of a prompt; of all where the references are one set.
 
         Raises:
             MusicZooError: There are none.
         """
+        if not self._labelled:
+            labels = None
         if labels not in self._features:
             raise MusicZooError(f"There are no real works with the labels {labels}.", remedy="Train with data that has some.")
         return self._features[labels]
 
     def score(self, pieces: Sequence[Generated]) -> Scores:
-        """Scores pieces by their labels; pieces that cannot be read, and pieces without labels or real works, have no score."""
+        """Scores pieces; those that cannot be read, or have no real works to be compared with, have no score."""
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         nearest = values.clone()
         reasons: list[str | None] = [None] * len(pieces)
         tunes: dict[int, Tune] = {}
-        for index, piece in enumerate(pieces):
-            if piece.labels not in self._features:
-                reasons[index] = f"there are no real works with the labels {piece.labels}"
+        keys = [piece.labels if self._labelled else None for piece in pieces]
+        for index, (piece, key) in enumerate(zip(pieces, keys, strict=True)):
+            if key not in self._features:
+                reasons[index] = f"there are no real works with the labels {key}"
             elif piece.piece is None:
                 reasons[index] = f"the piece cannot be read: {piece.error}"
             else:
-                tunes[index] = piece.piece
+                try:
+                    tunes[index] = _notated(piece.piece)
+                except MusicZooError as error:
+                    reasons[index] = f"the piece cannot be notated: {error.message}"
         features, failures = tune_features(self.encoder, list(tunes.values()))
         rows = {index: row for index, row, reason in zip(tunes, features, failures, strict=True) if reason is None}
         for index, reason in zip(tunes, failures, strict=True):
             reasons[index] = reason
         for labels, references in self._features.items():
-            mine = [index for index in rows if pieces[index].labels == labels]
+            mine = [index for index in rows if keys[index] == labels]
             if mine:
                 some = torch.stack([rows[index] for index in mine])
                 values[mine] = clamp_scores(some, references)
@@ -138,6 +158,25 @@ class CorpusSimilarity(Reward):
         if not len(nearest):
             raise MusicZooError("There are no two different real works to calibrate by.", remedy="Give plagiarism= a number, or None.")
         return float(torch.quantile(nearest, quantile))
+
+
+def _notated(piece: Tune | ScoreTick) -> Tune:
+    if isinstance(piece, Tune):
+        return piece
+    from musiczoo.music.midi import from_score
+
+    return from_score(piece)
+
+
+def _works(references: Sequence[Work | Tune | ScoreTick]) -> list[Work]:
+    """References as works; one that has no notes, or cannot be read, is left out with a warning."""
+    works: list[Work] = []
+    for number, reference in enumerate(references, 1):
+        try:
+            works.append(reference if isinstance(reference, Work) else work_of(_notated(reference)))
+        except MusicZooError as error:
+            _log.warning("reference %d is left out of the real works: %s", number, error)
+    return works
 
 
 def _clusters(works: Sequence[Work]) -> list[str]:

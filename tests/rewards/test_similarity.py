@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from symusic.core import ScoreTick
 
 from musiczoo.models.base import Generated
 from musiczoo.music.corpus import Work
 from musiczoo.music.corpus_reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
+from musiczoo.music.midi import from_score, to_score
 from musiczoo.representations.m3_patches import abc_text
 from musiczoo.rewards import CorpusSimilarity
 from tests.callbacks.rounds import JIG, REEL, tune
@@ -123,3 +125,47 @@ def test_an_encoder_by_name():
     assert reward.score([own]).details["nearest"].tolist() == pytest.approx([1.0])
     with pytest.raises(MusicZooError, match="bar-stream gives no features of music"):
         CorpusSimilarity("bar-stream").encoder  # noqa: B018  # it is loaded when it is asked for
+
+
+def as_score(seed: int, feature: list[float]) -> ScoreTick:
+    """A tune as MIDI; the encoder knows what quantisation makes of it."""
+    score = to_score(tune(seed))
+    ENCODER.known[abc_text(from_score(score))] = feature
+    return score
+
+
+def test_one_set_of_references_serves_all_pieces():
+    references = [work(41, [1.0, 0.0]), tune(42), as_score(43, [0.0, 2.0])]
+    ENCODER.known[abc_text(tune(42))] = [2.0, 1.0]
+    reward = CorpusSimilarity(ENCODER, references)
+    found = reward.score([piece(44, [1.0, 1.0], None), piece(45, [1.0, 0.0], REEL), piece(46, [0.0, 1.0], JIG)])
+    assert found.values.tolist() == pytest.approx([1.0, 0.5**0.5, 0.5**0.5])
+    assert found.details["nearest"].tolist() == pytest.approx([3 / 10**0.5, 1.0, 1.0])
+    assert found.reasons == (None, None, None)
+    for labels in (None, JIG):
+        assert reward.reference_features(labels).tolist() == [[1.0, 0.0], [2.0, 1.0], [0.0, 2.0]]
+    # It was given; labels of the training data do not count.
+    reward.prepare({JIG: [work(47, [-1.0, -1.0])]})
+    assert reward([piece(44, [1.0, 1.0], JIG)]).tolist() == pytest.approx([1.0])
+    # Their cosines among one another: the middle one is the nearest to both others.
+    assert reward.copy_threshold(0.0) == pytest.approx(1 / 5**0.5)
+    assert reward.copy_threshold(1.0) == pytest.approx(2 / 5**0.5)
+
+
+def test_scores_are_notated_first():
+    reward = CorpusSimilarity(ENCODER, {JIG: [work(52, [1.0, 0.0]), work(53, [0.0, 3.0])]})
+    midi = replace(piece(11, [9.0, 9.0]), piece=as_score(51, [2.0, 6.0]))
+    silent = replace(piece(11, [9.0, 9.0]), piece=ScoreTick(480))
+    found = reward.score([midi, silent, piece(54, [1.0, 0.0])])
+    assert found.values[[0, 2]].tolist() == pytest.approx([1.0, 0.5 / 2.5**0.5])
+    assert found.reasons == (None, "the piece cannot be notated: The score has no notes.", None)
+
+
+def test_references_that_are_no_music(caplog):
+    with caplog.at_level(logging.WARNING, "musiczoo"):
+        reward = CorpusSimilarity(ENCODER, [ScoreTick(480), work(61, [1.0, 2.0])])
+    assert "reference 1 is left out of the real works: The score has no notes." in caplog.text
+    assert reward.reference_features(None).tolist() == [[1.0, 2.0]]
+    for none in ([], [ScoreTick(480)]):
+        with pytest.raises(MusicZooError, match="None of the references"):
+            CorpusSimilarity(ENCODER, none)
