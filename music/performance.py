@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
-    from symusic.core import ScoreTick
+    from symusic.core import ScoreSecond, ScoreTick
 
 #: More notes than this are noise, not music, however they are spread over the seconds that are played.
 MOST_NOTES, MOST_NOTES_A_SECOND = 10_000, 200
@@ -69,7 +69,7 @@ def performance(score: ScoreTick, *, max_beats: float | None = None, max_seconds
             )
     if max_beats is not None and int(score.end()) > max_beats * resolution:
         score = score.clip(0, int(max_beats * resolution), clip_end=True)
-    timed = score.to("second")
+    timed = cast("ScoreSecond", score.to("second"))
     columns: list[list[NDArray[np.generic]]] = []
     for track in timed.tracks:
         if not len(track.notes):

@@ -216,7 +216,7 @@ def _exactly(stream: IO[bytes], count: int) -> bytearray:
     return content
 
 
-def _send(stream: IO[bytes], kind: bytes, content: bytes | memoryview) -> None:
+def _send(stream: IO[bytes], kind: bytes, content: bytes) -> None:
     stream.write(_FRAME.pack(kind, len(content)))
     stream.write(content)
     stream.flush()
@@ -262,7 +262,7 @@ def _work(rendering: Rendering, orders: IO[bytes], answers: IO[bytes]) -> None:
         if clip.samples is None:
             _send(answers, _REASON, (clip.reason or "").encode())
         else:
-            _send(answers, _SILENCE if clip.is_silent else _SOUND, memoryview(np.ascontiguousarray(clip.samples)).cast("B"))
+            _send(answers, _SILENCE if clip.is_silent else _SOUND, np.ascontiguousarray(clip.samples).tobytes())
 
 
 def _number(text: str) -> float | None:

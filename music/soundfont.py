@@ -255,8 +255,16 @@ class SoundFont:
 
         def envelope(first: int, *, scale: float) -> Envelope:
             delay, attack, hold, decay, sustain, release, key_to_hold, key_to_decay = (value(first + step) for step in range(8))
-            times = [_seconds(time) for time in (delay, attack, hold, decay)]
-            return Envelope(*times, max(0.0, sustain * scale), _seconds(release), key_to_hold, key_to_decay)
+            return Envelope(
+                _seconds(delay),
+                _seconds(attack),
+                _seconds(hold),
+                _seconds(decay),
+                max(0.0, sustain * scale),
+                _seconds(release),
+                key_to_hold,
+                key_to_decay,
+            )
 
         number = inner[_SAMPLE]
         pitch, correction = struct.unpack_from("<Bb", self._records["shdr"][number], 40)

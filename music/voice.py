@@ -62,7 +62,7 @@ class Voice:
     @property
     def nbytes(self) -> int:
         """Memory that is kept."""
-        return self._wave.nbytes + self._held.nbytes + self._release.nbytes
+        return int(self._wave.nbytes + self._held.nbytes + self._release.nbytes)
 
     def note(self, held: int, most: int, gain: float) -> NDArray[np.float32]:
         """The sound of a note.
@@ -127,10 +127,10 @@ class Voice:
         if by_oscillator or by_vibrato or by_envelope:
             cents = by_oscillator * oscillator + by_vibrato * _triangle(self._region.vibrato, time) + by_envelope * modulation
             steps = np.cumsum(self._step * np.power(2.0, cents / 1200))
-            position = self._position + np.concatenate([[0.0], steps[:-1]])
+            position: NDArray[np.float64] = self._position + np.concatenate([[0.0], steps[:-1]])
             self._position += float(steps[-1])
         else:
-            position = self._step * (self._chunks * _CHUNK + np.arange(_CHUNK))
+            position = self._step * np.arange(self._chunks * _CHUNK, (self._chunks + 1) * _CHUNK, dtype=np.float64)
         wave, loop = self._waveform, self._loop
         if loop is not None:
             position = np.where(position < loop[1], position, loop[0] + (position - loop[0]) % (loop[1] - loop[0]))
@@ -207,4 +207,5 @@ def _modulation(envelope: Envelope, key: int, time: NDArray[np.float64]) -> NDAr
     rise = np.clip((time - envelope.delay) / envelope.attack, 0, 1) if envelope.attack > 0 else (time >= envelope.delay).astype(np.float64)
     since = np.maximum(0.0, time - envelope.delay - envelope.attack - hold)
     fallen = np.minimum(min(1.0, envelope.sustain), since / decay) if decay > 0 else np.where(since > 0, min(1.0, envelope.sustain), 0)
-    return rise * (1 - fallen)
+    course: NDArray[np.float64] = rise * (1 - fallen)
+    return course
