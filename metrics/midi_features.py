@@ -83,7 +83,7 @@ def midi_features(piece: ScoreTick | Tune, *, threshold: int = POLYPHONY_THRESHO
     * Pitch range of drums alone: 0; MusPy's is -127.
 
     MusPy raises where there are no tracks; rates of such pieces are NaN under both rules. Velocities of notated music are mostly one
-    constant (:data:`musiczoo.music.midi.VELOCITY`): its velocity range tells of the conversion, not of a performance.
+    constant (:data:`musiczoo.music.dynamics.VELOCITY`): its velocity range tells of the conversion, not of a performance.
 
     Args:
         piece: A score in ticks, or a tune, which is turned into one.
