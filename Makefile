@@ -12,11 +12,12 @@ FAST = -n $(WORKERS) -m "not slow and not dist"
 SLOW = -n $(WORKERS) --dist loadfile -m "slow or dist"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo clamp-dpo test test-slow lint format bench clean
+.PHONY: help venv demo clamp-dpo smart test test-slow lint format bench clean
 
 help:
 	@echo "make demo       train a small model on Bach's chorales and write a new piece to demo_output/ (minutes)"
 	@echo "make clamp-dpo  tune the shipped model by preference, three rounds and seeds, table and picture to docs/results/ (an hour at most)"
+	@echo "make smart      tune the shipped MIDI model by ear, in four settings and three seeds, tables and pictures to docs/results/ (an hour at most)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the longer tests and those of several processes"
 	@echo "make lint       style, types, layers and spelling"
@@ -45,6 +46,10 @@ demo: $(STAMP)
 # What it makes is kept in clamp_dpo/: a run that was stopped goes on when it is called again.
 clamp-dpo: $(STAMP)
 	$(PYTHON) -m experiments.clamp_dpo $(ARGS)
+
+# As clamp-dpo; it keeps what it makes in smart/.
+smart: $(STAMP)
+	$(PYTHON) -m experiments.smart $(ARGS)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest $(FAST) $(ARGS)

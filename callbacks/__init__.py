@@ -4,6 +4,19 @@ from musiczoo.callbacks.group_rollouts import GroupRollouts
 from musiczoo.callbacks.preference_rounds import PreferenceRounds
 from musiczoo.callbacks.preview import Preview
 from musiczoo.callbacks.publishing import PublishToHub
+from musiczoo.callbacks.remi_prompts import CorpusPrompts, ProceduralPrompts
+from musiczoo.callbacks.rollout_prompts import FixedPrompts, PromptSource
 from musiczoo.callbacks.stage_transition import Change, StageTransition
 
-__all__ = ["Change", "GroupRollouts", "PreferenceRounds", "Preview", "PublishToHub", "StageTransition"]
+__all__ = [
+    "Change",
+    "CorpusPrompts",
+    "FixedPrompts",
+    "GroupRollouts",
+    "PreferenceRounds",
+    "Preview",
+    "ProceduralPrompts",
+    "PromptSource",
+    "PublishToHub",
+    "StageTransition",
+]

@@ -25,18 +25,18 @@ from musiczoo.music.corpora import BUILT_IN
 from musiczoo.opening import open_model
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipe configs/phi3_remi/shipped.yaml. The architecture and the tokens are those of "
-    "the base model of SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) at a seventh of its size."
+    "Trained by the musiczoo authors from nothing with the recipe configs/phi3_remi/shipped.yaml. The architecture and the tokens are "
+    "those of the base model of SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) at a seventh of its size."
 )
 USE = (
-    "A small base for fine-tuning on one's own MIDI files, and for tuning by rewards that listen, on a machine without a GPU. It writes piano "
-    "versions of chorales and fiddle tunes."
+    "A small base for fine-tuning on one's own MIDI files, and for tuning by rewards that listen, on a machine without a GPU. It writes "
+    "piano versions of chorales and fiddle tunes."
 )
 LIMITS = (
-    "It is small and has seen some 3,700 short pieces, scores and no performances: their velocities are one constant, so it knows nothing of "
-    "dynamics beyond holding the velocity that a prompt begins with (training shifted velocity, tempo and pitch of whole pieces). A note is at "
-    "most four beats of its meter long. The encodings it was trained on are distributed with music21 by permission of their encoders, who "
-    "stated no licence; the music itself is in the public domain."
+    "It is small and has seen some 3,700 short pieces, scores and no performances: their velocities are one constant, so it knows nothing "
+    "of dynamics beyond holding the velocity that a prompt begins with (training shifted velocity, tempo and pitch of whole pieces). A "
+    "note is at most four beats of its meter long. The encodings it was trained on are distributed with music21 by permission of their "
+    "encoders, who stated no licence; the music itself is in the public domain."
 )
 PIECES = 256
 TOKENS = 256

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 import musiczoo.datamodules
 import musiczoo.models.bar_stream
 import musiczoo.models.m3
+import musiczoo.models.mel_aesthetics
 import musiczoo.models.phi3_remi  # noqa: F401
 from musiczoo.hub.registry import list_models
 from musiczoo.models.trained import TrainedModule

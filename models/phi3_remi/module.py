@@ -157,7 +157,7 @@ class Phi3RemiModule(GenerativeModule):
             self.take_record(other.record())
         self.source = pretrained
         self.config = replace(self.config, dropout=dropout, attention_dropout=attention_dropout)
-        self.net.config.attention_dropout = attention_dropout
+        self.net.config.resid_pdrop, self.net.config.attention_dropout = dropout, attention_dropout
         for part in self.net.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = dropout

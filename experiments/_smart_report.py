@@ -1,0 +1,182 @@
+"""The tables and pictures of experiments/smart.py."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.sampling import processor_name
+from musiczoo.metrics.midi_features import FEATURE_NAMES
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.pictures import COLOURS
+from musiczoo.portrait import Portrait
+from musiczoo.portrait_picture import features_picture, rewards_picture, rolls_picture
+from musiczoo.portrait_tables import VELOCITY_NOTE, label_of
+
+BASE = "base"
+_DIVERSITY = ("piano_roll", "onsets", "distinct_1", "distinct_2", "distinct_4")
+
+
+def write_report(
+    options: argparse.Namespace, runs: Mapping[str, Sequence[Any]], portraits: Mapping[str, Sequence[Portrait]], minutes: float
+) -> None:
+    """Writes smart.json, smart.md and the pictures."""
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    rows = [_row(name, runs[name], _of(portraits, name), _base(portraits, name)) for name in runs]
+    document = {
+        "settings": {name: value for name, value in vars(options).items() if name not in ("folder", "output", "only")},
+        "machine": processor_name(),
+        "minutes_of_the_last_call": minutes,
+        "seconds_of_runs": {name: [round(run["seconds"], 1) for run in of] for name, of in runs.items()},
+        "base": {kind: _measured(_named(found, BASE)) for kind, found in portraits.items()},
+        "rows": rows,
+        "curves": {name: [[report["reward"] for report in run["reports"]] for run in of] for name, of in runs.items()},
+        "kl_curves": {name: [[report["kl"] for report in run["reports"]] for run in of] for name, of in runs.items()},
+    }
+    text = json.dumps(document, indent=1, default=str)
+    write_atomically(output / "smart.json", (text + "\n").encode())
+    write_atomically(output / "smart.md", _markdown(document).encode())
+    _curves(runs, output / "smart_curves.png")
+    first = str(options.seeds[0])
+    procedural = {portrait.name: portrait for portrait in portraits["procedural"]}
+    shown = [procedural[BASE], *(procedural[f"{name}-{first}"] for name in ("short", "long", "long-free"))]
+    features_picture(shown[:2], output / "smart_features.png")
+    rewards_picture(shown, output / "smart_rewards.png")
+    rolls_picture(shown, output / "smart_rolls.png")
+    corpus = {portrait.name: portrait for portrait in portraits["corpus"]}
+    features_picture([corpus[BASE], corpus[f"corpus-{first}"]], output / "smart_corpus_features.png")
+
+
+def _of(portraits: Mapping[str, Sequence[Portrait]], setting: str) -> list[Portrait]:
+    return [portrait for found in portraits.values() for portrait in found if portrait.name.rpartition("-")[0] == setting]
+
+
+def _base(portraits: Mapping[str, Sequence[Portrait]], setting: str) -> Portrait:
+    return _named(portraits["corpus" if setting == "corpus" else "procedural"], BASE)
+
+
+def _named(portraits: Sequence[Portrait], name: str) -> Portrait:
+    return next(portrait for portrait in portraits if portrait.name == name)
+
+
+def _reward(portrait: Portrait) -> np.ndarray[Any, Any]:
+    values = next(iter(portrait.rewards.values()))
+    return values[np.isfinite(values)]
+
+
+def _measured(portrait: Portrait) -> dict[str, Any]:
+    """One portrait in numbers."""
+    reward = _reward(portrait)
+    return {
+        "pieces": len(portrait.prompts),
+        "reward": float(reward.mean()),
+        "reward_sd": float(reward.std(ddof=1)),
+        "scored": len(reward),
+        "unscored": dict(portrait.unscored),
+        "without_notes": int(np.isnan(portrait.features["notes"]).sum()),
+        "kl": None if portrait.divergence is None else float(portrait.kl),
+        "ended": float(portrait.ended.mean()),
+        "diversity": {name: float(portrait.diversity[name]) for name in _DIVERSITY if name in portrait.diversity},
+        "features": {name: float(np.nanmean(portrait.features[name])) for name in FEATURE_NAMES},
+    }
+
+
+def _row(name: str, runs: Sequence[Any], portraits: Sequence[Portrait], base: Portrait) -> dict[str, Any]:
+    """One setting: each seed, and the mean of the seeds."""
+    before = _measured(base)
+    seeds = [_measured(portrait) for portrait in portraits]
+    rises = [(seed["reward"] - before["reward"]) / before["reward_sd"] for seed in seeds]
+    return {
+        "setting": name,
+        "seeds": seeds,
+        "rise_in_sd": rises,
+        "rise_in_sd_mean": statistics.mean(rises),
+        "kl_mean": statistics.mean(seed["kl"] for seed in seeds),
+        "training_kl_last_ten_steps": [statistics.mean(report["kl"] for report in run["reports"][-10:]) for run in runs],
+        "training_reward_first_and_last_five_steps": [
+            [statistics.mean(report["reward"] for report in part) for part in (run["reports"][:5], run["reports"][-5:])] for run in runs
+        ],
+        "steps": len(runs[0]["reports"]),
+    }
+
+
+def _markdown(document: Mapping[str, Any]) -> str:
+    settings, rows, base = document["settings"], document["rows"], document["base"]
+    lines = [
+        "# SMART in small",
+        "",
+        "`python -m experiments.smart`: the shipped decoder `phi3-remi` tuned by the shipped ear `MelAesthetics`, "
+        f"seeds {settings['seeds']}, "
+        f"{settings['groups']} x {settings['group_size']} completions of {settings['tokens']} tokens a step, AdamW at {settings['rate']:g} "
+        f"falling linearly to 0, on {document['machine']}. Measured on {settings['pieces']} prompts that nothing was tuned on, the same "
+        "for every model, full softmax at temperature 1. Processor time is shared by two runs at a time.",
+        "",
+        "| setting | steps | beta | reward | rise in standard deviations of the base (each seed) | KL, nats a token | "
+        "distance, piano roll | distinct 4-grams | ended by itself | without notes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in ("procedural", "corpus"):
+        of = base[kind]
+        lines.append(
+            f"| base, {kind} prompts | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | | {of['diversity']['piano_roll']:.3f} | "
+            f"{of['diversity']['distinct_4']:.3f} | {of['ended']:.1%} | {of['without_notes']} |"
+        )
+    for row in rows:
+        beta = 0.0 if row["setting"] == "long-free" else settings["beta"]
+        mean = {name: statistics.mean(seed["diversity"][name] for seed in row["seeds"]) for name in ("piano_roll", "distinct_4")}
+        lines.append(
+            f"| {row['setting']} | {row['steps']} | {beta:g} | {statistics.mean(seed['reward'] for seed in row['seeds']):.3f} | "
+            f"**{row['rise_in_sd_mean']:+.2f}** ({', '.join(f'{rise:+.2f}' for rise in row['rise_in_sd'])}) | {row['kl_mean']:.3f} | "
+            f"{mean['piano_roll']:.3f} | {mean['distinct_4']:.3f} | {statistics.mean(seed['ended'] for seed in row['seeds']):.1%} | "
+            f"{statistics.mean(seed['without_notes'] for seed in row['seeds']):.1f} |"
+        )
+    lines += ["", "Features, means over completions with notes (seeds together):", ""]
+    lines += ["| setting | " + " | ".join(label_of(name) for name in FEATURE_NAMES) + " |", "|---" * (len(FEATURE_NAMES) + 1) + "|"]
+    for kind in ("procedural", "corpus"):
+        lines.append(f"| base, {kind} prompts | " + " | ".join(f"{base[kind]['features'][name]:.3f}" for name in FEATURE_NAMES) + " |")
+    for row in rows:
+        values = [statistics.mean(seed["features"][name] for seed in row["seeds"]) for name in FEATURE_NAMES]
+        lines.append(f"| {row['setting']} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    lines += [
+        "",
+        f"{VELOCITY_NOTE} Polyphony is more than two pitches at a time, as MusPy and SMART count it.",
+        "",
+        "![Reward and divergence by step](smart_curves.png)",
+        "",
+        "![The eight features before and after, short setting, first seed](smart_features.png)",
+        "",
+        "![The ratings before and after, first seed](smart_rewards.png)",
+        "",
+        "![Mean piano rolls of the first sixteen beats, first seed](smart_rolls.png)",
+        "",
+        "![The eight features before and after, prompts of real pieces, first seed](smart_corpus_features.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _curves(runs: Mapping[str, Sequence[Any]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), dpi=130, layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, key, title in zip(panels, ("reward", "kl"), ("mean reward of a step", "divergence from the base, nats a token"), strict=True):
+        for colour, (name, of) in zip(COLOURS, runs.items(), strict=False):
+            for number, run in enumerate(of):
+                values = [report[key] for report in run["reports"]]
+                axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1, alpha=0.8, label=name if number == 0 else None)
+        axes.set_xlabel("step")
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    write_atomically(path, stream.getvalue())
