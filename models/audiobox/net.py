@@ -16,13 +16,22 @@ order, with the same results:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from musiczoo.models.audiobox.convolutions import (
+    gelu_in_place,
+    halving_convolution,
+    kernel_spectra,
+    normed_convolution,
+    tap_matrices,
+    wide_convolution,
+)
 
 if TYPE_CHECKING:
     from transformers import WavLMConfig
@@ -37,7 +46,6 @@ STRIDES = (5, 2, 2, 2, 2, 2, 2)
 MAX_DISTANCE = 800
 # Frames that go through the convolutions together: what they need stays in the processor's cache.
 _BLOCK = 64
-_TRANSFORM = 256
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,6 @@ def wavlm_config(config: AudioboxConfig) -> WavLMConfig:
         conv_dim=[config.channels] * len(config.kernels),
         conv_kernel=list(config.kernels),
         conv_stride=list(STRIDES),
-        num_feat_extract_layers=len(config.kernels),
         num_conv_pos_embeddings=config.position_kernel,
         num_conv_pos_embedding_groups=config.position_groups,
         num_buckets=config.buckets,
@@ -98,7 +105,7 @@ def wavlm_config(config: AudioboxConfig) -> WavLMConfig:
 class AudioboxNet(nn.Module):
     """WavLM with a network for each axis on the average of all its layers.
 
-    It is made for scoring: nothing in it drops out, and its gradients are nobody's concern.
+    It is made for scoring: nothing in it drops out, and it has no gradients.
 
     Args:
         config: Sizes.
@@ -106,6 +113,8 @@ class AudioboxNet(nn.Module):
     """
 
     targets: Tensor
+    # A WavLMModel; transformers' types end at its doors.
+    wavlm_model: Any
 
     def __init__(self, config: AudioboxConfig, targets: Mapping[str, tuple[float, float]]) -> None:
         # Imported here, for all of musiczoo.rewards would wait for it otherwise.
@@ -121,24 +130,20 @@ class AudioboxNet(nn.Module):
         for kernel, stride in zip(config.kernels, STRIDES, strict=True):
             field, hop = field + (kernel - 1) * hop, hop * stride
         self.field, self.hop = field, hop
-        self._derived: _Derived | None = None
-        self.register_load_state_dict_post_hook(_forget)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._derived = None
-        return super()._apply(fn, recurse)
+        self._derived: tuple[tuple[object, ...], _Derived] | None = None
 
     @property
     def derived(self) -> _Derived:
-        """The weights in the form that they are computed with; made once, anew after other weights or another device."""
-        if self._derived is None:
-            encoder = self.wavlm_model.encoder
-            convolutions = self.wavlm_model.feature_extractor.conv_layers[1:]
-            self._derived = _Derived(
-                [_taps_first(layer.conv.weight) for layer in convolutions],
-                _spectra(encoder.pos_conv_embed.conv.weight, self.config.position_groups),
-            )
-        return self._derived
+        """The weights in the form that they are computed with; made once, and anew where they have changed or moved."""
+        position = self.wavlm_model.encoder.pos_conv_embed.conv
+        convolutions = [layer.conv for layer in self.wavlm_model.feature_extractor.conv_layers[1:]]
+        sources = [*(convolution.weight for convolution in convolutions), *position.parametrizations.weight.parameters()]
+        # Tensors made in inference mode count no changes; neither does anything change them.
+        state = tuple((tensor.data_ptr(), tensor.device, 0 if tensor.is_inference() else tensor._version) for tensor in sources)
+        if self._derived is None or self._derived[0] != state:
+            taps = [tap_matrices(convolution.weight) for convolution in convolutions]
+            self._derived = state, _Derived(taps, kernel_spectra(position.weight, self.config.position_groups))
+        return self._derived[1]
 
     def frames(self, samples: int) -> int:
         """How many frames of a window count when so many samples of it are not silence put behind the clip.
@@ -147,6 +152,7 @@ class AudioboxNet(nn.Module):
         """
         return min(-(-samples // self.hop), self._length(WINDOW, len(self.config.kernels)))
 
+    @torch.no_grad()
     def forward(self, windows: Tensor) -> Tensor:
         """Ratings of windows.
 
@@ -166,6 +172,7 @@ class AudioboxNet(nn.Module):
             ratings.append(score * self.targets[number, 1] + self.targets[number, 0])
         return torch.stack(ratings, dim=1)
 
+    @torch.no_grad()
     def states(self, windows: Tensor) -> list[Tensor]:
         """What enters the first layer of the encoder, and what leaves each layer.
 
@@ -178,7 +185,8 @@ class AudioboxNet(nn.Module):
         features = torch.stack([self._features(window) for window in windows])
         hidden, _ = self.wavlm_model.feature_projection(features)
         encoder = self.wavlm_model.encoder
-        hidden = encoder.layer_norm(hidden + self._positions(hidden))
+        positions = wide_convolution(hidden, self.derived.spectra, self.config.position_kernel)
+        hidden = encoder.layer_norm(hidden + functional.gelu(positions + encoder.pos_conv_embed.conv.bias))
         bias = encoder.layers[0].attention.compute_bias(hidden.shape[1], hidden.shape[1])
         states = [hidden]
         for layer in encoder.layers:
@@ -202,44 +210,25 @@ class AudioboxNet(nn.Module):
         wanted = max(self.hop * (frames - 1) + self.field, len(window) + kernel)
         window = functional.pad(window, (0, wanted - len(window)))[:WINDOW]
         taps = window.unfold(0, kernel, stride)
-        weight, shift = _normed(first, taps, self._length(WINDOW, 1))
+        weight, shift = normed_convolution(first, taps, self._length(WINDOW, 1))
+        others = self.derived.taps
         blocks = []
         for start in range(0, frames, _BLOCK):
             stop = min(start + _BLOCK, frames)
             block = window[self.hop * start : self.hop * (stop - 1) + self.field]
-            rows = _gelu(torch.addmm(shift, block.unfold(0, kernel, stride), weight))
-            for both, third in self.derived.taps:
-                rows = _gelu(_halved(rows, both, third))
+            rows = gelu_in_place(torch.addmm(shift, block.unfold(0, kernel, stride), weight))
+            for both, third in others:
+                rows = gelu_in_place(halving_convolution(rows, both, third))
             blocks.append(rows)
         return torch.cat(blocks)
-
-    def _positions(self, hidden: Tensor) -> Tensor:
-        """The positional convolution of (batch, frames, hidden) by overlapping blocks of spectra (overlap-save)."""
-        batch, frames, width = hidden.shape
-        kernel, groups = self.config.position_kernel, self.config.position_groups
-        step = _TRANSFORM - kernel + 1
-        blocks = -(-frames // step)
-        size = width // groups
-        padded = functional.pad(hidden.transpose(1, 2), (kernel // 2, blocks * step + kernel - 1 - kernel // 2 - frames))
-        # (bins, groups, batch x blocks, channels of a group) times (bins, groups, channels of a group, channels of a group)
-        rows = torch.fft.rfft(padded.unfold(2, _TRANSFORM, step)).view(batch, groups, size, blocks, -1)
-        rows = rows.permute(4, 1, 0, 3, 2).reshape(-1, groups, batch * blocks, size)
-        rows = (rows @ self.derived.spectra).view(-1, groups, batch, blocks, size).permute(2, 3, 1, 4, 0)
-        result = torch.fft.irfft(rows, n=_TRANSFORM)[..., :step].reshape(batch, blocks, width, step)
-        result = result.transpose(2, 3).reshape(batch, blocks * step, width)[:, :frames]
-        return functional.gelu(result + self.wavlm_model.encoder.pos_conv_embed.conv.bias)
 
 
 @dataclass(frozen=True)
 class _Derived:
-    """Of weights: the taps of each convolution but the first (:func:`_taps_first`), and the spectra of the positional one."""
+    """Of weights: the taps of each convolution but the first, and the spectra of the positional one."""
 
     taps: list[tuple[Tensor, Tensor | None]]
     spectra: Tensor
-
-
-def _forget(net: AudioboxNet, _: object) -> None:
-    net._derived = None
 
 
 def _projection(width: int, depth: int) -> nn.Sequential:
@@ -248,53 +237,7 @@ def _projection(width: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*inner, nn.Linear(width, 1))
 
 
-def _normed(layer: nn.Module, taps: Tensor, total: int) -> tuple[Tensor, Tensor]:
-    """The first convolution with its group norm (one channel a group) as one affine map.
-
-    Args:
-        layer: Convolution and norm.
-        taps: (outputs, kernel) the samples under the convolution.
-        total: Outputs over the whole window; those that ``taps`` does not have are zero.
-
-    Returns:
-        (kernel, channels) and (channels,).
-    """
-    weight = layer.conv.weight[:, 0]
-    exact, samples = weight.double(), taps.double()
-    # The mean and the mean square of w.x over all x are w.E[x] and w E[x x'] w'.
-    mean = exact @ (samples.sum(dim=0) / total)
-    square = torch.einsum("ck,kl,cl->c", exact, samples.T @ samples / total, exact)
-    norm = layer.layer_norm
-    scale = norm.weight.double() / ((square - mean**2).clamp_min(0.0) + norm.eps).sqrt()
-    shift = norm.bias.double() - mean * scale
-    return (weight * scale.float().unsqueeze(1)).T, shift.float()
-
-
-def _taps_first(weight: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Weights of a convolution as matrices: (2 x channels, channels) for the first two taps, (channels, channels) for a third."""
-    both = weight[:, :, :2].permute(2, 1, 0).reshape(-1, len(weight))
-    return both, weight[:, :, 2].T.contiguous() if weight.shape[2] == 3 else None
-
-
-def _spectra(weight: Tensor, groups: int) -> Tensor:
-    """(bins, groups, inputs of a group, outputs of a group), conjugate: convolutions of networks are correlations."""
-    spectra = torch.fft.rfft(weight, n=_TRANSFORM).conj().unflatten(0, (groups, -1))
-    return spectra.permute(3, 0, 2, 1).resolve_conj().contiguous()
-
-
-def _halved(rows: Tensor, both: Tensor, third: Tensor | None) -> Tensor:
-    """A convolution of stride 2 and width 2 or 3 on (frames, channels); two frames side by side are one row of a matrix."""
-    count = (len(rows) - (2 if third is None else 3)) // 2 + 1
-    result = rows[: 2 * count].view(count, -1) @ both
-    return result if third is None else result.addmm_(rows[2::2][:count], third)
-
-
-def _gelu(rows: Tensor) -> Tensor:
-    """In place, for the rows are large and nobody else's."""
-    return torch.ops.aten.gelu_(rows)
-
-
-def _attend(attention: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
+def _attend(attention: Any, hidden: Tensor, bias: Tensor) -> Tensor:
     """Self-attention with a bias of relative positions, (heads, frames, frames), that each query lets through as far as it likes."""
     heads, width = attention.num_heads, attention.head_dim
     parts = hidden.unflatten(2, (heads, width)).transpose(1, 2)
@@ -304,4 +247,5 @@ def _attend(attention: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
         project(hidden).unflatten(2, (heads, width)).transpose(1, 2) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=gate * bias)
-    return attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    result: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return result

@@ -19,7 +19,8 @@ from musiczoo.hub.registry import entry
 from musiczoo.hub.tensors import read_safetensors
 from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of, tensor_table
 from musiczoo.hub.transfer import fetch_file
-from musiczoo.models.audiobox.net import AXES, AudioboxConfig
+from musiczoo.models.audiobox.convolutions import TRANSFORM
+from musiczoo.models.audiobox.net import AXES, STRIDES, AudioboxConfig
 from musiczoo.music.errors import MusicZooError
 
 NAME = "audiobox-aesthetics"
@@ -98,9 +99,16 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
     """
     wavlm = f"{_WAVLM}encoder"
     convolution = f"{_WAVLM}feature_extractor.conv_layers"
-    kernels = [shape_of(tensors, f"{convolution}.{index}.conv.weight", 3, path) for index in range(7)]
+    kernels = [shape_of(tensors, f"{convolution}.{index}.conv.weight", 3, path) for index in range(len(STRIDES))]
     hidden, grouped, kernel = shape_of(tensors, f"{wavlm}.pos_conv_embed.conv.parametrizations.weight.original1", 3, path)
     buckets, heads = shape_of(tensors, f"{wavlm}.layers.0.attention.rel_attn_embed.weight", 2, path)
+    widths = [shape[2] for shape in kernels]
+    if not {2, 3}.issuperset(widths[1:]) or kernel >= TRANSFORM:
+        raise MusicZooError(
+            f"Convolutions of {', '.join(map(str, widths))} and {kernel} inputs are not WavLM's.",
+            path=path,
+            remedy="The file is damaged or of another architecture.",
+        )
     if grouped == 0 or hidden % grouped or heads == 0 or hidden % heads:
         raise MusicZooError(
             f"A width of {hidden} has no groups of {grouped} and no {heads} heads.",
@@ -113,7 +121,7 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
         heads=heads,
         feed_forward=shape_of(tensors, f"{wavlm}.layers.0.feed_forward.intermediate_dense.weight", 2, path)[0],
         channels=kernels[0][0],
-        kernels=tuple(shape[2] for shape in kernels),
+        kernels=tuple(widths),
         position_kernel=kernel,
         position_groups=hidden // grouped,
         buckets=buckets,

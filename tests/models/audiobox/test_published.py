@@ -165,6 +165,8 @@ _LAYER = "wavlm_model.encoder.layers"
         (lambda t: t.update({"layer_weights.CE": torch.ones(13)}), r"layer_weights\.CE has shape \(13,\) instead of \(3,\)"),
         (lambda t: t.update({f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(5)}), "2 axes were expected"),
         (lambda t: t.update({f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(320, 5)}), "no 5 heads"),
+        (lambda t: t.update({"wavlm_model.feature_extractor.conv_layers.2.0.weight": torch.ones(32, 32, 4)}), "not WavLM's"),
+        (lambda t: t.update({"wavlm_model.encoder.pos_conv.0.weight_v": torch.ones(48, 3, 256)}), "not WavLM's"),
         (lambda t: t.clear() or t.update({"weight": torch.ones(1)}), "is missing"),
     ],
 )
