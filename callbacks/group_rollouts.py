@@ -257,6 +257,7 @@ class GroupRollouts(Callback):
         sources = [fit_loop._data_source, fit_loop.epoch_loop.val_loop._data_source]
         held = [(source, source.instance, source.name) for source in sources]
         objective, accumulated = module.objective, trainer.accumulate_grad_batches
+        lengths = fit_loop.max_epochs, fit_loop.epoch_loop.max_steps
         sources[0].instance = loader
         if sources[1].is_defined():
             sources[1].instance = []
@@ -269,6 +270,7 @@ class GroupRollouts(Callback):
             for source, instance, name in held:
                 source.instance, source.name = instance, name
             module.objective, trainer.accumulate_grad_batches = objective, accumulated
+            fit_loop.max_epochs, fit_loop.epoch_loop.max_steps = lengths
 
         self._restore = restore
 

@@ -50,10 +50,13 @@ class RolloutSettings:
     generation: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, the same in another process."""
+        """What decides the rollouts, as plain JSON values, the same in another process."""
         # Options may be objects, which are named by what they say of themselves, but for where they lie in memory.
         generation = {name: _ADDRESS.sub("", repr(value)) for name, value in self.generation.items()}
-        return {**asdict(replace(self, generation={})), "generation": generation}
+        plain = asdict(replace(self, generation={}))
+        # How long one waits for a reward decides nothing.
+        plain.pop("reward_timeout")
+        return {**plain, "generation": generation}
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class RolloutMaker:
         # processes as you like sample what one would.
         torch.randint(2**62, (first * settings.group_size,), generator=generator)
         with Progress(console=Console(stderr=True), disable=not self.progress, transient=True) as bar:
-            task = bar.add_task(f"step {step}: sampling and scoring {len(groups)} completions", total=len(groups))
+            task = bar.add_task(f"step {step}: sampling {len(groups)} completions", total=len(groups))
 
             def done(index: int, result: Generated) -> None:
                 bar.advance(task)
