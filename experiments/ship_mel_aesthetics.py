@@ -21,7 +21,7 @@ from musiczoo.datamodules.resumable import Draw
 from musiczoo.hub.card import Card, Figure, Source
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
-from musiczoo.models.mel_aesthetics.module import won_pairs
+from musiczoo.models.mel_aesthetics.module import quantiles, won_pairs
 from musiczoo.music.corpora import BUILT_IN
 from musiczoo.music.performance_degradation import CLIP_KINDS
 from musiczoo.music.performance_takes import Takes
@@ -68,7 +68,7 @@ def heard(model: MelAestheticsModule, data: DegradedTakesDataModule, limit: int 
         if start % 80 == 0:
             sys.stderr.write(f"{start} of {len(items)} works\n")
     values, kind = torch.cat(logits).double(), torch.cat(kinds)
-    rows: dict[str, Any] = {"works": len(items)}
+    rows: dict[str, Any] = {"works": len(items), "real_logits": quantiles(values[kind == CLIP_KINDS.index("real")])}
     for index, name in enumerate(CLIP_KINDS):
         mine = values[kind == index]
         rows[name] = {"mean": round(float(mine.mean()), 3), "sd": round(float(mine.std()), 3), "n": len(mine)}
@@ -99,7 +99,8 @@ def data_of(model: MelAestheticsModule, arguments: argparse.Namespace) -> Degrad
 
 def ship(model: MelAestheticsModule, arguments: argparse.Namespace) -> None:
     data = data_of(model, arguments)
-    rows = heard(model, data)
+    rows = heard(model, data, arguments.limit)
+    model.real_logits = rows["real_logits"]
     held = f"{rows['works']} held-out works"
     how = "one take of each, strength uniform from 0 to 1"
     figures = [
@@ -138,10 +139,9 @@ def main() -> None:
         command.add_argument("model", help="a run's checkpoint, or a name")
         command.add_argument("--soundfont", help="to render with; the default one otherwise")
         command.add_argument("--clips", type=Path, help="folder that keeps what is rendered")
+        command.add_argument("--limit", type=int, help="measure on the first so many held-out works alone")
         if name == "ship":
             command.add_argument("folder", type=Path)
-        else:
-            command.add_argument("--limit", type=int, help="the first so many works alone")
         command.set_defaults(run=run)
     arguments = parser.parse_args()
     torch.manual_seed(0)

@@ -21,6 +21,10 @@ from musiczoo.representations.log_mel import LogMel
 class MelAestheticsModule(TrainedModule):
     """A small ear: how much a clip sounds like a real piece and not like a degraded one.
 
+    Attributes:
+        real_logits: Quantiles of the logits of held-out real clips, from the last validation; empty before the first one. A checkpoint
+            keeps them: a logit means something beside those of real music only.
+
     It stands where SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox Aesthetics, on machines where that is too large.
     The net, its task and its training are ours.
 
@@ -61,6 +65,7 @@ class MelAestheticsModule(TrainedModule):
         config = MelAestheticsConfig(mels, channels, width, layers, heads, dropout)
         self.net = MelAestheticsNet(config)
         self.representation = LogMel(mels)
+        self.real_logits: tuple[float, ...] = ()
         self.save_hyperparameters(
             {**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed}, logger=False
         )
@@ -86,6 +91,36 @@ class MelAestheticsModule(TrainedModule):
         """Nets opened from a checkpoint come in eval mode, and Lightning would keep them so."""
         super().on_fit_start()
         self.net.train()
+
+    def record(self) -> dict[str, Any]:
+        """Adds :attr:`real_logits` to what a checkpoint keeps."""
+        return {**super().record(), "real_logits": list(self.real_logits)}
+
+    def take_record(self, record: Mapping[str, Any]) -> None:
+        """Takes up what :meth:`record` gave."""
+        super().take_record(record)
+        self.real_logits = tuple(float(value) for value in record.get("real_logits", ()))
+
+    def preferences(self, logits: Tensor) -> Tensor:
+        """The probability that each clip is preferred to a real one drawn at random (Bradley and Terry 1952, on the ear's own scale).
+
+        Args:
+            logits: (clips,).
+
+        Returns:
+            (clips,) float64 from 0 to 1; real clips have 0.5 on average.
+
+        Raises:
+            MusicZooError: The ear has never been validated, and does not know how it rates real clips.
+        """
+        if not self.real_logits:
+            raise MusicZooError(
+                "This ear does not know how it rates real music.",
+                where="real_logits",
+                remedy="Validate it once on held-out takes (Trainer.validate), or use its logits.",
+            )
+        real = torch.tensor(self.real_logits, dtype=torch.float64)
+        return torch.sigmoid(logits.double().unsqueeze(1) - real).mean(dim=1)
 
     def reference_batch(self) -> dict[str, Tensor]:
         """Two clips of different length: a rising and a falling run of bands."""
@@ -129,22 +164,33 @@ class MelAestheticsModule(TrainedModule):
         """Starts the sums of the loss, and of real clips above each kind."""
         super().on_validation_epoch_start()
         self._above = torch.zeros(2, len(CLIP_KINDS), dtype=torch.float64, device=self.device)
+        self._real: list[Tensor] = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds the batch to the loss and to the pairs won."""
         super().validation_step(batch, batch_idx)
-        above, pairs = won_pairs(self.net(batch["mel"], batch["lengths"]), batch)
+        logits = self.net(batch["mel"], batch["lengths"])
+        self._real.append(logits[batch["kind"] == CLIP_KINDS.index("real")].detach())
+        above, pairs = won_pairs(logits, batch)
         self._above += torch.stack([above, pairs])
 
     def on_validation_epoch_end(self) -> None:
         """Logs the loss, the part of pairs won for each kind, and the least of them."""
         super().on_validation_epoch_end()
+        # Of several processes each has its share of the same works, whose quantiles differ little.
+        self.real_logits = quantiles(torch.cat(self._real)) if self._real else self.real_logits
         above, pairs = self.trainer.strategy.reduce(self._above, reduce_op="sum")
         parts = {CLIP_KINDS[index]: above[index] / pairs[index] for index in range(1, len(CLIP_KINDS)) if pairs[index]}
         logged = {f"val/above_{name}": part.float() for name, part in parts.items()}
         if parts:
             logged["val/above_least"] = torch.stack(list(parts.values())).min().float()
         self.log_dict(logged)
+
+
+def quantiles(logits: Tensor, count: int = 64) -> tuple[float, ...]:
+    """So many evenly spaced quantiles of (clips,) logits, from the middle of the first part to that of the last."""
+    places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return tuple(torch.quantile(logits.double().cpu(), places).tolist())
 
 
 def won_pairs(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
