@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor
 
 from musiczoo.callbacks.rollout_batches import RolloutLoader, TrainingRollouts, micro_batches
 from musiczoo.callbacks.rollout_files import RolloutFiles
@@ -28,7 +29,7 @@ from musiczoo.callbacks.rollout_prompts import PromptSource, as_prompt_source
 from musiczoo.callbacks.rollout_reference import ReferencePolicy, read_reference, write_reference
 from musiczoo.callbacks.round_prompts import works_by_prompt
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective
+from musiczoo.models.base import Generated, GenerativeModule, Objective
 from musiczoo.models.objectives import GRPO, Scale
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
@@ -321,7 +322,7 @@ class GroupRollouts(Callback):
 
     def _take_up(self, trainer: lightning.Trainer) -> int:
         """What a checkpoint kept; the batches of the run that are over."""
-        progress = trainer.fit_loop.epoch_loop.batch_progress
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress
         state, self._resumed = self._resumed, None
         if state is None:
             return 0
@@ -333,7 +334,7 @@ class GroupRollouts(Callback):
             )
         self._policy, self._barren = state["policy"], state["barren"]
         # A checkpoint of the end of a batch does not count it as completed yet.
-        place = max(progress.current.completed, progress.current.processed)
+        place = int(max(progress.current.completed, progress.current.processed))
         # Of a callback that saves before this one has closed the step, the rollouts are there and used up.
         if state["rollouts"] is not None and place % self._batches_a_step:
             self._rollouts = TrainingRollouts.from_state(state["rollouts"])
@@ -373,7 +374,7 @@ class GroupRollouts(Callback):
         """The place of the first batch of this fit, by Lightning's own counting."""
         return int(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
-    def _batch(self, trainer: lightning.Trainer, module: GenerativeModule, place: int) -> Batch:
+    def _batch(self, trainer: lightning.Trainer, module: GenerativeModule, place: int) -> dict[str, Tensor]:
         step, batch = divmod(place, self._batches_a_step)
         if self._rollouts is None:
             if batch:
@@ -438,7 +439,8 @@ class GroupRollouts(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=trainer.global_step)
         # Where callbacks such as ModelCheckpoint look.
-        self.log_dict({f"rollouts/{name}": report[name] for name in ("reward", "kl")}, prog_bar=True, logger=False, batch_size=1)
+        told = {f"rollouts/{name}": report[name] for name in ("reward", "kl")}
+        self.log_dict(told, prog_bar=True, logger=False, batch_size=1)  # type: ignore[attr-defined]  # the module's, which Lightning lends
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tells in the provenance what the fit was of."""

@@ -20,6 +20,7 @@ from musiczoo.callbacks.selection import Selected, select
 from musiczoo.datamodules.pairs import reference_sums
 from musiczoo.models.base import GenerativeModule
 from musiczoo.models.sampling import Sampling
+from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.rewards import CorpusSimilarity, Reward, checked_scores
@@ -218,7 +219,9 @@ class RoundMaker:
         if self.threshold is not None and sample.nearest > self.threshold:
             return f"too near to a real work: similarity {sample.nearest:.4f}"
         piece = sample.result.piece
-        assert piece is not None  # it has a score, so it can be read
+        if not isinstance(piece, Tune):
+            # The rules are of notation: performed music has no bar-lines and staves to agree.
+            return None
         if self.settings.aligned and (reason := misalignment(piece)) is not None:
             return f"misaligned: {reason}"
         if self.settings.grouped_staves and (reason := ungrouped_staves(piece)) is not None:

@@ -6,7 +6,7 @@ import argparse
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,42 +25,53 @@ _DIVERSITY = ("piano_roll", "onsets", "distinct_1", "distinct_2", "distinct_4")
 
 
 def write_report(
-    options: argparse.Namespace, runs: Mapping[str, Sequence[Any]], portraits: Mapping[str, Sequence[Portrait]], minutes: float
+    options: argparse.Namespace, runs: Mapping[str, Mapping[int, Any]], portraits: Mapping[str, Sequence[Portrait]], minutes: float
 ) -> None:
-    """Writes smart.json, smart.md and the pictures."""
+    """Writes smart.json, smart.md and the pictures.
+
+    Args:
+        options: Of the experiment.
+        runs: By setting and seed, what each left in its done.json.
+        portraits: By kind of prompts.
+        minutes: That the last call took.
+    """
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
-    rows = [_row(name, runs[name], _of(portraits, name), _base(portraits, name)) for name in runs]
+    rows = [_row(name, of, _of(portraits, name, of), _base(portraits, name)) for name, of in runs.items()]
     document = {
         "settings": {name: value for name, value in vars(options).items() if name not in ("folder", "output", "only")},
         "machine": processor_name(),
         "minutes_of_the_last_call": minutes,
-        "seconds_of_runs": {name: [round(run["seconds"], 1) for run in of] for name, of in runs.items()},
+        "seconds_of_runs": {name: [round(run["seconds"], 1) for run in of.values()] for name, of in runs.items()},
         "base": {kind: _measured(_named(found, BASE)) for kind, found in portraits.items()},
         "rows": rows,
-        "curves": {name: [[report["reward"] for report in run["reports"]] for run in of] for name, of in runs.items()},
-        "kl_curves": {name: [[report["kl"] for report in run["reports"]] for run in of] for name, of in runs.items()},
+        "curves": {name: [[report["reward"] for report in run["reports"]] for run in of.values()] for name, of in runs.items()},
+        "kl_curves": {name: [[report["kl"] for report in run["reports"]] for run in of.values()] for name, of in runs.items()},
     }
     text = json.dumps(document, indent=1, default=str)
     write_atomically(output / "smart.json", (text + "\n").encode())
     write_atomically(output / "smart.md", _markdown(document).encode())
     _curves(runs, output / "smart_curves.png")
-    first = str(options.seeds[0])
-    procedural = {portrait.name: portrait for portrait in portraits["procedural"]}
-    shown = [procedural[BASE], *(procedural[f"{name}-{first}"] for name in ("short", "long", "long-free"))]
+    first = {name: f"{name}-{next(iter(of))}" for name, of in runs.items()}
+    tuned = [_named(portraits["procedural"], first[name]) for name in ("short", "long", "long-free") if name in runs]
+    shown = [_base(portraits, "short"), *tuned]
     features_picture(shown[:2], output / "smart_features.png")
     rewards_picture(shown, output / "smart_rewards.png")
     rolls_picture(shown, output / "smart_rolls.png")
-    corpus = {portrait.name: portrait for portrait in portraits["corpus"]}
-    features_picture([corpus[BASE], corpus[f"corpus-{first}"]], output / "smart_corpus_features.png")
+    if "corpus" in runs:
+        features_picture([_base(portraits, "corpus"), _named(portraits["corpus"], first["corpus"])], output / "smart_corpus_features.png")
 
 
-def _of(portraits: Mapping[str, Sequence[Portrait]], setting: str) -> list[Portrait]:
-    return [portrait for found in portraits.values() for portrait in found if portrait.name.rpartition("-")[0] == setting]
+def _of(portraits: Mapping[str, Sequence[Portrait]], setting: str, seeds: Iterable[int]) -> list[Portrait]:
+    return [_named(portraits[_kind(setting)], f"{setting}-{seed}") for seed in seeds]
+
+
+def _kind(setting: str) -> str:
+    return "corpus" if setting == "corpus" else "procedural"
 
 
 def _base(portraits: Mapping[str, Sequence[Portrait]], setting: str) -> Portrait:
-    return _named(portraits["corpus" if setting == "corpus" else "procedural"], BASE)
+    return _named(portraits[_kind(setting)], BASE)
 
 
 def _named(portraits: Sequence[Portrait], name: str) -> Portrait:
@@ -89,22 +100,24 @@ def _measured(portrait: Portrait) -> dict[str, Any]:
     }
 
 
-def _row(name: str, runs: Sequence[Any], portraits: Sequence[Portrait], base: Portrait) -> dict[str, Any]:
+def _row(name: str, runs: Mapping[int, Any], portraits: Sequence[Portrait], base: Portrait) -> dict[str, Any]:
     """One setting: each seed, and the mean of the seeds."""
     before = _measured(base)
     seeds = [_measured(portrait) for portrait in portraits]
     rises = [(seed["reward"] - before["reward"]) / before["reward_sd"] for seed in seeds]
     return {
         "setting": name,
+        "seed_numbers": list(runs),
         "seeds": seeds,
         "rise_in_sd": rises,
         "rise_in_sd_mean": statistics.mean(rises),
         "kl_mean": statistics.mean(seed["kl"] for seed in seeds),
-        "training_kl_last_ten_steps": [statistics.mean(report["kl"] for report in run["reports"][-10:]) for run in runs],
+        "training_kl_last_ten_steps": [statistics.mean(report["kl"] for report in run["reports"][-10:]) for run in runs.values()],
         "training_reward_first_and_last_five_steps": [
-            [statistics.mean(report["reward"] for report in part) for part in (run["reports"][:5], run["reports"][-5:])] for run in runs
+            [statistics.mean(report["reward"] for report in part) for part in (run["reports"][:5], run["reports"][-5:])]
+            for run in runs.values()
         ],
-        "steps": len(runs[0]["reports"]),
+        "steps": len(next(iter(runs.values()))["reports"]),
     }
 
 
@@ -119,21 +132,22 @@ def _markdown(document: Mapping[str, Any]) -> str:
         f"falling linearly to 0, on {document['machine']}. Measured on {settings['pieces']} prompts that nothing was tuned on, the same "
         "for every model, full softmax at temperature 1. Processor time is shared by two runs at a time.",
         "",
-        "| setting | steps | beta | reward | rise in standard deviations of the base (each seed) | KL, nats a token | "
+        "| setting | seeds | steps | beta | reward | rise in standard deviations of the base (each seed) | KL, nats a token | "
         "distance, piano roll | distinct 4-grams | ended by itself | without notes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind in ("procedural", "corpus"):
         of = base[kind]
         lines.append(
-            f"| base, {kind} prompts | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | | {of['diversity']['piano_roll']:.3f} | "
+            f"| base, {kind} prompts | | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | | {of['diversity']['piano_roll']:.3f} | "
             f"{of['diversity']['distinct_4']:.3f} | {of['ended']:.1%} | {of['without_notes']} |"
         )
     for row in rows:
         beta = 0.0 if row["setting"] == "long-free" else settings["beta"]
         mean = {name: statistics.mean(seed["diversity"][name] for seed in row["seeds"]) for name in ("piano_roll", "distinct_4")}
         lines.append(
-            f"| {row['setting']} | {row['steps']} | {beta:g} | {statistics.mean(seed['reward'] for seed in row['seeds']):.3f} | "
+            f"| {row['setting']} | {', '.join(map(str, row['seed_numbers']))} | {row['steps']} | {beta:g} | "
+            f"{statistics.mean(seed['reward'] for seed in row['seeds']):.3f} | "
             f"**{row['rise_in_sd_mean']:+.2f}** ({', '.join(f'{rise:+.2f}' for rise in row['rise_in_sd'])}) | {row['kl_mean']:.3f} | "
             f"{mean['piano_roll']:.3f} | {mean['distinct_4']:.3f} | {statistics.mean(seed['ended'] for seed in row['seeds']):.1%} | "
             f"{statistics.mean(seed['without_notes'] for seed in row['seeds']):.1f} |"
@@ -163,14 +177,14 @@ def _markdown(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _curves(runs: Mapping[str, Sequence[Any]], path: Path) -> None:
+def _curves(runs: Mapping[str, Mapping[int, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), dpi=130, layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, key, title in zip(panels, ("reward", "kl"), ("mean reward of a step", "divergence from the base, nats a token"), strict=True):
         for colour, (name, of) in zip(COLOURS, runs.items(), strict=False):
-            for number, run in enumerate(of):
+            for number, run in enumerate(of.values()):
                 values = [report[key] for report in run["reports"]]
                 axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1, alpha=0.8, label=name if number == 0 else None)
         axes.set_xlabel("step")

@@ -166,9 +166,9 @@ def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
     found: dict[str, Callable[[], None]] = {}
     for kind in ("procedural", "corpus"):
         found[f"portrait:{kind}:{BASE}"] = lambda kind=kind: draw_portrait(options, BASE, "phi3-remi", kind, options.pieces)
-    # The long runs first: what is left at the end is short.
-    for setting in sorted(SETTINGS, key=lambda setting: not setting.is_long):
-        for seed in options.seeds:
+    # Seed by seed, so that a run that is stopped early has something of every setting.
+    for seed in options.seeds:
+        for setting in SETTINGS:
 
             def make(setting: Setting = setting, seed: int = seed) -> None:
                 tune(options, setting, seed)
@@ -215,6 +215,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at once")
     parser.add_argument("--folder", type=Path, default=Path("smart"))
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    parser.add_argument("--report", action="store_true", help="write the report of what is done, and run nothing")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -224,18 +225,27 @@ def main() -> None:
         everything[options.only]()
         return
     began = time.monotonic()
-    # Read the corpora once, and not in two processes at a time.
-    corpus(model_of("phi3-remi"))
-    side_by_side(options, everything)
-    portraits = {
-        kind: [Portrait.load(path.parent) for path in sorted((options.folder / "portraits" / kind).glob("*/portrait.json"))]
-        for kind in ("procedural", "corpus")
-    }
-    runs = {
-        setting.name: [json.loads((options.folder / setting.name / f"seed-{seed}" / "done.json").read_text()) for seed in options.seeds]
-        for setting in SETTINGS
-    }
-    write_report(options, runs, portraits, round((time.monotonic() - began) / 60, 1))
+    if not options.report:
+        # Read the corpora once, and not in two processes at a time.
+        corpus(model_of("phi3-remi"))
+        side_by_side(options, everything)
+    report(options, round((time.monotonic() - began) / 60, 1))
+
+
+def report(options: argparse.Namespace, minutes: float) -> None:
+    """Tables and pictures of the runs that are done; each row tells its seeds."""
+    portraits: dict[str, list[Portrait]] = {kind: [] for kind in ("procedural", "corpus")}
+    for kind, found in portraits.items():
+        folder: Path = options.folder / "portraits" / kind
+        found += [Portrait.load(path.parent) for path in sorted(folder.glob("*/portrait.json"))]
+    names = {portrait.name for found in portraits.values() for portrait in found}
+    runs: dict[str, dict[int, Any]] = {}
+    for setting in SETTINGS:
+        for seed in options.seeds:
+            if f"{setting.name}-{seed}" in names:
+                done = options.folder / setting.name / f"seed-{seed}" / "done.json"
+                runs.setdefault(setting.name, {})[seed] = json.loads(done.read_text())
+    write_report(options, runs, portraits, minutes)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from torchmetrics import Metric
 from musiczoo.models.base import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.midi import from_score
 
 Voices = Literal["all", "top"]
 Hashes = NDArray[np.uint64]
@@ -217,7 +218,7 @@ class CopyRate(Metric):
             if tune is None:
                 continue
             try:
-                copied, _ = self.index.copied(tune)
+                copied, _ = self.index.copied(tune if isinstance(tune, Tune) else from_score(tune))
             except MusicZooError:
                 if isinstance(piece, Tune):
                     raise

@@ -148,7 +148,8 @@ def _units(rows: Tensor) -> Tensor:
     rows = rows.detach().double()
     lengths = rows.norm(dim=1, keepdim=True)
     usable = (lengths.isfinite() & (lengths > 0)).squeeze(1)
-    return rows[usable] / lengths[usable]
+    units: Tensor = rows[usable] / lengths[usable]
+    return units
 
 
 def _mean_distance(total: Tensor, count: Tensor) -> Tensor:

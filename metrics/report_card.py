@@ -25,6 +25,7 @@ from musiczoo.metrics.held_out import likelihoods, piece_scores
 from musiczoo.models.base import Generated, GenerativeModule
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.midi import from_score
 
 _LEAST_FOR_INFINITY = 500
 _DEFAULT_ESTIMATORS: tuple[Estimator, ...] = ("mle", "ledoit_wolf")
@@ -109,8 +110,10 @@ class _Set:
         self.notes: list[int] = []
         self.found: dict[str, Any] = {}
         for piece, label in zip(pieces, given, strict=True):
-            tune = piece if isinstance(piece, Tune) else piece.piece
+            tune: Any = piece if isinstance(piece, Tune) else piece.piece
             try:
+                # The card is of notation; performed music is written down first.
+                tune = from_score(tune) if tune is not None and not isinstance(tune, Tune) else tune
                 notes = len(tune.notes()) if tune is not None else 0
                 reason = "there are no notes in it"
                 if tune is None:

@@ -10,13 +10,16 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from musiczoo.models.base import Generated
+from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
 
 def is_readable(result: Generated) -> bool:
-    """Whether a generated text is a piece: it reads as a tune, every bar of music code parses, and at least one note sounds."""
+    """Whether a generated text is a piece: at least one note sounds, and of a tune every bar of music code parses."""
     if result.piece is None:
         return False
+    if not isinstance(result.piece, Tune):
+        return bool(result.piece.note_num())
     try:
         return bool(result.piece.notes())
     except MusicZooError:

@@ -163,7 +163,9 @@ class GenerativeModule(TrainedModule):
             MusicZooError: Always.
         """
         raise MusicZooError(
-            "There is nothing to train on.", where="Trainer.fit", remedy="Give a data module, or a callback that brings batches (GroupRollouts)."
+            "There is nothing to train on.",
+            where="Trainer.fit",
+            remedy="Give a data module, or a callback that brings batches (GroupRollouts).",
         )
 
     def record(self) -> dict[str, Any]:

@@ -163,8 +163,8 @@ class TrainedModule(ZooModule):
         total, count = self.trainer.strategy.reduce(self._validation, reduce_op="sum")
         loss = (total / count.clamp(min=1)).float()
         # What is scored is told by the objective; what a target of it is, by the architecture where it is no character.
-        told = hasattr(self.objective, "unit")
-        bits = {f"val/bits_per_{self.unit or self.objective.unit}": loss / math.log(2)} if told else {}
+        unit = getattr(self.objective, "unit", None)
+        bits = {f"val/bits_per_{self.unit or unit}": loss / math.log(2)} if unit is not None else {}
         self.log_dict({"val/loss": loss, **bits}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:

@@ -238,7 +238,7 @@ def degrade_performance(score: ScoreTick, kind: str, strength: float, *, rng: ra
     for index, track in enumerate(result.tracks):
         if not track.is_drum:
             own = made.take(np.flatnonzero(made.track == index))
-            track.notes = Note.from_numpy(
+            track.notes = Note.from_numpy(  # type: ignore[assignment]  # of ticks, as is said at its end
                 own.time.astype(np.int32), own.duration.astype(np.int32), own.pitch.astype(np.int8), own.velocity.astype(np.int8), "tick"
             )
     return result

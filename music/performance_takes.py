@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,8 @@ def sounding_classes(score: ScoreTick, seconds: float, steps: int) -> NDArray[np
         (steps, 12) bool; C is 0.
     """
     sounding = np.zeros((steps, 12), dtype=bool)
-    for track in score.to("second").tracks:
+    seconds_score: Any = score.to("second")
+    for track in seconds_score.tracks:
         if not track.is_drum:
             notes = track.notes.numpy()
             first = np.ceil(notes["time"] / seconds - _A_LITTLE).astype(int)

@@ -1,5 +1,6 @@
 """Rewards: a number for each generated piece, for preference learning; a piece that cannot be scored gets NaN and a reason."""
 
+from musiczoo.rewards.audio import AudioReward
 from musiczoo.rewards.audiobox import AudioboxAesthetics
 from musiczoo.rewards.base import FunctionReward, Reward, Scores, ScoresError, as_reward, checked_scores
 from musiczoo.rewards.features import SymbolicFeatures
@@ -8,6 +9,7 @@ from musiczoo.rewards.mixture import Mixture
 from musiczoo.rewards.similarity import CorpusSimilarity
 
 __all__ = [
+    "AudioReward",
     "AudioboxAesthetics",
     "CorpusSimilarity",
     "FunctionReward",

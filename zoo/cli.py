@@ -60,6 +60,11 @@ COMMANDS = {
         "measure pieces beside real music; or show a checkpoint's model card, or write it anew",
         "musiczoo card out --truth bach-chorales --encoder m3-small",
     ),
+    "compare": Command(
+        "musiczoo.comparing:run",
+        "lay what models make of the same prompts side by side",
+        "musiczoo compare phi3-remi runs/smart --prompts 1000 --reward mel --output comparison",
+    ),
     "study": Command(
         "musiczoo.studying:run",
         "blinded listening sheets, and the statistics of their answers",

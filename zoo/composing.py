@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -28,6 +28,9 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.music.labels import Labels
 from musiczoo.opening import MODEL_HELP, open_model
 
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
 FORMATS = ("abc", "musicxml", "mxl", "mid", "svg", "png", "wav")
 
 
@@ -42,7 +45,7 @@ class Draft:
         facts: What else to tell of it, as JSON values.
     """
 
-    piece: Tune | None
+    piece: Tune | ScoreTick | None
     generated: Generated
     error: MusicZooError | None
     facts: dict[str, Any]
@@ -147,13 +150,22 @@ def model_of(options: argparse.Namespace) -> BarStreamModule:
     Raises:
         MusicZooError: There is no such model, it cannot be opened, it does not write scores, or the device does not exist.
     """
-    model = open_model(options.model)
+    return scores_of(open_model(options.model), options)
+
+
+def scores_of(model: object, options: argparse.Namespace) -> BarStreamModule:
+    """An opened model as one that writes scores, on its device; see :func:`model_of`."""
     if not isinstance(model, BarStreamModule):
         raise MusicZooError(f"{options.model} is a model that does not write scores.", remedy="musiczoo list shows what each model does.")
-    return model.to(_device(options.device)).eval()
+    return model.to(device_of(options.device)).eval()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` takes a GPU where there is one.
+
+    Raises:
+        MusicZooError: It cannot be used.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -214,7 +226,7 @@ def deliver(drafts: Sequence[Draft], formats: Sequence[str], options: argparse.N
                     own.append(f"{base}.{suffix} is not written: {error}")
             written += files
         if draft.generated.stop != "end":
-            own.append(f"{base} was cut off at {len(draft.generated.tokens)} patches, before its end.")
+            own.append(f"{base} was cut off at {len(draft.generated.tokens)} {_unit(draft)}, before its end.")
         records.append({"files": [str(path) for path in files], **_figures(draft), "problems": own})
         problems += own
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -253,14 +265,20 @@ def _figures(draft: Draft) -> dict[str, Any]:
         "bits_per_character": round(-float(said.mean()) / math.log(2), 4) if len(said) else None,
         **draft.facts,
     }
-    if draft.piece is not None:
+    if isinstance(draft.piece, Tune):
         alignment = bar_alignment(draft.piece)
         figures |= {
             "voices": len(draft.piece.voices),
             "bars": max((len(voice.bars) for voice in draft.piece.voices), default=0),
             "misaligned_bars": len(alignment.misaligned),
         }
+    elif draft.piece is not None:
+        figures |= {"notes": draft.piece.note_num(), "tokens": figures.pop("patches"), "bits_per_token": figures.pop("bits_per_character")}
     return figures
+
+
+def _unit(draft: Draft) -> str:
+    return "patches" if draft.piece is None or isinstance(draft.piece, Tune) else "tokens"
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -12,23 +12,26 @@ from musiczoo.composing import (
     Draft,
     alignment_of,
     deliver,
+    device_of,
     formats_of,
     labels_of,
     list_prompts,
     make_folder,
-    model_of,
     new_parser,
     sampling_of,
+    scores_of,
 )
 from musiczoo.models.bar_stream.guards import Countdown, Guards
+from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.music.errors import MusicZooError
+from musiczoo.opening import open_model
 from musiczoo.representations.bar_stream import prompt_lines
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = new_parser("generate", "Writes new pieces.", aligned=False)
-    parser.add_argument("--prompt", type=Path, metavar="FILE", help="interleaved ABC to go on from: header lines, bars if any")
+    parser.add_argument("--prompt", type=Path, metavar="FILE", help="to go on from: interleaved ABC, or of MIDI models names of tokens")
     return parser
 
 
@@ -49,10 +52,13 @@ def run(words: Sequence[str]) -> list[Path]:
     if options.list_prompts:
         list_prompts(options)
         return []
-    formats = formats_of(options)
     text = "" if options.prompt is None else _text(options.prompt)
+    opened = open_model(options.model)
+    if isinstance(opened, Phi3RemiModule):
+        return _perform(opened, text, options)
+    formats = formats_of(options)
     guard = _guard(options)
-    model = model_of(options)
+    model = scores_of(opened, options)
     sampling = sampling_of(options, model)
     if labels := labels_of(options, model):
         text = "\n".join(prompt_lines(labels.period, labels.composer, labels.instrumentation)) + f"\n{text}"
@@ -64,6 +70,25 @@ def run(words: Sequence[str]) -> list[Path]:
         torch.Generator().manual_seed(options.seed),
         batch_size=options.batch_size,
         guard=guard,
+        progress=not options.quiet,
+    )
+    return deliver([Draft(result.piece, result, result.error, {}) for result in results], formats, options)
+
+
+def _perform(model: Phi3RemiModule, text: str, options: argparse.Namespace) -> list[Path]:
+    """Performed music: MIDI unless formats are asked for, always grammatical; a prompt is the names of tokens."""
+    if options.formats == parser().get_default("formats"):
+        options.formats = "mid"
+    formats = formats_of(options)
+    sampling = sampling_of(options, model)
+    make_folder(options)
+    results = model.to(device_of(options.device)).generate(
+        [text] * options.count,
+        sampling,
+        options.max_length,
+        torch.Generator().manual_seed(options.seed),
+        batch_size=options.batch_size,
+        guard="grammar",
         progress=not options.quiet,
     )
     return deliver([Draft(result.piece, result, result.error, {}) for result in results], formats, options)

@@ -47,8 +47,10 @@ def tap_matrices(weight: Tensor) -> tuple[Tensor, Tensor | None]:
 def halving_convolution(rows: Tensor, both: Tensor, third: Tensor | None) -> Tensor:
     """A convolution of stride 2 on (frames, inputs): two frames that lie side by side in memory are one row of a matrix."""
     count = (len(rows) - (2 if third is None else 3)) // 2 + 1
-    result = rows[: 2 * count].view(count, -1) @ both
-    return result if third is None else result.addmm_(rows[2::2][:count], third)
+    result: Tensor = rows[: 2 * count].view(count, -1) @ both
+    if third is not None:
+        result.addmm_(rows[2::2][:count], third)
+    return result
 
 
 def kernel_spectra(weight: Tensor, groups: int) -> Tensor:
@@ -81,7 +83,7 @@ def wide_convolution(hidden: Tensor, spectra: Tensor, kernel: int) -> Tensor:
     # (bins, groups, batch x blocks, inputs of a group)
     rows = rows.permute(4, 1, 0, 3, 2).reshape(-1, groups, batch * blocks, size)
     rows = (rows @ spectra).view(-1, groups, batch, blocks, size).permute(2, 3, 1, 4, 0)
-    result = torch.fft.irfft(rows, n=TRANSFORM)[..., :step].reshape(batch, blocks, width, step)
+    result: Tensor = torch.fft.irfft(rows, n=TRANSFORM)[..., :step].reshape(batch, blocks, width, step)
     return result.transpose(2, 3).reshape(batch, blocks * step, width)[:, :frames]
 
 

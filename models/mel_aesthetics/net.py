@@ -111,7 +111,8 @@ class MelAestheticsNet(nn.Module):
         levels = mel.to(dtype) / 255.0 * rows.unsqueeze(2)
         chords = functional.relu(self.harmonic(levels.transpose(1, 2))).transpose(1, 2)
         x = levels.unsqueeze(1)
-        for convolution in self.spectral:
+        spectral: Any = self.spectral
+        for convolution in spectral:
             rows = rows[:, :: convolution.stride[0]]
             x = functional.relu(convolution(x)) * rows[:, None, :, None]
         x = functional.relu(self.project(torch.cat([x.permute(0, 2, 1, 3).flatten(2), chords], dim=2)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,7 +30,7 @@ class GradedRanking:
         self.anchor = anchor
         self.hearing = hearing
 
-    def __call__(self, module: torch.nn.Module, batch: Batch) -> ObjectiveResult:
+    def __call__(self, module: Any, batch: Batch) -> ObjectiveResult:
         """The loss summed over the groups that have something to compare.
 
         Args:

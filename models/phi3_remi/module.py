@@ -280,7 +280,7 @@ class Phi3RemiModule(GenerativeModule):
         grammar = RemiGrammar(self.representation) if guard else None
         # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
         training = self.net.training
-        self.net.eval()
+        self.net.train(False)
         results: dict[int, Generated] = {}
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:

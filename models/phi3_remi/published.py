@@ -45,7 +45,8 @@ def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | 
     net = build(config)
     net.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=not config.tied)
     tokens = Remi.from_file(folder) if (folder / "tokenizer.json").is_file() else None
-    return config, net.eval(), tokens
+    net.train(False)
+    return config, net, tokens
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -30,10 +30,13 @@ def write_scores(folder: Path) -> Path:
 
 
 PREFERENCE = ("bar_stream/clamp_dpo", "bar_stream/clamp_dpo_small")
+ROLLOUTS = ("phi3_remi/smart", "phi3_remi/smart_small")
 # What is tiny replaces sizes and places alone; all else is the recipe's.
 SIZES = {
     "bar_stream": {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
     "m3": {"layers": 1, "decoder_layers": 1, "hidden": 32, "heads": 2},
+    "mel_aesthetics": {"layers": 1, "width": 16, "channels": 4},
+    "phi3_remi": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48},
 }
 
 
@@ -41,10 +44,17 @@ def tiny(recipe: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """The model's options in the recipe, and the words that make it small."""
     content = yaml.safe_load((ROOT / f"configs/{recipe}.yaml").read_text())
     options: dict[str, Any] = content["model"]["init_args"]
-    data = {"corpus": str(write_scores(folder / "scores")), "cache": str(folder), "num_workers": 0, "max_length": 48}
+    room = recipe.partition("/")[0]
+    data: dict[str, Any] = {"corpus": str(write_scores(folder / "scores")), "cache": str(folder), "num_workers": 0}
+    own: dict[str, dict[str, Any]] = {
+        "mel_aesthetics": {"exclude": "[]", "repeats": None, "folder": None, "val_fraction": 0.3},
+        "phi3_remi": {"max_length": 48, "max_empty_bars": 1.0, "test_fraction": 0.2, "val_fraction": 0.3},
+    }
+    data |= own.get(room, {"max_length": 48, "exclude": "[]", "repeats": None})
+    weights = {"bar_stream": str(WEIGHTS), "phi3_remi": "phi3-remi"}
     groups = {
-        "model": {"pretrained": str(WEIGHTS)} if options.get("pretrained") else SIZES[recipe.partition("/")[0]],
-        "data": {**data, "exclude": "[]", "repeats": None},
+        "model": {"pretrained": weights[room]} if options.get("pretrained") else SIZES[room],
+        "data": data,
         "trainer": {
             "logger": "false",
             "accelerator": "cpu",
@@ -64,10 +74,11 @@ def check(cli: ZooCLI, options: dict[str, Any], folder: Path, steps: int) -> Non
     assert [path.name for path in folder.rglob("last.ckpt")]
     [group] = cli.trainer.optimizers[0].param_groups
     assert group["weight_decay"] == options["optimizer"]["init_args"]["weight_decay"]
-    assert cli.model.net.config.dropout == options["dropout"]
+    config = cli.model.net.config
+    assert (config.dropout if hasattr(config, "dropout") else config.resid_pdrop) == options["dropout"]
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe in recipes() if recipe not in PREFERENCE])
+@pytest.mark.parametrize("recipe", [recipe for recipe in recipes() if recipe not in (*PREFERENCE, *ROLLOUTS)])
 def test_two_steps(recipe: str, tmp_path: Path) -> None:
     options, words = tiny(recipe, tmp_path)
     check(fit([*words, "--trainer.max_steps=2"]), options, tmp_path, 2)
@@ -100,11 +111,27 @@ def test_two_rounds_of_preference(recipe: str, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "rounds/round-002/policy/model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("recipe", ROLLOUTS)
+def test_two_steps_of_rollouts(recipe: str, tmp_path: Path) -> None:
+    options, words = tiny(recipe, tmp_path)
+    # There is no data, and the published base model is not here.
+    words = [word for word in words if not word.startswith("--data")]
+    content = yaml.safe_load((ROOT / f"configs/{recipe}.yaml").read_text())
+    rollouts, checkpoints = content["trainer"]["callbacks"]
+    assert rollouts["init_args"].get("group_size", 8) == 8
+    small = {"steps": 2, "groups": 2, "group_size": 2, "max_new_tokens": 6, "progress": False, "preview_every": 0}
+    rollouts["init_args"] |= {**small, "reward": f"{__name__}.number_of_notes", "folder": str(tmp_path / "rollouts")}
+    checkpoints["init_args"] |= {"dirpath": str(tmp_path / "checkpoints"), "every_n_train_steps": 1}
+    (tmp_path / "callbacks.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [rollouts, checkpoints]}}))
+    cli = fit([*words[:2], "--config", str(tmp_path / "callbacks.yaml"), *words[2:], "--model.cooldown_steps=2"])
+    check(cli, options, tmp_path, 2)
+
+
 def test_recipes_say_where_their_numbers_come_from() -> None:
     # Each quotation stands in the paper (its text is not part of the repository, so only the form is checked here), and each number of the
     # paper's recipes has a source beside or above it.
-    for name in ("pretrain", "finetune", "clamp_dpo"):
-        lines = (ROOT / f"configs/bar_stream/{name}.yaml").read_text().splitlines()
+    for name in ("bar_stream/pretrain", "bar_stream/finetune", "bar_stream/clamp_dpo", "phi3_remi/pretrain", "phi3_remi/smart"):
+        lines = (ROOT / f"configs/{name}.yaml").read_text().splitlines()
         for place, line in enumerate(lines):
             if re.search(r": (true|false|[0-9.e-]+|\w*mixed|pretrain|finetune)( |$)", line):
                 assert "#" in line or "#" in lines[place - 1] or "#" in lines[place - 2], f"{name}.yaml:{place + 1}: {line.strip()}"

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from types import SimpleNamespace
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from musiczoo.datamodules import MidiDataModule, token_cache
 from musiczoo.datamodules.resumable import Draw
 from musiczoo.datamodules.token_items import TokenCrops
+from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.music.abc import read_abc, write_abc
 from musiczoo.music.corpora import load_corpus, register
 from musiczoo.music.errors import MusicZooError
@@ -253,6 +255,17 @@ def test_the_representation_is_that_of_the_fitted_module(folder, cache):
     data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(representation=REMI), **vars(process(0, 1)))
     data.prepare_data()
     assert next(iter(data.train_dataloader()))["ids"].shape[0] == 8
+
+
+def test_a_fit_on_a_folder_of_files(folder, cache):
+    torch.manual_seed(0)
+    model = Phi3RemiModule(layers=1, hidden=32, heads=2, intermediate=32)
+    data = MidiDataModule(folder, batch_size=8, max_length=64, cache=cache, progress=False, preparing_workers=1)
+    trainer = lightning.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer.fit(model, data)
+    assert trainer.global_step == 2 * len(data.train_dataloader())
 
 
 def test_provenance_is_plain_and_tells_no_places(folder, cache):
