@@ -56,8 +56,18 @@ _NOT_READING = (
     "midi_text.py",
     "music_font.py",
     "musicxml/writer.py",
+    "performance.py",
+    "performance_degradation.py",
+    "performance_takes.py",
+    "piano_stream.py",
     "pictures.py",
     "recipes/",
+    "render_workers.py",
+    "rendering.py",
+    "resampling.py",
+    "soundfont.py",
+    "synthesis.py",
+    "voice.py",
 )
 _RULES = ("built_in_corpora.py", "composers.py", "corpus_cache.py", "corpus_files.py", "labels.py", "recipes/")
 
