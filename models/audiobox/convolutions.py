@@ -59,7 +59,7 @@ def kernel_spectra(weight: Tensor, groups: int) -> Tensor:
     Returns:
         (bins, groups, inputs of a group, outputs of a group), conjugate, for what networks call a convolution is a correlation.
     """
-    spectra = torch.fft.rfft(weight, n=TRANSFORM).conj().unflatten(0, (groups, -1))
+    spectra: Tensor = torch.fft.rfft(weight, n=TRANSFORM).conj().unflatten(0, (groups, -1))
     return spectra.permute(3, 0, 2, 1).resolve_conj().contiguous()
 
 

@@ -1,0 +1,143 @@
+"""SMART's way of an iteration: TRL's trainer on transformers' Phi-3, pieces rendered and scored one after the other.
+
+The settings are those of SMART's published script (64 = 8 x 8 completions in one batch, 256 tokens, beta 0.04, the loss of TRL at that
+time), in float32 on the processor.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from musiczoo.models.phi3_remi import Phi3RemiModule
+from musiczoo.music.rendering import render_clip
+from musiczoo.representations.remi import Remi
+from musiczoo.rewards.audio import AudioReward
+
+
+def tokenizer(representation: Remi) -> Any:
+    """The vocabulary as a tokenizer of transformers: names with spaces between."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.WordLevel(representation.index, unk_token="PAD"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="PAD", bos_token="BOS", eos_token="EOS", padding_side="left")
+
+
+@dataclass
+class Steps:
+    """What the steps of a fit took and gave.
+
+    Attributes:
+        whole: Seconds of each step.
+        parts: Seconds of its parts.
+        rewards: Mean reward of each step.
+        lengths: Mean sampled tokens of a completion.
+    """
+
+    whole: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    rewards: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
+
+    def add(self, other: Steps) -> None:
+        """Takes up the steps of another fit."""
+        for mine, further in ((self.whole, other.whole), (self.rewards, other.rewards), (self.lengths, other.lengths)):
+            mine += further
+        for part, seconds in other.parts.items():
+            self.parts.setdefault(part, []).extend(seconds)
+
+
+def trl_steps(
+    module: Phi3RemiModule,
+    prompts: Sequence[str],
+    reward: AudioReward,
+    *,
+    steps: int,
+    group_size: int,
+    new_tokens: int,
+    seed: int,
+    gradient_checkpointing: bool,
+) -> Steps:
+    """Trains a copy of the net for so many steps, each of which takes all prompts."""
+    from datasets import Dataset
+    from transformers import Phi3ForCausalLM, TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    told = Steps(parts={"sample": [], "score": [], "reference and update": []})
+    began = 0.0
+
+    def score(prompts: list[str], completion_ids: list[list[int]], **rest: Any) -> list[float | None]:
+        begun = time.perf_counter()
+        values: list[float | None] = []
+        for prompt, said in zip(prompts, completion_ids, strict=True):
+            piece = module.representation.decode([*module.representation.encode_text(prompt).tolist(), *said])
+            clip = render_clip(piece, reward.renderer.rendering)
+            values.append(
+                None if clip.samples is None else float(reward.score_audio([clip.samples], reward.renderer.rendering.sample_rate).values[0])
+            )
+        told.parts["score"].append(time.perf_counter() - begun)
+        told.lengths.append(sum(map(len, completion_ids)) / len(completion_ids))
+        known = [value for value in values if value is not None]
+        told.rewards.append(sum(known) / max(1, len(known)))
+        return values
+
+    class Timed(GRPOTrainer):
+        def _generate_single_turn(self, *arguments: Any, **rest: Any) -> Any:
+            begun = time.perf_counter()
+            result = super()._generate_single_turn(*arguments, **rest)
+            told.parts["sample"].append(time.perf_counter() - begun)
+            return result
+
+    class Clock(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            nonlocal began
+            began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            nonlocal began
+            now = time.perf_counter()
+            told.whole.append(now - began)
+            told.parts["reference and update"].append(now - began - told.parts["sample"][-1] - told.parts["score"][-1])
+            began = now
+
+    with tempfile.TemporaryDirectory() as folder:
+        # TRL reads the reference from where the policy was read.
+        module.net.save_pretrained(Path(folder) / "net")
+        settings = GRPOConfig(
+            str(Path(folder) / "run"),
+            per_device_train_batch_size=len(prompts) * group_size,
+            num_generations=group_size,
+            max_completion_length=new_tokens,
+            num_iterations=1,
+            beta=0.04,
+            loss_type="bnpo",
+            use_bias_correction_kl=False,
+            temperature=1.0,
+            top_k=0,
+            learning_rate=1e-4,
+            max_steps=steps,
+            logging_steps=1,
+            gradient_checkpointing=gradient_checkpointing,
+            use_cpu=True,
+            bf16=False,
+            seed=seed,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        trainer = Timed(
+            model=Phi3ForCausalLM.from_pretrained(Path(folder) / "net"),
+            reward_funcs=score,
+            args=settings,
+            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
+            processing_class=tokenizer(module.representation),
+            callbacks=[Clock()],
+        )
+        trainer.train()
+    return told
