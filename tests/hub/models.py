@@ -61,4 +61,10 @@ def phi3_remi() -> ZooModule:
 
 
 # One line for each architecture; the tests of this folder take it from here.
-MODELS: dict[str, Callable[[], ZooModule]] = {"bar_stream": bar_stream, "clamp2": clamp2, "m3": m3, "mel_aesthetics": mel_aesthetics, "phi3_remi": phi3_remi}
+MODELS: dict[str, Callable[[], ZooModule]] = {
+    "bar_stream": bar_stream,
+    "clamp2": clamp2,
+    "m3": m3,
+    "mel_aesthetics": mel_aesthetics,
+    "phi3_remi": phi3_remi,
+}
