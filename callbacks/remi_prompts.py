@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -52,7 +52,7 @@ class ProceduralPrompts:
             )
         self._choices = list(choices.values())
 
-    def draw(self, count: int, rng: random.Random) -> list[Tensor]:
+    def draw(self, count: int, rng: random.Random) -> list[Any]:
         """So many prompts, (tokens,) ids each."""
         names = self.representation.vocabulary
         return [self.representation.encode_text(" ".join(names[rng.choice(ids)] for ids in self._choices)) for _ in range(count)]
@@ -94,7 +94,7 @@ class CorpusPrompts:
                 raise MusicZooError(f"There are no pieces for {self.split}.", where="split", remedy="Give the split a fraction.")
         return self._prompts
 
-    def draw(self, count: int, rng: random.Random) -> list[Tensor]:
+    def draw(self, count: int, rng: random.Random) -> list[Any]:
         """So many prompts, (tokens,) ids each."""
         return [rng.choice(self.prompts) for _ in range(count)]
 

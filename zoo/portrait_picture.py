@@ -135,8 +135,10 @@ def rolls_picture(portraits: Sequence[Portrait], path: str | Path | None = None,
         for number, (axes, some) in enumerate(zip(grid[0], values, strict=True)):
             _bars(axes, edges, [some], number, means=True)
             axes.set_xlabel(label_of(name), fontsize=8)
-            axes.sharey(grid[0][0])
             _quiet(axes)
+        highest = max(axes.get_ylim()[1] for axes in grid[0])
+        for axes in grid[0]:
+            axes.set_ylim(0, highest)
         grid[0][0].set_ylabel("% of pieces", fontsize=8)
     return _png(figure, path)
 
@@ -190,7 +192,7 @@ def _bars(axes: Any, edges: Floats, values: Sequence[Floats], first: int, *, mea
     if not any(np.isfinite(some).any() for some in values):
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", va="center", fontsize=9, color="0.4")
     axes.margins(x=0.01)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1])
 
 
 def _distribution(axes: Any, name: str, counts: Sequence[Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import lightning
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 # Imported so that configurations may name these classes without their path.
@@ -53,7 +52,8 @@ class ZooCLI(LightningCLI):
         try:
             super().__init__(
                 TrainedModule,
-                lightning.LightningDataModule,
+                # Any data module, or none: GroupRollouts brings its own batches.
+                None,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
