@@ -127,7 +127,6 @@ def _markdown(document: Mapping[str, Any]) -> str:
         "# SMART in small",
         "",
         "`python -m experiments.smart`: the shipped decoder `phi3-remi` tuned by the shipped ear `MelAesthetics`, "
-        f"seeds {settings['seeds']}, "
         f"{settings['groups']} x {settings['group_size']} completions of {settings['tokens']} tokens a step, AdamW at {settings['rate']:g} "
         f"falling linearly to 0, on {document['machine']}. Measured on {settings['pieces']} prompts that nothing was tuned on, the same "
         "for every model, full softmax at temperature 1. Processor time is shared by two runs at a time.",
@@ -171,9 +170,9 @@ def _markdown(document: Mapping[str, Any]) -> str:
         "",
         "![Mean piano rolls of the first sixteen beats, first seed](smart_rolls.png)",
         "",
-        "![The eight features before and after, prompts of real pieces, first seed](smart_corpus_features.png)",
-        "",
     ]
+    if any(row["setting"] == "corpus" for row in rows):
+        lines += ["![The eight features before and after, prompts of real pieces, first seed](smart_corpus_features.png)", ""]
     return "\n".join(lines)
 
 
