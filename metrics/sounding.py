@@ -59,10 +59,15 @@ class Sounding:
 
 
 def sounding(piece: ScoreTick | Tune) -> Sounding:
-    """The notes of a piece: those of a score on its own ticks; a tune is played first, its repeats too.
+    r"""The notes of a piece: those of a score on its own ticks; a tune is played first, its repeats too.
 
     Raises:
         MusicZooError: A tune with music code that cannot be read, or what is no piece.
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> sounding(read_abc("L:1/4\nK:C\nCE|\n")).pitch.tolist()
+        [60, 64]
     """
     if isinstance(piece, Tune):
         from musiczoo.music.midi import to_score

@@ -258,7 +258,7 @@ def test_pairs_by_order(tmp_path: Path) -> None:
         ({"participants": ["a", "A"]}, "not all different"),
         ({"participants": ["../a"]}, "cannot name a participant"),
         ({"show_labels": ["period"]}, "no label period"),
-        ({"soundfont": "nowhere.sf2", "sound": True}, "soundfont does not exist"),
+        ({"soundfont": "nowhere.sf2", "sound": True}, "soundfont nowhere.sf2 does not exist"),
     ],
 )
 def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict[str, object], said: str) -> None:
