@@ -66,7 +66,7 @@ def trl_steps(
 ) -> Steps:
     """Trains a copy of the net for so many steps, each of which takes all prompts."""
     from datasets import Dataset
-    from transformers import Phi3ForCausalLM, TrainerCallback
+    from transformers import Phi3ForCausalLM, PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
     told = Steps(parts={"sample": [], "score": [], "reference and update": []})
@@ -139,5 +139,6 @@ def trl_steps(
             processing_class=tokenizer(module.representation),
             callbacks=[Clock()],
         )
+        trainer.remove_callback(PrinterCallback)  # it would print between the JSON
         trainer.train()
     return told
