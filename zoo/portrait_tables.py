@@ -240,7 +240,7 @@ def _cell(column: Mapping[str, Any], is_base: bool) -> str:
     text = _number(column["mean"]) + (f" ± {_number(column['sd'])}" if column["sd"] is not None else "")
     if is_base:
         return text
-    told = [] if column.get("change_sd") is None else [f"{column['change_sd']:+.2f} sd"]
+    told = [] if column.get("change_sd") is None else [f"{round(column['change_sd'], 2) + 0.0:+.2f} sd"]
     if column.get("p") is not None:
         p = column["p"]
         told += [f"P(more) = {column['more']:.2f}", "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)]
