@@ -141,7 +141,7 @@ class Remi:
             from musiczoo.music.midi import to_score
 
             piece = to_score(piece)
-        score = _one_track(piece) if self.one_stream else piece
+        score = _one_track(piece) if self.one_stream else _by_program(piece)
         if score.ticks_per_quarter <= 0:
             raise MusicZooError("The score has no ticks per quarter note.", remedy="Read it from a MIDI file with a sound header.")
         ids: list[int] = []
@@ -217,6 +217,22 @@ def _one_track(score: ScoreTick) -> ScoreTick:
     merged.tracks.clear()
     merged.tracks.append(track)
     return merged
+
+
+def _by_program(score: ScoreTick) -> ScoreTick:
+    """A score whose tracks are ordered by program, drums last.
+
+    Notes of one moment follow each other in the order of their tracks, which ids do not tell: decoded, they come in the order of their
+    entries. Without an order of its own one music would have several rows of ids.
+    """
+    order = [(track.is_drum, track.program) for track in score.tracks]
+    if order == sorted(order):
+        return score
+    tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
+    ordered = score.copy()
+    ordered.tracks.clear()
+    ordered.tracks.extend(tracks)
+    return ordered
 
 
 def _tokenizer(config: Mapping[str, Any]) -> Any:

@@ -144,6 +144,19 @@ def test_remi_plus_keeps_programs_and_drums() -> None:
     assert quarters(tokens.decode(tokens.encode(piece)), program=True) == quarters(piece, program=True)
 
 
+def test_remi_plus_has_one_row_whatever_the_order_of_tracks() -> None:
+    # The horn (60) enters first, so it is the first track of what is decoded, though its program is the highest.
+    horn, organ = score([(0, 60, 1), (1, 62, 1)], program=60), score([(1, 62, 2)], program=19)
+    other = horn.copy()
+    horn.tracks.append(organ.tracks[0])
+    other.tracks.insert(0, organ.tracks[0])
+    tokens = Remi.plus()
+    ids = tokens.encode(horn)
+    assert tokens.encode(other).equal(ids)
+    assert tokens.encode(tokens.decode(ids)).equal(ids)
+    assert [track.program for track in horn.tracks] == [60, 19]
+
+
 @pytest.mark.parametrize("name", ["smart", "plus"])
 def test_some_corpus_pieces_keep_onset_pitch_and_duration(name: str) -> None:
     tokens = Remi.smart() if name == "smart" else Remi.plus()
