@@ -97,7 +97,13 @@ def corpus_of(source: Source, *, cache: str | Path | None = None, workers: int |
         files = _files(source, folder)
         table = load_table(source, files, path)
         if table is None:
-            table = make_table(source, files, path, workers=workers, progress=progress)
+            try:
+                table = make_table(source, files, path, workers=workers, progress=progress)
+            except MusicZooError:
+                # Another process that read the same files has ended first, and cleared the parts that both were writing.
+                table = load_table(source, files, path)
+                if table is None:
+                    raise
     corpus = Corpus(table, name=source.name, path=path, licence=source.licence)
     if corpus.skipped:
         first = corpus.skipped[0]

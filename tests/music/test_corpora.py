@@ -89,6 +89,18 @@ def test_a_corpus_is_read_once_and_again_when_a_file_changes(folder, tmp_path, m
     assert not list((tmp_path / "cache").rglob("*.parts"))
 
 
+def test_two_processes_may_read_the_same_files(folder, tmp_path, monkeypatch):
+    plain = corpora.make_table
+
+    def second(*args, **kwargs):
+        plain(*args, **kwargs)
+        # What the other process sees whose parts were cleared by the first.
+        raise MusicZooError("The file cannot be written: No such file or directory.")
+
+    monkeypatch.setattr(corpora, "make_table", second)
+    assert len(load(folder, tmp_path)) == 3
+
+
 def test_a_damaged_cache_is_made_again(folder, tmp_path, caplog):
     path = load(folder, tmp_path).path
     path.write_bytes(path.read_bytes()[:100])
