@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from musiczoo.comparison_files import make_folder, show_comparison, write_comparison
+from musiczoo.composing import device_of
 from musiczoo.models.base import GenerativeModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.audio import named_soundfont
@@ -103,7 +102,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     _check(options)
     # What is named is looked for before the work begins, the quickest first.
     soundfonts = [str(named_soundfont(name)) for name in options.soundfont or ()]
-    device = _device(options.device)
+    device = device_of(options.device)
     with ExitStack() as stack:
         reward = None if options.reward == "none" else named_reward(options.reward, stack, soundfonts[0] if soundfonts else None, device)
         models = {label: _model(name).to(device) for label, name in _labels(options.models).items()}
@@ -158,17 +157,6 @@ def _shared_representation(models: dict[str, GenerativeModule]) -> Remi:
             raise MusicZooError(f"{first[0]} and {label} have different tokens, so no prompt is the same for both.")
     representation: Remi = first[1].representation
     return representation
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise MusicZooError(f"The device cannot be used ({str(error).splitlines()[0]}).", where="--device") from None
-    return device
 
 
 def _data(options: argparse.Namespace, representation: Remi, reward: Reward | None) -> MidiDataModule | None:
