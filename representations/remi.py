@@ -231,7 +231,8 @@ def _by_program(score: ScoreTick) -> ScoreTick:
     tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
     ordered = score.copy()
     ordered.tracks.clear()
-    ordered.tracks.extend(tracks)
+    for track in tracks:
+        ordered.tracks.append(track)
     return ordered
 
 
