@@ -247,7 +247,12 @@ class MidiDataModule(lightning.LightningDataModule):
         kinds = Counter(entry.reason.partition(" (")[0] for entry in self.left_out).most_common()
         told = "; ".join(f"{count} x {kind}" for kind, count in kinds[:5]) + (f"; {len(kinds) - 5} other reasons" if len(kinds) > 5 else "")
         if not used:
-            raise MusicZooError("The corpus holds no pieces to train on.", remedy=f"Left out: {told}." if told else "Give some.")
+            names = [str(source) for source in _sources(self.corpus) if isinstance(source, str | Path)]
+            raise MusicZooError(
+                "The corpus holds no pieces to train on.",
+                where=", ".join(names) or None,
+                remedy=f"Left out: {told}." if told else "There is no MIDI file or score in it: give a folder that holds some.",
+            )
         if kinds:
             _log.warning("%d of %d pieces and files are left out: %s", len(self.left_out), used + len(self.left_out), told)
 

@@ -105,6 +105,12 @@ def test_a_corpus_without_a_usable_piece_is_refused(tmp_path, cache):
         module(tmp_path / "bad", cache).setup()
 
 
+def test_an_empty_folder_is_named(tmp_path, cache):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(MusicZooError, match=r"nothing.*no pieces to train on.*no MIDI file or score"):
+        module(tmp_path / "nothing", cache).setup()
+
+
 def test_near_duplicates_stay_in_one_split(folder, cache):
     for seed in range(4):
         data = module(folder, cache, split_seed=seed, test_fraction=0.2, val_fraction=0.25)
