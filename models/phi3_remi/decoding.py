@@ -1,8 +1,10 @@
 """The decoder one token at a time, with the keys and values of what it has read kept for each slot.
 
 A step multiplies every weight with a thin matrix. Activations are kept as columns, (values, slots): then the weights stand on the left of
-each product, for which CPU libraries are some 1.5 times as fast as for thin matrices on the left. Keys and values have their place from
-the start, so that a step writes its own and copies none of those before it.
+each product, for which CPU libraries are some 1.5 times as fast as for thin matrices on the left; and there are a multiple of eight of
+them, sixteen at least, filled up with columns that nobody reads: a product of 64 columns takes two thirds of the time of one of 63, and one
+of 16 half of the time of one of 7. Keys and values have their place from the start, so that a step writes its own and copies none of those
+before it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from transformers import Phi3ForCausalLM
 
 from musiczoo.models.adapters import effective_weight
 from musiczoo.models.phi3_remi.net import Rotary, causal, run_blocks
+
+
+# Columns that fill a vector register of 256 bits, and the fewest for which the kernels of such registers are chosen.
+_LANES, _FEWEST = 8, 16
 
 
 class CachedDecoder:
@@ -132,9 +138,10 @@ class CachedDecoder:
         if place is None:
             mask = (torch.arange(longest, device=tokens.device) <= places.unsqueeze(1))[:, None, None, :]
         cos, sin = (table[places].unsqueeze(1) for table in (self.rotary.cos, self.rotary.sin))
-        columns = self.table[tokens].t().contiguous()
+        filled = _filled(active)
+        columns = _as_columns(self.table[tokens], filled)
         for layer, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.blocks):
-            parts = _product(qkv, self._normed(columns, norm_1)).view(-1, self.width, active).permute(2, 0, 1)
+            parts = _product(qkv, self._normed(columns, norm_1)).view(-1, self.width, filled)[..., :active].permute(2, 0, 1)
             turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads].contiguous(), cos, sin)
             key, value = turned[:, self.heads :], parts[:, self.heads + self.kv_heads :]
             if place is not None:
@@ -150,11 +157,11 @@ class CachedDecoder:
                 attn_mask=mask,
                 enable_gqa=self.kv_heads != self.heads,
             )
-            columns = columns + _product(out, attended.reshape(active, -1).t().contiguous())
+            columns = columns + _product(out, _as_columns(attended.reshape(active, -1), filled))
             inner = _product(gate_up, self._normed(columns, norm_2))
             gate, up = inner.chunk(2)
             columns = columns + _product(down, F.silu(gate).mul_(up))
-        return _product(self.head, self._normed(columns, self.last_norm)).t()
+        return _product(self.head, self._normed(columns, self.last_norm))[:, :active].t()
 
     def _normed(self, columns: Tensor, weight: Tensor) -> Tensor:
         scale = columns.float().square().mean(dim=0).add_(self.eps).rsqrt_()
@@ -207,6 +214,20 @@ class GraphedDecoder(CachedDecoder):
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._logits = run()
+
+
+def _filled(active: int) -> int:
+    """Columns that a product of so many is computed with; a single one is a matter of reading the weights."""
+    return active if active == 1 else max(_FEWEST, -(-active // _LANES) * _LANES)
+
+
+def _as_columns(rows: Tensor, filled: int) -> Tensor:
+    """(values, filled) from (rows, values), with columns of zeros behind."""
+    if len(rows) == filled:
+        return rows.t().contiguous()
+    columns = rows.new_zeros(rows.shape[1], filled)
+    columns[:, : len(rows)] = rows.t()
+    return columns
 
 
 def _product(weight: Tensor, columns: Tensor) -> Tensor:

@@ -140,6 +140,22 @@ def test_slots_in_and_out_of_step_agree() -> None:
         torch.testing.assert_close(out_of_step[row], expected[row, place], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("active", [1, 2, 15, 16, 17, 24, 25])
+def test_every_number_of_slots_gives_the_logits_of_the_whole_pass(active: int) -> None:
+    model = module()
+    ids = torch.randint(3, 413, (active, 6), generator=torch.Generator().manual_seed(active))
+    decoder = CachedDecoder(model.net, 25, 8)
+    with torch.no_grad():
+        expected = model.net(ids).logits
+        # In step, and where the first stands one token before the others.
+        decoder.fill(range(active), [row[:4] for row in ids])
+        torch.testing.assert_close(decoder.step(ids[:, 4]), expected[:, 4], rtol=1e-4, atol=1e-4)
+        decoder.fill([0], [ids[0, :4]])
+        step = decoder.step(torch.cat([ids[:1, 4], ids[1:, 5]]))
+    assert step.shape == (active, 413)
+    torch.testing.assert_close(step, torch.cat([expected[:1, 4], expected[1:, 5]]), rtol=1e-4, atol=1e-4)
+
+
 def test_the_grammar_lets_real_pieces_through() -> None:
     from tests.representations.test_remi import pieces
 
