@@ -63,8 +63,9 @@ def trl_steps(
     new_tokens: int,
     seed: int,
     gradient_checkpointing: bool,
+    micro_batch: int,
 ) -> Steps:
-    """Trains a copy of the net for so many steps, each of which takes all prompts."""
+    """Trains a copy of the net for so many steps, each of which takes all prompts, so many completions at a time."""
     from datasets import Dataset
     from transformers import Phi3ForCausalLM, PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -111,7 +112,8 @@ def trl_steps(
         module.net.save_pretrained(Path(folder) / "net")
         settings = GRPOConfig(
             str(Path(folder) / "run"),
-            per_device_train_batch_size=len(prompts) * group_size,
+            per_device_train_batch_size=micro_batch,
+            gradient_accumulation_steps=len(prompts) * group_size // micro_batch,
             num_generations=group_size,
             max_completion_length=new_tokens,
             num_iterations=1,

@@ -5,8 +5,9 @@ on the very same net, alternating. Tokens are those before a sequence's EOS. Onc
 the probability that it has in an untrained net, 1/413. Ours gives the log-probability of each token besides, transformers' does not.
 
 Iteration: sample 8 x 8 completions, render, score by the same reward, one optimiser step of GRPO; by ``GroupRollouts`` in ``Trainer.fit``
-and by TRL's trainer (``benchmarks/_trl_smart.py``) with and without its default of gradient checkpointing, from the same weights. After a
-warm-up of each with 16 tokens, fits of ``--steps`` steps alternate; all of their steps count.
+and by TRL's trainer (``benchmarks/_trl_smart.py``), from the same weights: with all completions in one batch as SMART's script has it, with
+and without TRL's default of gradient checkpointing, and in micro-batches of ``--micro-batch``, in which ours computes. After a warm-up of
+each with 16 tokens, fits of ``--steps`` steps alternate; all of their steps count.
 
 Both sides compute in float32 with the same number of threads. Prints one JSON object. Times are medians; seconds of the wall clock, and for
 sampling also of the processor, which other work on the machine lengthens less.
@@ -144,7 +145,15 @@ class Clock(lightning.Callback):
 
 
 def our_steps(
-    module: Phi3RemiModule, prompts: Sequence[str], reward: AudioReward, *, steps: int, group_size: int, new_tokens: int, seed: int
+    module: Phi3RemiModule,
+    prompts: Sequence[str],
+    reward: AudioReward,
+    *,
+    steps: int,
+    group_size: int,
+    new_tokens: int,
+    seed: int,
+    micro_batch: int,
 ) -> Steps:
     """Trains the module for so many steps, each of which takes all prompts."""
     with tempfile.TemporaryDirectory() as folder:
@@ -155,6 +164,7 @@ def our_steps(
             groups=len(prompts),
             group_size=group_size,
             max_new_tokens=new_tokens,
+            batch_size=micro_batch,
             folder=folder,
             seed=seed,
             progress=False,
@@ -180,10 +190,13 @@ def compared_fits(arguments: argparse.Namespace, reward: AudioReward, name: str)
     weights = {key: value.clone() for key, value in module.net.state_dict().items()}
     drawn = ProceduralPrompts("note", module.representation).draw(arguments.groups, random.Random(0))
     prompts = [module.representation.text(ids) for ids in drawn]
+    whole = arguments.groups * arguments.group_size
+    small = min(whole, arguments.micro_batch)
     ways: dict[str, Callable[..., Steps]] = {
-        "ours": our_steps,
-        "trl": partial(trl_steps, gradient_checkpointing=False),
-        "trl_gradient_checkpointing": partial(trl_steps, gradient_checkpointing=True),
+        "ours": partial(our_steps, micro_batch=small),
+        "trl": partial(trl_steps, gradient_checkpointing=False, micro_batch=whole),
+        "trl_gradient_checkpointing": partial(trl_steps, gradient_checkpointing=True, micro_batch=whole),
+        "trl_micro_batches": partial(trl_steps, gradient_checkpointing=False, micro_batch=small),
     }
     found = {way: Steps() for way in ways}
 
@@ -203,8 +216,7 @@ def compared_fits(arguments: argparse.Namespace, reward: AudioReward, name: str)
     medians = {way: statistics.median(steps.whole) for way, steps in found.items()}
     return {
         "seconds_a_step": {way: round(value, 2) for way, value in medians.items()},
-        "ratio": round(medians["trl"] / medians["ours"], 3),
-        "ratio_gradient_checkpointing": round(medians["trl_gradient_checkpointing"] / medians["ours"], 3),
+        "ratios": {way: round(value / medians["ours"], 3) for way, value in medians.items() if way != "ours"},
         "parts": {way: {part: round(statistics.median(some), 2) for part, some in steps.parts.items()} for way, steps in found.items()},
         "all_steps": {way: [round(value, 2) for value in steps.whole] for way, steps in found.items()},
         "mean_length": {way: round(statistics.mean(steps.lengths), 1) for way, steps in found.items()},
@@ -232,6 +244,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="prompts of the sampling")
     parser.add_argument("--groups", type=int, default=8, help="prompts of an iteration")
     parser.add_argument("--group-size", type=int, default=8)
+    parser.add_argument("--micro-batch", type=int, default=8, help="completions at a time, a divisor of all of them")
     parser.add_argument("--new-tokens", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3, help="of each way of sampling")
     parser.add_argument("--rounds", type=int, default=1, help="fits of each trainer")

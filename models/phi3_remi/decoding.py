@@ -20,7 +20,6 @@ from transformers import Phi3ForCausalLM
 from musiczoo.models.adapters import effective_weight
 from musiczoo.models.phi3_remi.net import Rotary, causal, run_blocks
 
-
 # Columns that fill a vector register of 256 bits, and the fewest for which the kernels of such registers are chosen.
 _LANES, _FEWEST = 8, 16
 
