@@ -53,19 +53,40 @@ class Steps:
             self.parts.setdefault(part, []).extend(seconds)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a trainer is to do.
+
+    Attributes:
+        prompts: All of them make a step.
+        group_size: Completions of each.
+        new_tokens: Longest completion.
+        micro_batch: Completions at a time, a divisor of all of them.
+        steps: Optimiser steps.
+        seed: Of the sampling.
+    """
+
+    prompts: Sequence[str]
+    group_size: int
+    new_tokens: int
+    micro_batch: int
+    steps: int
+    seed: int
+
+    @property
+    def completions(self) -> int:
+        """Of a step."""
+        return len(self.prompts) * self.group_size
+
+
 def trl_steps(
     module: Phi3RemiModule,
-    prompts: Sequence[str],
     reward: AudioReward,
+    fit: Fit,
     *,
-    steps: int,
-    group_size: int,
-    new_tokens: int,
-    seed: int,
     gradient_checkpointing: bool,
-    micro_batch: int,
 ) -> Steps:
-    """Trains a copy of the net for so many steps, each of which takes all prompts, so many completions at a time."""
+    """Trains a copy of the net."""
     from datasets import Dataset
     from transformers import Phi3ForCausalLM, PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -112,10 +133,10 @@ def trl_steps(
         module.net.save_pretrained(Path(folder) / "net")
         settings = GRPOConfig(
             str(Path(folder) / "run"),
-            per_device_train_batch_size=micro_batch,
-            gradient_accumulation_steps=len(prompts) * group_size // micro_batch,
-            num_generations=group_size,
-            max_completion_length=new_tokens,
+            per_device_train_batch_size=fit.micro_batch,
+            gradient_accumulation_steps=fit.completions // fit.micro_batch,
+            num_generations=fit.group_size,
+            max_completion_length=fit.new_tokens,
             num_iterations=1,
             beta=0.04,
             loss_type="bnpo",
@@ -123,12 +144,12 @@ def trl_steps(
             temperature=1.0,
             top_k=0,
             learning_rate=1e-4,
-            max_steps=steps,
+            max_steps=fit.steps,
             logging_steps=1,
             gradient_checkpointing=gradient_checkpointing,
             use_cpu=True,
             bf16=False,
-            seed=seed,
+            seed=fit.seed,
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
@@ -137,7 +158,7 @@ def trl_steps(
             model=Phi3ForCausalLM.from_pretrained(Path(folder) / "net"),
             reward_funcs=score,
             args=settings,
-            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
+            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in fit.prompts]),
             processing_class=tokenizer(module.representation),
             callbacks=[Clock()],
         )

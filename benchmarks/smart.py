@@ -26,7 +26,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -37,7 +38,7 @@ from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks._remi_net import speaking_module
-from benchmarks._trl_smart import Steps, trl_steps
+from benchmarks._trl_smart import Fit, Steps, trl_steps
 from musiczoo.callbacks.group_rollouts import GroupRollouts
 from musiczoo.callbacks.remi_prompts import ProceduralPrompts
 from musiczoo.models.phi3_remi import Phi3RemiModule
@@ -144,29 +145,19 @@ class Clock(lightning.Callback):
             self.began, self.steps = now, trainer.global_step
 
 
-def our_steps(
-    module: Phi3RemiModule,
-    prompts: Sequence[str],
-    reward: AudioReward,
-    *,
-    steps: int,
-    group_size: int,
-    new_tokens: int,
-    seed: int,
-    micro_batch: int,
-) -> Steps:
-    """Trains the module for so many steps, each of which takes all prompts."""
+def our_steps(module: Phi3RemiModule, reward: AudioReward, fit: Fit) -> Steps:
+    """Trains the module."""
     with tempfile.TemporaryDirectory() as folder:
         rollouts = GroupRollouts(
-            steps,
-            prompts=prompts,
+            fit.steps,
+            prompts=fit.prompts,
             reward=reward,
-            groups=len(prompts),
-            group_size=group_size,
-            max_new_tokens=new_tokens,
-            batch_size=micro_batch,
+            groups=len(fit.prompts),
+            group_size=fit.group_size,
+            max_new_tokens=fit.new_tokens,
+            batch_size=fit.micro_batch,
             folder=folder,
-            seed=seed,
+            seed=fit.seed,
             progress=False,
         )
         watch = Clock()
@@ -190,25 +181,27 @@ def compared_fits(arguments: argparse.Namespace, reward: AudioReward, name: str)
     weights = {key: value.clone() for key, value in module.net.state_dict().items()}
     drawn = ProceduralPrompts("note", module.representation).draw(arguments.groups, random.Random(0))
     prompts = [module.representation.text(ids) for ids in drawn]
-    whole = arguments.groups * arguments.group_size
-    small = min(whole, arguments.micro_batch)
-    ways: dict[str, Callable[..., Steps]] = {
-        "ours": partial(our_steps, micro_batch=small),
-        "trl": partial(trl_steps, gradient_checkpointing=False, micro_batch=whole),
-        "trl_gradient_checkpointing": partial(trl_steps, gradient_checkpointing=True, micro_batch=whole),
-        "trl_micro_batches": partial(trl_steps, gradient_checkpointing=False, micro_batch=small),
+    small = Fit(prompts, arguments.group_size, arguments.new_tokens, arguments.micro_batch, arguments.steps, seed=0)
+    whole = replace(small, micro_batch=small.completions)
+    plain, checkpointing = (partial(trl_steps, gradient_checkpointing=some) for some in (False, True))
+    ways: dict[str, tuple[Callable[[Phi3RemiModule, AudioReward, Fit], Steps], Fit]] = {
+        "ours": (our_steps, small),
+        "trl": (plain, whole),
+        "trl_gradient_checkpointing": (checkpointing, whole),
+        "trl_micro_batches": (plain, small),
     }
     found = {way: Steps() for way in ways}
 
-    def fit(way: str, steps: int, new_tokens: int, seed: int) -> Steps:
+    def run(way: str, **changes: int) -> Steps:
         module.net.load_state_dict(weights)
-        return ways[way](module, prompts, reward, steps=steps, group_size=arguments.group_size, new_tokens=new_tokens, seed=seed)
+        train, fit = ways[way]
+        return train(module, reward, replace(fit, **changes))
 
     for way in ways:
-        fit(way, 1, min(16, arguments.new_tokens), 0)
+        run(way, steps=1, new_tokens=min(16, arguments.new_tokens))
     for number in range(arguments.rounds):
         for way in ways:
-            steps = fit(way, arguments.steps, arguments.new_tokens, number + 1)
+            steps = run(way, seed=number + 1)
             found[way].add(steps)
             tell(
                 f"iteration, {name}, {way}: {steps.whole[-1]:.1f} s, { ({part: round(some[-1], 1) for part, some in steps.parts.items()}) }"
@@ -257,8 +250,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     if arguments.tiny:
-        small = {"layers": 1, "hidden": 416, "heads": 4, "intermediate": 64, "batch": 4, "groups": 2, "group_size": 2, "new_tokens": 32}
+        small = {
+            "layers": 1,
+            "hidden": 416,
+            "heads": 4,
+            "intermediate": 64,
+            "batch": 4,
+            "groups": 2,
+            "group_size": 2,
+            "new_tokens": 32,
+            "micro_batch": 2,
+        }
         vars(arguments).update({**small, "repeats": 2})
+    if arguments.groups * arguments.group_size % arguments.micro_batch:
+        parser.error("--micro-batch must divide --groups times --group-size.")
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     disable_progress_bar()
