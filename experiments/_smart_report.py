@@ -33,7 +33,7 @@ def write_report(
         options: Of the experiment.
         runs: By setting and seed, what each left in its done.json.
         portraits: By kind of prompts.
-        minutes: That the last call took.
+        minutes: That all calls took together.
     """
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_report(
     document = {
         "settings": {name: value for name, value in vars(options).items() if name not in ("folder", "output", "only")},
         "machine": processor_name(),
-        "minutes_of_the_last_call": minutes,
+        "minutes": minutes,
         "seconds_of_runs": {name: [round(run["seconds"], 1) for run in of.values()] for name, of in runs.items()},
         "base": {kind: _measured(_named(found, BASE)) for kind, found in portraits.items()},
         "rows": rows,
@@ -127,27 +127,30 @@ def _markdown(document: Mapping[str, Any]) -> str:
         "# SMART in small",
         "",
         "`python -m experiments.smart`: the shipped decoder `phi3-remi` tuned by the shipped ear `MelAesthetics`, "
-        f"{settings['groups']} x {settings['group_size']} completions of {settings['tokens']} tokens a step, AdamW at {settings['rate']:g} "
-        f"falling linearly to 0, on {document['machine']}. Measured on {settings['pieces']} prompts that nothing was tuned on, the same "
+        f"{settings['groups']} x {settings['group_size']} completions of {settings['tokens']} tokens a step, AdamW with a rate "
+        f"that falls linearly to 0, on {document['machine']}. Measured on {settings['pieces']} prompts that nothing was tuned on, the same "
         "for every model, full softmax at temperature 1. Processor time is shared by two runs at a time.",
         "",
-        "| setting | seeds | steps | beta | reward | rise in standard deviations of the base (each seed) | KL, nats a token | "
-        "distance, piano roll | distinct 4-grams | ended by itself | without notes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| setting | seeds | steps | first rate | beta | reward | rise in standard deviations of the base (each seed) | "
+        "KL, nats a token (each seed) | distance, piano roll | distinct 4-grams | ended by itself | without notes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind in ("procedural", "corpus"):
         of = base[kind]
         lines.append(
-            f"| base, {kind} prompts | | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | | {of['diversity']['piano_roll']:.3f} | "
+            f"| base, {kind} prompts | | | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | | {of['diversity']['piano_roll']:.3f} | "
             f"{of['diversity']['distinct_4']:.3f} | {of['ended']:.1%} | {of['without_notes']} |"
         )
     for row in rows:
         beta = 0.0 if row["setting"] == "long-free" else settings["beta"]
+        divergences = ", ".join(f"{seed['kl']:.3f}" for seed in row["seeds"])
+        rate = settings["long_rate" if row["setting"].startswith("long") else "rate"]
         mean = {name: statistics.mean(seed["diversity"][name] for seed in row["seeds"]) for name in ("piano_roll", "distinct_4")}
         lines.append(
-            f"| {row['setting']} | {', '.join(map(str, row['seed_numbers']))} | {row['steps']} | {beta:g} | "
+            f"| {row['setting']} | {', '.join(map(str, row['seed_numbers']))} | {row['steps']} | {rate:g} | {beta:g} | "
             f"{statistics.mean(seed['reward'] for seed in row['seeds']):.3f} | "
-            f"**{row['rise_in_sd_mean']:+.2f}** ({', '.join(f'{rise:+.2f}' for rise in row['rise_in_sd'])}) | {row['kl_mean']:.3f} | "
+            f"**{row['rise_in_sd_mean']:+.2f}** ({', '.join(f'{rise:+.2f}' for rise in row['rise_in_sd'])}) | "
+            f"{row['kl_mean']:.3f} ({divergences}) | "
             f"{mean['piano_roll']:.3f} | {mean['distinct_4']:.3f} | {statistics.mean(seed['ended'] for seed in row['seeds']):.1%} | "
             f"{statistics.mean(seed['without_notes'] for seed in row['seeds']):.1f} |"
         )
