@@ -1,15 +1,12 @@
 """The decoder one token at a time, with the keys and values of what it has read kept for each slot.
 
-A step multiplies every weight with a thin matrix. Activations are kept as columns, (values, slots): then the weights stand on the left of
-each product, for which CPU libraries are some 1.5 times as fast as for thin matrices on the left; and there are a multiple of eight of
-them, sixteen at least, filled up with columns that nobody reads: a product of 64 columns takes two thirds of the time of one of 63, and one
-of 16 half of the time of one of 7. Keys and values have their place from the start, so that a step writes its own and copies none of those
-before it.
+A step multiplies every weight with a few rows and reads every key and value once. Weights are laid out once, keys and values have their
+place from the start, so that a step writes its own and copies none of those before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,10 +15,8 @@ from torch.nn import functional as F
 from transformers import Phi3ForCausalLM
 
 from musiczoo.models.adapters import effective_weight
+from musiczoo.models.packed_linear import packed_linear
 from musiczoo.models.phi3_remi.net import Rotary, causal, run_blocks
-
-# Columns that fill a vector register of 256 bits, and the fewest for which the kernels of such registers are chosen.
-_LANES, _FEWEST = 8, 16
 
 
 class CachedDecoder:
@@ -40,21 +35,20 @@ class CachedDecoder:
         self.net = net
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.width = config.hidden_size // self.heads
-        self.eps = config.rms_norm_eps
         blocks: Any = net.model.layers
         self.blocks = [
             (
-                block.input_layernorm.weight.detach().unsqueeze(1),
-                effective_weight(block.self_attn.qkv_proj),
-                effective_weight(block.self_attn.o_proj),
-                block.post_attention_layernorm.weight.detach().unsqueeze(1),
-                effective_weight(block.mlp.gate_up_proj),
-                effective_weight(block.mlp.down_proj),
+                block.input_layernorm,
+                packed_linear(effective_weight(block.self_attn.qkv_proj)),
+                packed_linear(effective_weight(block.self_attn.o_proj)),
+                block.post_attention_layernorm,
+                packed_linear(effective_weight(block.mlp.gate_up_proj)),
+                packed_linear(effective_weight(block.mlp.down_proj)),
             )
             for block in blocks
         ]
         self.table = net.model.embed_tokens.weight.detach()
-        self.last_norm, self.head = net.model.norm.weight.detach().unsqueeze(1), effective_weight(net.lm_head)
+        self.last_norm, self.head = net.model.norm, packed_linear(effective_weight(net.lm_head))
         self.rotary = Rotary(net, capacity)
         shape = (len(self.blocks), slots, self.kv_heads, capacity, self.width)
         self.keys = torch.zeros(shape, dtype=self.table.dtype, device=self.table.device)
@@ -93,8 +87,7 @@ class CachedDecoder:
                     store[layer, slot, :, :length] = part[end - length : end].unflatten(1, (self.kv_heads, -1)).transpose(0, 1)
             self.lengths[slot] = length
         order = [numbers[bytes(ids.numpy().data)] for ids in sequences]
-        logits: Tensor = F.linear(hidden[(ends - 1).to(device)], self.head)[order]
-        return logits
+        return self.head(hidden[(ends - 1).to(device)])[order]
 
     def move(self, source: int, target: int) -> None:
         """Puts the sequence of one slot into another."""
@@ -118,11 +111,11 @@ class CachedDecoder:
         device = self.table.device
         # Groups of a rollout are in step; then no row needs a mask, and what is written lies side by side.
         place = longest - 1 if bool((lengths == lengths[0]).all()) else None
-        logits = self._columns(tokens.to(device), lengths.to(device), longest, place)
+        logits = self._logits_of(tokens.to(device), lengths.to(device), longest, place)
         self.lengths[:active] += 1
         return logits
 
-    def _columns(self, tokens: Tensor, places: Tensor, longest: int, place: int | None) -> Tensor:
+    def _logits_of(self, tokens: Tensor, places: Tensor, longest: int, place: int | None) -> Tensor:
         """The logits of a step.
 
         Args:
@@ -136,12 +129,12 @@ class CachedDecoder:
         mask = None
         if place is None:
             mask = (torch.arange(longest, device=tokens.device) <= places.unsqueeze(1))[:, None, None, :]
+        attend = self._attention(active, longest, mask)
         cos, sin = (table[places].unsqueeze(1) for table in (self.rotary.cos, self.rotary.sin))
-        filled = _filled(active)
-        columns = _as_columns(self.table[tokens], filled)
+        hidden = self.table[tokens]
         for layer, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.blocks):
-            parts = _product(qkv, self._normed(columns, norm_1)).view(-1, self.width, filled)[..., :active].permute(2, 0, 1)
-            turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads].contiguous(), cos, sin)
+            parts = qkv(norm_1(hidden)).unflatten(-1, (-1, self.width))
+            turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads], cos, sin)
             key, value = turned[:, self.heads :], parts[:, self.heads + self.kv_heads :]
             if place is not None:
                 self.keys[layer, :active, :, place] = key
@@ -149,22 +142,39 @@ class CachedDecoder:
             else:
                 self.keys[layer, rows, :, places] = key
                 self.values[layer, rows, :, places] = value
-            attended = F.scaled_dot_product_attention(
-                turned[:, : self.heads].unsqueeze(2),
-                self.keys[layer, :active, :, :longest],
-                self.values[layer, :active, :, :longest],
-                attn_mask=mask,
-                enable_gqa=self.kv_heads != self.heads,
-            )
-            columns = columns + _product(out, _as_columns(attended.reshape(active, -1), filled))
-            inner = _product(gate_up, self._normed(columns, norm_2))
-            gate, up = inner.chunk(2)
-            columns = columns + _product(down, F.silu(gate).mul_(up))
-        return _product(self.head, self._normed(columns, self.last_norm))[:, :active].t()
+            hidden = hidden + out(attend(layer, turned[:, : self.heads]))
+            gate, up = gate_up(norm_2(hidden)).chunk(2, dim=-1)
+            hidden = hidden + down(F.silu(gate).mul_(up))
+        return self.head(self.last_norm(hidden))
 
-    def _normed(self, columns: Tensor, weight: Tensor) -> Tensor:
-        scale = columns.float().square().mean(dim=0).add_(self.eps).rsqrt_()
-        return (columns * scale.to(columns.dtype)).mul_(weight)
+    def _attention(self, active: int, longest: int, mask: Tensor | None) -> Callable[[int, Tensor], Tensor]:
+        """What the queries of a layer, (active, heads, width), gather from its first ``longest`` values: (active, heads * width)."""
+        if self.values.device.type != "cpu" or self.values.dtype != torch.float32:
+
+            def fused(layer: int, queries: Tensor) -> Tensor:
+                keys, values = self.keys[layer, :active, :, :longest], self.values[layer, :active, :, :longest]
+                grouped = self.kv_heads != self.heads
+                out = F.scaled_dot_product_attention(queries.unsqueeze(2), keys, values, attn_mask=mask, enable_gqa=grouped)
+                return out.reshape(active, -1)
+
+            return fused
+        # With a single query the fused kernel multiplies matrices of one row, at a third of the memory's speed. A weighted sum of rows is
+        # what an embedding bag is, whose kernel reads at the memory's speed.
+        capacity, group = self.keys.shape[3], self.heads // self.kv_heads
+        heads = torch.arange(active * self.kv_heads, dtype=torch.int32).repeat_interleave(group)
+        rows = (heads.mul_(capacity).unsqueeze(1) + torch.arange(longest, dtype=torch.int32)).flatten()
+        bags = torch.arange(0, len(rows), longest, dtype=torch.int32)
+
+        def gathered(layer: int, queries: Tensor) -> Tensor:
+            scaled = (queries * self.width**-0.5).view(active, self.kv_heads, group, self.width)
+            scores = scaled @ self.keys[layer, :active, :, :longest].transpose(2, 3)
+            if mask is not None:
+                scores.masked_fill_(~mask, -torch.inf)
+            weights = scores.softmax(-1).flatten()
+            values = self.values[layer].view(-1, self.width)
+            return F.embedding_bag(rows, values, bags, mode="sum", per_sample_weights=weights).view(active, -1)
+
+        return gathered
 
 
 class GraphedDecoder(CachedDecoder):
@@ -201,7 +211,7 @@ class GraphedDecoder(CachedDecoder):
 
     def _record(self) -> None:
         def run() -> Tensor:
-            return self._columns(self.tokens, self.places, self.keys.shape[3], None)
+            return self._logits_of(self.tokens, self.places, self.keys.shape[3], None)
 
         # Libraries set themselves up in the first calls, which must not be recorded. A step that is run again writes what it wrote.
         stream = torch.cuda.Stream()
@@ -213,24 +223,3 @@ class GraphedDecoder(CachedDecoder):
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._logits = run()
-
-
-def _filled(active: int) -> int:
-    """Columns that a product of so many is computed with; a single one is a matter of reading the weights."""
-    return active if active == 1 else max(_FEWEST, -(-active // _LANES) * _LANES)
-
-
-def _as_columns(rows: Tensor, filled: int) -> Tensor:
-    """(values, filled) from (rows, values), with columns of zeros behind."""
-    if len(rows) == filled:
-        return rows.t().contiguous()
-    columns = rows.new_zeros(rows.shape[1], filled)
-    columns[:, : len(rows)] = rows.t()
-    return columns
-
-
-def _product(weight: Tensor, columns: Tensor) -> Tensor:
-    """``weight @ columns``; half-precision CPU kernels want the thin matrix on the left."""
-    if weight.device.type == "cpu" and weight.dtype != torch.float32:
-        return F.linear(columns.t(), weight).t()
-    return weight @ columns
