@@ -4,7 +4,7 @@
 
 Jonason, Casini and Sturm 2025 (SMART, arXiv 2504.16839), sections 4.1, 4.2, 5.2 and 5.3. The base model is phi3-remi, the reward
 MelAesthetics; every number of the recipe is ours but those that the docs name. The paper's 200 iterations of 8 x 8 completions of 256
-tokens become 40 of 4 x 8 of 128; its 1,000 iterations of the over-optimised runs become 200, at half the rate of the short ones (the
+tokens become 40 of 4 x 8 of 128; its 1,000 iterations of the over-optimised runs become 250, at a gentler rate than the short ones (the
 paper's have one rate): at the whole rate the noise of small batches takes a policy further from the base than its reward needs.
 
 What is made is kept in --folder: a killed run goes on where it was when it is called again. Tables, figures and pictures go to --output.
@@ -205,13 +205,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--short", type=int, default=40, help="rollout steps of the paper's setting, scaled")
-    parser.add_argument("--long", type=int, default=200, help="rollout steps of over-optimisation, scaled")
+    parser.add_argument("--long", type=int, default=250, help="rollout steps of over-optimisation, scaled")
     parser.add_argument("--groups", type=int, default=4, help="prompts a step")
     parser.add_argument("--group-size", type=int, default=8, help="completions a prompt")
     parser.add_argument("--tokens", type=int, default=128, help="longest completion")
     parser.add_argument("--beta", type=float, default=0.04)
     parser.add_argument("--rate", type=float, default=8e-4, help="first learning rate of the short runs")
-    parser.add_argument("--long-rate", type=float, default=4e-4, help="first learning rate of over-optimisation")
+    parser.add_argument("--long-rate", type=float, default=3e-4, help="first learning rate of over-optimisation")
     parser.add_argument("--pieces", type=int, default=256, help="prompts that every model is measured on")
     parser.add_argument("--evaluation-seed", type=int, default=12345)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at once")
