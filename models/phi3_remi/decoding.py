@@ -35,20 +35,21 @@ class CachedDecoder:
         self.net = net
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.width = config.hidden_size // self.heads
+        self.eps = config.rms_norm_eps
         blocks: Any = net.model.layers
         self.blocks = [
             (
-                block.input_layernorm,
+                block.input_layernorm.weight.detach(),
                 packed_linear(effective_weight(block.self_attn.qkv_proj)),
                 packed_linear(effective_weight(block.self_attn.o_proj)),
-                block.post_attention_layernorm,
+                block.post_attention_layernorm.weight.detach(),
                 packed_linear(effective_weight(block.mlp.gate_up_proj)),
                 packed_linear(effective_weight(block.mlp.down_proj)),
             )
             for block in blocks
         ]
         self.table = net.model.embed_tokens.weight.detach()
-        self.last_norm, self.head = net.model.norm, packed_linear(effective_weight(net.lm_head))
+        self.last_norm, self.head = net.model.norm.weight.detach(), packed_linear(effective_weight(net.lm_head))
         self.rotary = Rotary(net, capacity)
         shape = (len(self.blocks), slots, self.kv_heads, capacity, self.width)
         self.keys = torch.zeros(shape, dtype=self.table.dtype, device=self.table.device)
@@ -133,7 +134,7 @@ class CachedDecoder:
         cos, sin = (table[places].unsqueeze(1) for table in (self.rotary.cos, self.rotary.sin))
         hidden = self.table[tokens]
         for layer, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.blocks):
-            parts = qkv(norm_1(hidden)).unflatten(-1, (-1, self.width))
+            parts = qkv(self._normed(hidden, norm_1)).unflatten(-1, (-1, self.width))
             turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads], cos, sin)
             key, value = turned[:, self.heads :], parts[:, self.heads + self.kv_heads :]
             if place is not None:
@@ -143,9 +144,12 @@ class CachedDecoder:
                 self.keys[layer, rows, :, places] = key
                 self.values[layer, rows, :, places] = value
             hidden = hidden + out(attend(layer, turned[:, : self.heads]))
-            gate, up = gate_up(norm_2(hidden)).chunk(2, dim=-1)
+            gate, up = gate_up(self._normed(hidden, norm_2)).chunk(2, dim=-1)
             hidden = hidden + down(F.silu(gate).mul_(up))
-        return self.head(self.last_norm(hidden))
+        return self.head(self._normed(hidden, self.last_norm))
+
+    def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(hidden, weight.shape, weight, self.eps)
 
     def _attention(self, active: int, longest: int, mask: Tensor | None) -> Callable[[int, Tensor], Tensor]:
         """What the queries of a layer, (active, heads, width), gather from its first ``longest`` values: (active, heads * width)."""
