@@ -162,8 +162,8 @@ class CachedDecoder:
                 return out.reshape(active, -1)
 
             return fused
-        # With a single query the fused kernel multiplies matrices of one row, at a third of the memory's speed. A weighted sum of rows is
-        # what an embedding bag is, whose kernel reads at the memory's speed.
+        # With a single query the fused kernel multiplies matrices of one row, at a third of the memory's speed (docs/benchmarks.md). A
+        # weighted sum of rows is what an embedding bag is, whose kernel reads at the memory's speed.
         capacity, group = self.keys.shape[3], self.heads // self.kv_heads
         heads = torch.arange(active * self.kv_heads, dtype=torch.int32).repeat_interleave(group)
         rows = (heads.mul_(capacity).unsqueeze(1) + torch.arange(longest, dtype=torch.int32)).flatten()
