@@ -1,6 +1,7 @@
 """ABC text freed of what music21 is known to misread, so that it can serve as an oracle for everything else.
 
-Each rule is a plain substitution, independent of musiczoo's tokenizer; docs/abc.md lists the defects. Both readers get the same text.
+Each rule is a plain substitution, independent of musiczoo's tokenizer; docs/abc.md lists the
+defects. Both readers get the same text.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from musiczoo.models.bar_stream import BarStreamNet
-from musiczoo.models.gpt2 import run_blocks
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.gpt2 import run_blocks
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.representations.bar_stream import EOS
 
@@ -15,7 +15,9 @@ NO_EMPTY = NO_END & (torch.arange(128) != EOS)
 
 
 @torch.inference_mode()
-def plain_patch(net: BarStreamNet, context: torch.Tensor, sampling: Sampling, uniforms: list[float]) -> list[int]:
+def plain_patch(
+    net: BarStreamNet, context: torch.Tensor, sampling: Sampling, uniforms: list[float]
+) -> list[int]:
     """The characters of the next patch: the patch decoder over the whole context, the character decoder over each growing prefix.
 
     Args:
@@ -28,9 +30,13 @@ def plain_patch(net: BarStreamNet, context: torch.Tensor, sampling: Sampling, un
     decoder = net.char_level_decoder
     chars: list[int] = []
     while len(chars) < net.config.patch_size:
-        rows = torch.cat([condition, decoder.transformer.wte(torch.tensor(chars, dtype=torch.long))])
+        rows = torch.cat(
+            [condition, decoder.transformer.wte(torch.tensor(chars, dtype=torch.long))]
+        )
         rows = rows + decoder.transformer.wpe(torch.arange(len(rows)))
-        hidden = run_blocks(decoder.transformer, rows, RaggedCausal(torch.tensor([len(rows)]), decoder.heads))
+        hidden = run_blocks(
+            decoder.transformer, rows, RaggedCausal(torch.tensor([len(rows)]), decoder.heads)
+        )
         allowed = NO_EMPTY if not chars else NO_END
         probabilities = distribution(decoder.head(hidden[-1:]), sampling, allowed)
         token = int(draw(probabilities, torch.tensor([uniforms[len(chars)]], dtype=torch.float64)))

@@ -1,8 +1,9 @@
 """A net of SMART's size that writes readable REMI without having been trained.
 
-What is measured depends on what is written: random tokens are hardly ever a note, and a piece without notes is rendered in no time. So
-embedding and output layer hold a table of which kind of token follows which in a corpus, and within a kind how often each token is said.
-The blocks keep their random weights and compute all that they would; what they add is small beside the table.
+What is measured depends on what is written: random tokens are hardly ever a note, and a piece
+without notes is rendered in no time. So embedding and output layer hold a table of which kind of
+token follows which in a corpus, and within a kind how often each token is said. The blocks keep
+their random weights and compute all that they would; what they add is small beside the table.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from musiczoo.models.phi3_remi import Phi3RemiModule
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.representations.remi import EOS, Remi
 
 _WORKS = 40
 # The blocks of an untrained net add values of some tenths to each row.
 _SCALE = 300.0
-# Low enough that what the corpus never says is hardly ever said, and low in proportion to what the blocks add.
+# Low enough that what the corpus never says is hardly ever said, and low in proportion to what the
+# blocks add.
 _NEVER = -12.0
 
 
@@ -35,8 +37,13 @@ def corpus_table(representation: Remi, corpus: str) -> Tensor:
     for work in random.Random(0).sample(list(load_corpus(corpus)), _WORKS):
         ids = representation.encode(work.tune)[1:-1]
         said += torch.bincount(ids, minlength=len(names))
-        follows.index_put_((kind_of[ids[:-1]], kind_of[ids[1:]]), torch.ones(len(ids) - 1, dtype=torch.float64), accumulate=True)
-    # Prompts hold any token of a kind; a kind that never stands before another is followed by a bar.
+        follows.index_put_(
+            (kind_of[ids[:-1]], kind_of[ids[1:]]),
+            torch.ones(len(ids) - 1, dtype=torch.float64),
+            accumulate=True,
+        )
+    # Prompts hold any token of a kind; a kind that never stands before another is followed by a
+    # bar.
     follows[follows.sum(dim=1) == 0, order["Bar"]] = 1.0
     follows /= follows.sum(dim=1, keepdim=True)
     within = torch.zeros_like(said)
@@ -50,15 +57,20 @@ def speaking_module(arguments: argparse.Namespace, end: float) -> Phi3RemiModule
     """The net.
 
     Args:
-        arguments: Its sizes: ``layers``, ``hidden``, ``heads``, ``intermediate``, and the ``corpus`` of its table.
+        arguments: Its sizes: ``layers``, ``hidden``, ``heads``, ``intermediate``, and the
+            ``corpus`` of its table.
         end: Probability of EOS after each token; 0 for never.
     """
-    sizes = {name: getattr(arguments, name) for name in ("layers", "hidden", "heads", "intermediate")}
+    sizes = {
+        name: getattr(arguments, name) for name in ("layers", "hidden", "heads", "intermediate")
+    }
     module = Phi3RemiModule(**sizes).eval()
     table = corpus_table(module.representation, arguments.corpus)
     count, width = len(table), module.config.hidden
     if width < count:
-        raise SystemExit(f"--hidden must be {count} at least, so that each token has a direction of its own.")
+        raise SystemExit(
+            f"--hidden must be {count} at least, so that each token has a direction of its own."
+        )
     # -30 is never in practice: 64 sequences of 256 tokens draw it once in half a billion runs.
     table[:, EOS] = torch.tensor(end).log().clamp(min=-30.0)
     with torch.no_grad():

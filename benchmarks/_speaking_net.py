@@ -1,9 +1,11 @@
 """A net of NotaGen-small's size that writes music, for timing generation.
 
-How fast a piece is generated depends on what is said (how long patches are, how well the next characters can be guessed), so random
-weights would not do, and a machine without the Hub has no others. A narrow net is trained for some minutes on the chorales and then
-widened without changing its function (Chen et al. 2016, Net2Net, arXiv 1511.05641): every tensor is tiled to NotaGen-small's width, and
-layers that add nothing bring it to NotaGen-small's depth. Each of its 109,579,776 parameters is read and multiplied like any other.
+How fast a piece is generated depends on what is said (how long patches are, how well the next
+characters can be guessed), so random weights would not do, and a machine without the Hub has no
+others. A narrow net is trained for some minutes on the chorales and then widened without changing
+its function (Chen et al. 2016, Net2Net, arXiv 1511.05641): every tensor is tiled to NotaGen-small's
+width, and layers that add nothing bring it to NotaGen-small's depth. Each of its 109,579,776
+parameters is read and multiplied like any other.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from rich.progress import track
 from torch.nn import functional
 
 from musiczoo.models.bar_stream import SIZES, BarStreamConfig, BarStreamNet
-from musiczoo.models.gpt2 import run_blocks
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.gpt2 import run_blocks
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.abc import Tune, interleaved_lines, transpose
-from musiczoo.music.cleaning import clean
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.abc.cleaning import clean
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 CONSOLE = Console(stderr=True)
@@ -64,7 +66,9 @@ def narrow_net(cache: Path, steps: int = STEPS) -> BarStreamNet:
     chooser = random.Random(1)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=len(sequences))
-    for step, sequence in enumerate(track(sequences, description="training the narrow net", console=CONSOLE)):
+    for step, sequence in enumerate(
+        track(sequences, description="training the narrow net", console=CONSOLE)
+    ):
         loss = shifted_loss(net, sequence, chooser.randrange(1024 - CONTEXT))
         optimizer.zero_grad()
         loss.backward()
@@ -82,7 +86,9 @@ def shifted_loss(net: BarStreamNet, sequence: torch.Tensor, offset: int) -> torc
     """Mean loss of a sequence that stands ``offset`` patches into the context, so that short sequences train all positions."""
     decoder = net.patch_level_decoder
     rows = decoder.embed(sequence) + decoder.base.wpe(torch.arange(offset, offset + len(sequence)))
-    hidden = run_blocks(decoder.base, rows, RaggedCausal(torch.tensor([len(sequence)]), decoder.heads))
+    hidden = run_blocks(
+        decoder.base, rows, RaggedCausal(torch.tensor([len(sequence)]), decoder.heads)
+    )
     logits, where = net.char_level_decoder(hidden[:-1], sequence[1:])
     return functional.cross_entropy(logits, sequence[1:].flatten().long()[where])
 
@@ -90,7 +96,8 @@ def shifted_loss(net: BarStreamNet, sequence: torch.Tensor, offset: int) -> torc
 def widen(narrow: BarStreamNet, target: BarStreamConfig = SIZES["small"]) -> BarStreamNet:
     """A net of the target's size that computes the same function.
 
-    With x tiled k times, W tiled k x k and divided by k gives W x tiled k times; layer norms and attention heads repeat.
+    With x tiled k times, W tiled k x k and divided by k gives W x tiled k times; layer norms and
+    attention heads repeat.
     """
     factor = target.hidden // narrow.config.hidden
     wide = BarStreamNet(target)
@@ -105,7 +112,10 @@ def widen(narrow: BarStreamNet, target: BarStreamConfig = SIZES["small"]) -> Bar
         old = source[name]
         if name.endswith(("c_attn.weight", "c_attn.bias")):
             # Queries, keys and values stand side by side and are tiled each on its own.
-            tiled = torch.cat([part.repeat(*[1] * (old.ndim - 1), factor) for part in old.chunk(3, dim=-1)], dim=-1)
+            tiled = torch.cat(
+                [part.repeat(*[1] * (old.ndim - 1), factor) for part in old.chunk(3, dim=-1)],
+                dim=-1,
+            )
             state[name] = tiled if old.ndim == 1 else tiled.repeat(factor, 1) / factor
         elif old.ndim == 2 and name.endswith(("c_proj.weight", "c_fc.weight")):
             state[name] = old.repeat(factor, factor) / factor
@@ -122,6 +132,10 @@ def widen(narrow: BarStreamNet, target: BarStreamConfig = SIZES["small"]) -> Bar
 
 def longest_prompt() -> str:
     """Header of a four-voice chorale, and its first bar."""
-    tune = next(clean(w.tune) for w in load_corpus("bach-chorales") if len(w.tune.voices) == 4 and clean(w.tune).field("M") in ("4/4", "C"))
+    tune = next(
+        clean(w.tune)
+        for w in load_corpus("bach-chorales")
+        if len(w.tune.voices) == 4 and clean(w.tune).field("M") in ("4/4", "C")
+    )
     first = interleaved_lines(transpose(tune, "G"), omit_rests=True)[0]
     return "\n".join([*header(tune), first]) + "\n"

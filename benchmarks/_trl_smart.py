@@ -1,7 +1,7 @@
 """SMART's way of an iteration: TRL's trainer on transformers' Phi-3, pieces rendered and scored one after the other.
 
-The settings are those of SMART's published script (64 = 8 x 8 completions in one batch, 256 tokens, beta 0.04, the loss of TRL at that
-time), in float32 on the processor.
+The settings are those of SMART's published script (64 = 8 x 8 completions in one batch, 256 tokens,
+beta 0.04, the loss of TRL at that time), in float32 on the processor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.models.phi3_remi import Phi3RemiModule
-from musiczoo.music.rendering import render_clip
+from musiczoo.music.sound.rendering import render_clip
 from musiczoo.representations.remi import Remi
 from musiczoo.rewards.audio import AudioReward
 
@@ -26,7 +26,13 @@ def tokenizer(representation: Remi) -> Any:
 
     backend = Tokenizer(models.WordLevel(representation.index, unk_token="PAD"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="PAD", bos_token="BOS", eos_token="EOS", padding_side="left")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="PAD",
+        bos_token="BOS",
+        eos_token="EOS",
+        padding_side="left",
+    )
 
 
 @dataclass
@@ -47,7 +53,11 @@ class Steps:
 
     def add(self, other: Steps) -> None:
         """Takes up the steps of another fit."""
-        for mine, further in ((self.whole, other.whole), (self.rewards, other.rewards), (self.lengths, other.lengths)):
+        for mine, further in (
+            (self.whole, other.whole),
+            (self.rewards, other.rewards),
+            (self.lengths, other.lengths),
+        ):
             mine += further
         for part, seconds in other.parts.items():
             self.parts.setdefault(part, []).extend(seconds)
@@ -94,14 +104,24 @@ def trl_steps(
     told = Steps(parts={"sample": [], "score": [], "reference and update": []})
     began = 0.0
 
-    def score(prompts: list[str], completion_ids: list[list[int]], **rest: Any) -> list[float | None]:
+    def score(
+        prompts: list[str], completion_ids: list[list[int]], **rest: Any
+    ) -> list[float | None]:
         begun = time.perf_counter()
         values: list[float | None] = []
         for prompt, said in zip(prompts, completion_ids, strict=True):
-            piece = module.representation.decode([*module.representation.encode_text(prompt).tolist(), *said])
+            piece = module.representation.decode(
+                [*module.representation.encode_text(prompt).tolist(), *said]
+            )
             clip = render_clip(piece, reward.renderer.rendering)
             values.append(
-                None if clip.samples is None else float(reward.score_audio([clip.samples], reward.renderer.rendering.sample_rate).values[0])
+                None
+                if clip.samples is None
+                else float(
+                    reward.score_audio(
+                        [clip.samples], reward.renderer.rendering.sample_rate
+                    ).values[0]
+                )
             )
         told.parts["score"].append(time.perf_counter() - begun)
         told.lengths.append(sum(map(len, completion_ids)) / len(completion_ids))
@@ -125,7 +145,9 @@ def trl_steps(
             nonlocal began
             now = time.perf_counter()
             told.whole.append(now - began)
-            told.parts["reference and update"].append(now - began - told.parts["sample"][-1] - told.parts["score"][-1])
+            told.parts["reference and update"].append(
+                now - began - told.parts["sample"][-1] - told.parts["score"][-1]
+            )
             began = now
 
     with tempfile.TemporaryDirectory() as folder:

@@ -2,9 +2,11 @@
 
     python benchmarks/abc_corpora.py [--limit N] [--cache FOLDER] [--worst N] [--no-music21]
 
-Prints JSON. A tune's notes are its multiset of (onset, MIDI pitch, duration) in quarter notes, grace notes out, ties merged, repeats
-unexpanded; F1 is 2 * matches / (ours + theirs), averaged over tunes and pooled over notes. music21 needs a few minutes: its notes are
-kept in the cache folder. The comparison is made on the text as it stands and on text freed of what music21 misreads (_abc_mending.py).
+Prints JSON. A tune's notes are its multiset of (onset, MIDI pitch, duration) in quarter notes,
+grace notes out, ties merged, repeats unexpanded; F1 is 2 * matches / (ours + theirs), averaged over
+tunes and pooled over notes. music21 needs a few minutes: its notes are kept in the cache folder.
+The comparison is made on the text as it stands and on text freed of what music21 misreads
+(_abc_mending.py).
 """
 
 from __future__ import annotations
@@ -20,13 +22,23 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from musiczoo.music.abc import KEYS, Tune, decode_abc, interleaved_lines, read_abc, read_abc_book, signature_key, transpose, write_abc
+from musiczoo.music.abc import (
+    KEYS,
+    Tune,
+    decode_abc,
+    interleaved_lines,
+    read_abc,
+    read_abc_book,
+    signature_key,
+    transpose,
+    write_abc,
+)
 from musiczoo.music.errors import MusicZooError
 
 COLLECTIONS = ("ryansMammoth", "oneills1850", "airdsAirs")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _abc_mending import mended  # noqa: E402
+from _abc_mending import mended
 
 NoteKey = tuple[str, int, str]
 
@@ -42,10 +54,13 @@ def corpus_files(limit: int | None) -> Iterator[tuple[str, Path]]:
             yield f"{collection}/{path.name}", path
 
 
-def music21_notes(limit: int | None, cache: Path, mend: bool) -> tuple[dict[tuple[str, str], list[list[NoteKey]]], list[str]]:
+def music21_notes(
+    limit: int | None, cache: Path, mend: bool
+) -> tuple[dict[tuple[str, str], list[list[NoteKey]]], list[str]]:
     """Notes of each tune as music21 reads them, by file and ``X:`` number, and the files that it could not read.
 
-    A number that stands twice in a file has several entries in order. Parsed once, then taken from the cache file.
+    A number that stands twice in a file has several entries in order. Parsed once, then taken from
+    the cache file.
     """
     found: dict[tuple[str, str], list[list[NoteKey]]] = {}
     done: set[str] = set()
@@ -64,17 +79,35 @@ def music21_notes(limit: int | None, cache: Path, mend: bool) -> tuple[dict[tupl
             text = decode_abc(path.read_bytes(), str(path))
             tunes: list[tuple[str, list[NoteKey]]] | None = []
             try:
-                parsed = converter.parse(mended(text) if mend else text, format="abc", forceSource=True)
+                parsed = converter.parse(
+                    mended(text) if mend else text, format="abc", forceSource=True
+                )
             except Music21Exception:
                 tunes = None
-            for score in () if tunes is None else list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]:
+            for score in (
+                ()
+                if tunes is None
+                else list(parsed.scores)
+                if isinstance(parsed, stream.Opus)
+                else [parsed]
+            ):
                 notes: list[NoteKey] = []
-                for element in (element for part in list(score.parts) or [score] for element in part.stripTies().flatten().notes):
+                for element in (
+                    element
+                    for part in list(score.parts) or [score]
+                    for element in part.stripTies().flatten().notes
+                ):
                     if isinstance(element, harmony.ChordSymbol) or element.duration.isGrace:
                         continue
                     for note in element.notes if isinstance(element, chord.Chord) else [element]:
                         length = Fraction(element.duration.quarterLength).limit_denominator(100000)
-                        notes.append((str(Fraction(element.offset).limit_denominator(100000)), int(note.pitch.ps), str(length)))
+                        notes.append(
+                            (
+                                str(Fraction(element.offset).limit_denominator(100000)),
+                                int(note.pitch.ps),
+                                str(length),
+                            )
+                        )
                 tunes.append((str(score.metadata.number) if score.metadata else "", notes))
             rows.append([name, tunes])
             out.write(json.dumps([name, tunes]) + "\n")
@@ -104,7 +137,9 @@ def reference_number(tune: Tune) -> str:
 def compared(limit: int | None, cache: Path, mend: bool, worst: int) -> dict[str, object]:
     """Our notes against music21's over all single-voice tunes, on the text as it stands or mended."""
     reference, refused = music21_notes(limit, cache, mend)
-    scores: dict[str, list[tuple[float, str, int, int]]] = {collection: [] for collection in COLLECTIONS}
+    scores: dict[str, list[tuple[float, str, int, int]]] = {
+        collection: [] for collection in COLLECTIONS
+    }
     for name, path in corpus_files(limit):
         text = decode_abc(path.read_bytes(), str(path))
         for tune in read_abc_book(mended(text) if mend else text, name):
@@ -115,14 +150,21 @@ def compared(limit: int | None, cache: Path, mend: bool, worst: int) -> dict[str
             if len(tune.voices) > 1:
                 continue
             matched, both = f1(our_notes(tune), notes)
-            row = (2 * matched / both if both else 1.0, f"{name} X:{reference_number(tune)}", matched, both)
+            row = (
+                2 * matched / both if both else 1.0,
+                f"{name} X:{reference_number(tune)}",
+                matched,
+                both,
+            )
             scores[name.split("/")[0]].append(row)
     everything = [row for rows in scores.values() for row in rows]
     report: dict[str, object] = {
         collection: {
             "tunes": len(rows),
             "mean over tunes": round(sum(row[0] for row in rows) / len(rows), 5),
-            "pooled over notes": round(2 * sum(row[2] for row in rows) / sum(row[3] for row in rows), 5),
+            "pooled over notes": round(
+                2 * sum(row[2] for row in rows) / sum(row[3] for row in rows), 5
+            ),
             "exact": sum(row[0] == 1.0 for row in rows),
             "below 0.9": sum(row[0] < 0.9 for row in rows),
         }
@@ -143,8 +185,9 @@ def f1(ours: list[NoteKey], theirs: list[NoteKey]) -> tuple[int, int]:
 def bar_figures(tune: Tune) -> Counter[str]:
     """How many bars of each voice equal the meter, and what the others are.
 
-    The first and last bars of a voice are outer bars. A bar shorter than the meter that together with its neighbour, across a bar-line
-    that divides the bar (a repeat sign, a double bar, a volta), makes up one bar of the meter, is a ``divided`` bar and counts as right.
+    The first and last bars of a voice are outer bars. A bar shorter than the meter that together
+    with its neighbour, across a bar-line that divides the bar (a repeat sign, a double bar, a
+    volta), makes up one bar of the meter, is a ``divided`` bar and counts as right.
     """
     figures: Counter[str] = Counter()
     for voice in tune.parsed:
@@ -173,7 +216,10 @@ def _divided(spans: tuple, index: int, full: Fraction) -> bool:  # type: ignore[
     if before.right != "|" and (before.duration + span.duration == full or before.duration < full):
         return before.duration + span.duration == full or _first_of_part(spans, index)
     if span.right != "|":
-        return span.duration + after.duration == full or span.duration + _anacrusis(spans, index) == full
+        return (
+            span.duration + after.duration == full
+            or span.duration + _anacrusis(spans, index) == full
+        )
     return False
 
 
@@ -198,7 +244,9 @@ def round_trips(tune: Tune) -> list[str]:
     try:
         if read_abc(write_abc(tune, interleaved=True)).notes(graces=True) != notes:
             failures.append("interleaved")
-        omitted = "\n".join([*(item.text for item in tune.header), *interleaved_lines(tune, omit_rests=True)])
+        omitted = "\n".join(
+            [*(item.text for item in tune.header), *interleaved_lines(tune, omit_rests=True)]
+        )
         if read_abc(omitted).notes(graces=True) != notes:
             failures.append("rests omitted")
     except MusicZooError as error:
@@ -215,19 +263,30 @@ def constant_interval(tune: Tune) -> bool:
         if len(after) != len(notes) or signature_key(moved) != key:
             return False
         shifts = {b.pitch - a.pitch for a, b in zip(notes, after, strict=True)}
-        if len(shifts) > 1 or [(n.onset, n.duration, n.voice) for n in notes] != [(n.onset, n.duration, n.voice) for n in after]:
+        if len(shifts) > 1 or [(n.onset, n.duration, n.voice) for n in notes] != [
+            (n.onset, n.duration, n.voice) for n in after
+        ]:
             return False
     return True
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--limit", type=int, help="files of each collection")
     parser.add_argument(
-        "--cache", type=Path, default=Path.home() / ".cache" / "musiczoo" / "abc_music21", help="folder for music21's notes"
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "musiczoo" / "abc_music21",
+        help="folder for music21's notes",
     )
-    parser.add_argument("--worst", type=int, default=0, help="list so many of the tunes with the lowest F1")
-    parser.add_argument("--no-music21", action="store_true", help="leave the comparison with music21 out")
+    parser.add_argument(
+        "--worst", type=int, default=0, help="list so many of the tunes with the lowest F1"
+    )
+    parser.add_argument(
+        "--no-music21", action="store_true", help="leave the comparison with music21 out"
+    )
     arguments = parser.parse_args()
 
     report: dict[str, object] = {}
@@ -252,15 +311,27 @@ def main() -> None:
             failures.update(round_trips(tune))
             transposed += constant_interval(tune)
     inner = sum(count for kind, count in bars.items() if kind.startswith("inner"))
-    report["tunes"], report["several voices, not scored"], report["unreadable"] = tunes, multi, errors
-    report["read and parsed per second of processor time"] = round(tunes / seconds, 1) if seconds else None
+    report["tunes"], report["several voices, not scored"], report["unreadable"] = (
+        tunes,
+        multi,
+        errors,
+    )
+    report["read and parsed per second of processor time"] = (
+        round(tunes / seconds, 1) if seconds else None
+    )
     if not arguments.no_music21:
-        report["f1 on the text as it stands"] = compared(arguments.limit, arguments.cache / "plain.jsonl", False, arguments.worst)
-        report["f1 on mended text"] = compared(arguments.limit, arguments.cache / "mended.jsonl", True, arguments.worst)
+        report["f1 on the text as it stands"] = compared(
+            arguments.limit, arguments.cache / "plain.jsonl", False, arguments.worst
+        )
+        report["f1 on mended text"] = compared(
+            arguments.limit, arguments.cache / "mended.jsonl", True, arguments.worst
+        )
     report["bars"] = dict(bars)
     if inner:
         report["inner bars equal to the meter"] = round(bars["inner equal"] / inner, 5)
-        report["inner bars equal, divided ones counted as right"] = round((bars["inner equal"] + bars["inner divided"]) / inner, 5)
+        report["inner bars equal, divided ones counted as right"] = round(
+            (bars["inner equal"] + bars["inner divided"]) / inner, 5
+        )
     report["round trips that change notes"] = dict(failures)
     report["transposed to 15 keys by one interval"] = f"{transposed} of {tunes - multi}"
     json.dump(report, sys.stdout, indent=2)

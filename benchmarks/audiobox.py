@@ -1,10 +1,12 @@
 """Audiobox Aesthetics: our net beside transformers' plain WavLM, same weights and clips, in one run.
 
-The weights are random and of the published size (WavLM Base, 104 million parameters). The plain way is ``WavLMModel`` alone on a window of
-ten seconds at 16 kHz, all hidden states kept, without resampling and without the axes' networks; ours is the whole way from a stereo clip
-at 48 kHz to four ratings, and the net alone. A clip that is shorter than ten seconds is a window all the same to the plain way. Prints one
-JSON object. Times are seconds of the processor in one thread, which other work on the machine lengthens little; the ways alternate, and the
-best of some counts, for a busy moment only adds.
+The weights are random and of the published size (WavLM Base, 104 million parameters). The plain way
+is ``WavLMModel`` alone on a window of ten seconds at 16 kHz, all hidden states kept, without
+resampling and without the axes' networks; ours is the whole way from a stereo clip at 48 kHz to
+four ratings, and the net alone. A clip that is shorter than ten seconds is a window all the same to
+the plain way. Prints one JSON object. Times are seconds of the processor in one thread, which other
+work on the machine lengthens little; the ways alternate, and the best of some counts, for a busy
+moment only adds.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def clip(seconds: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     times = np.arange(round(seconds * RATE)) / RATE
     tones = [
-        np.sin(2 * np.pi * pitch * times + rng.uniform(0, 6)) * np.exp(-times * rng.uniform(0, 0.3)) for pitch in rng.uniform(60, 2000, 6)
+        np.sin(2 * np.pi * pitch * times + rng.uniform(0, 6)) * np.exp(-times * rng.uniform(0, 0.3))
+        for pitch in rng.uniform(60, 2000, 6)
     ]
     sound = np.stack([sum(tones), sum(tones[:4])]) / 8 + rng.normal(0, 0.003, (2, len(times)))
     return sound.astype(np.float32)
@@ -64,13 +67,22 @@ def compare(module: AudioboxModule, seconds: float, repeats: int) -> dict[str, o
         "whole_way": lambda: module.ratings([samples], RATE),
     }
     with torch.inference_mode():
-        rounds = [{name: seconds_of(step) for name, step in steps.items()} for _ in range(repeats + 1)][1:]
+        rounds = [
+            {name: seconds_of(step) for name, step in steps.items()} for _ in range(repeats + 1)
+        ][1:]
         theirs = module.net.wavlm_model(padded, output_hidden_states=True).hidden_states
         ours = module.net.states(window)
         # Of a shorter clip the plain way computes something else: it neither masks nor shortens.
-        apart = max(float((one - other).abs().max()) for one, other in zip(ours, theirs, strict=True)) if seconds == 10 else None
+        apart = (
+            max(float((one - other).abs().max()) for one, other in zip(ours, theirs, strict=True))
+            if seconds == 10
+            else None
+        )
     best = {name: min(one[name] for one in rounds) for name in steps}
-    print(f"{seconds:g} s: { ({name: round(value, 3) for name, value in best.items()}) }", file=sys.stderr)
+    print(
+        f"{seconds:g} s: { ({name: round(value, 3) for name, value in best.items()}) }",
+        file=sys.stderr,
+    )
     return {
         "processor_seconds": {name: [round(one[name], 4) for one in rounds] for name in steps},
         "net_to_wavlm": round(best["net"] / best["wavlm"], 3),
@@ -82,7 +94,13 @@ def compare(module: AudioboxModule, seconds: float, repeats: int) -> dict[str, o
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 5.0, 2.0], help="lengths of clips, at most 10")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        nargs="+",
+        default=[10.0, 5.0, 2.0],
+        help="lengths of clips, at most 10",
+    )
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -91,7 +109,10 @@ def main() -> None:
         "machine": {"threads": 1, "torch": torch.__version__},
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "precision": "float32",
-        "clips": {f"{seconds:g}": compare(module, seconds, arguments.repeats) for seconds in arguments.seconds},
+        "clips": {
+            f"{seconds:g}": compare(module, seconds, arguments.repeats)
+            for seconds in arguments.seconds
+        },
     }
     json.dump(report, sys.stdout, indent=2)
 

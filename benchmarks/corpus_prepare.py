@@ -1,7 +1,7 @@
 """Reads a folder twice, once undisturbed and once killed twice on the way: what became of every file, and whether the two caches are equal.
 
-The folder is music21's whole corpus if none is given; that takes some half an hour of one core. ``SIGKILL`` hits the reading process; with
-``--workers 1`` there is no other.
+The folder is music21's whole corpus if none is given; that takes some half an hour of one core.
+``SIGKILL`` hits the reading process; with ``--workers 1`` there is no other.
 
     python -m benchmarks.corpus_prepare [FOLDER] [--workers 1] [--output FILE]
 """
@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from musiczoo.music.built_in_corpora import music21_corpus
+from musiczoo.music.corpora.built_in import music21_corpus
 
 KILLS = 2
-PROGRAM = "import sys; from musiczoo.preparing import run; run(sys.argv[1:])"
+PROGRAM = "import sys; from musiczoo.commands.corpus import run; run(sys.argv[1:])"
 
 
 def main() -> None:
@@ -34,7 +34,10 @@ def main() -> None:
     on_disk = sum(path.is_file() for path in folder.rglob("*"))
     with tempfile.TemporaryDirectory() as scratch:
         killed, undisturbed = Path(scratch, "killed"), Path(scratch, "undisturbed")
-        kills = [kill_after(folder, killed, options.workers, (kill + 1) / (KILLS + 1), on_disk) for kill in range(KILLS)]
+        kills = [
+            kill_after(folder, killed, options.workers, (kill + 1) / (KILLS + 1), on_disk)
+            for kill in range(KILLS)
+        ]
         prepare(folder, killed, options.workers)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
@@ -47,14 +50,31 @@ def main() -> None:
             "folder": "music21's corpus" if options.folder is None else str(folder),
             "files_on_disk": on_disk,
             "kills": kills,
-            "same_bytes": [path.read_bytes() for path in tables[0]] == [path.read_bytes() for path in tables[1]],
+            "same_bytes": (
+                [path.read_bytes() for path in tables[0]]
+                == [path.read_bytes() for path in tables[1]]
+            ),
             "tables": [len(found) for found in tables],
             "left_in_cache": sorted({path.suffix for path in files[0] if path.is_file()}),
             "wall_seconds": round(wall, 1),
-            "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+            "cpu_seconds": round(
+                after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1
+            ),
             "table_bytes": tables[1][0].stat().st_size,
             "workers": options.workers,
-            **{name: account[name] for name in ("files", "read", "skipped", "left_out", "works", "clusters", "tunes_skipped", "reasons")},
+            **{
+                name: account[name]
+                for name in (
+                    "files",
+                    "read",
+                    "skipped",
+                    "left_out",
+                    "works",
+                    "clusters",
+                    "tunes_skipped",
+                    "reasons",
+                )
+            },
         }
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     if options.output:
@@ -63,17 +83,31 @@ def main() -> None:
 
 
 def command(folder: Path, cache: Path, workers: int) -> list[str]:
-    words = ["prepare", str(folder), "--recipe", "none", "--cache", str(cache), "--workers", str(workers), "--json"]
+    words = [
+        "prepare",
+        str(folder),
+        "--recipe",
+        "none",
+        "--cache",
+        str(cache),
+        "--workers",
+        str(workers),
+        "--json",
+    ]
     return [sys.executable, "-c", PROGRAM, *words]
 
 
 def prepare(folder: Path, cache: Path, workers: int) -> dict[str, object]:
-    done = subprocess.run(command(folder, cache, workers), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command(folder, cache, workers), stdout=subprocess.PIPE, text=True, check=True
+    )
     account: dict[str, object] = json.loads(done.stdout)
     return account
 
 
-def kill_after(folder: Path, cache: Path, workers: int, share: float, files: int) -> dict[str, object]:
+def kill_after(
+    folder: Path, cache: Path, workers: int, share: float, files: int
+) -> dict[str, object]:
     """Starts the reading and kills it when so much of the corpus lies in the cache."""
     process = subprocess.Popen(command(folder, cache, workers), stdout=subprocess.DEVNULL)
     start = time.perf_counter()
@@ -82,9 +116,15 @@ def kill_after(folder: Path, cache: Path, workers: int, share: float, files: int
         if chunks * 16 >= share * files:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            return {"chunks_done": chunks, "seconds": round(time.perf_counter() - start, 1), "exit": process.returncode}
+            return {
+                "chunks_done": chunks,
+                "seconds": round(time.perf_counter() - start, 1),
+                "exit": process.returncode,
+            }
         time.sleep(0.05)
-    raise SystemExit(f"The reading ended by itself (exit {process.returncode}) before it could be killed.")
+    raise SystemExit(
+        f"The reading ended by itself (exit {process.returncode}) before it could be killed."
+    )
 
 
 if __name__ == "__main__":

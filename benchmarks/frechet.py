@@ -1,8 +1,11 @@
-"""Frechet music distance: singular values beside a matrix square root, same features, in one run. Prints one JSON object.
+"""Frechet music distance: singular values beside a matrix square root, same features, in one run.
+
+Prints one JSON object.
 
     python -m benchmarks.frechet
 
-The plain way is how the distance is usually computed: both covariances, and scipy's square root of their product.
+The plain way is how the distance is usually computed: both covariances, and scipy's square root of
+their product.
 """
 
 from __future__ import annotations
@@ -29,7 +32,12 @@ def plain(features: torch.Tensor, reference: torch.Tensor) -> float:
     covariances = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1])
     means = one.mean(axis=0) - other.mean(axis=0)
-    return float(means @ means + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root).real)
+    return float(
+        means @ means
+        + np.trace(covariances[0])
+        + np.trace(covariances[1])
+        - 2 * np.trace(root).real
+    )
 
 
 def seconds(function: Callable[[], float], repeats: int) -> tuple[float, float]:
@@ -58,16 +66,28 @@ def main() -> None:
     frechet_distance(one[:10], other[:10])
     scipy.linalg.sqrtm(np.eye(10))
     theirs = seconds(lambda: plain(one, other), max(1, options.repeats // 2))
-    ours = {name: seconds(lambda name=name: frechet_distance(one, other, name).value, options.repeats) for name in ESTIMATORS}
+    ours = {
+        name: seconds(lambda name=name: frechet_distance(one, other, name).value, options.repeats)
+        for name in ESTIMATORS
+    }
     result = {
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": options.threads, "torch": torch.__version__},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": options.threads,
+            "torch": torch.__version__,
+        },
         "pieces": options.pieces,
         "dimensions": options.dimensions,
         "plain_seconds": round(theirs[0], 4),
         "seconds": {name: round(least, 4) for name, (least, _) in ours.items()},
         "times_faster": {name: round(theirs[0] / least, 1) for name, (least, _) in ours.items()},
-        "times_faster_by_median": {name: round(theirs[1] / median, 1) for name, (_, median) in ours.items()},
-        "distance": {"plain": plain(one, other), **{name: frechet_distance(one, other, name).value for name in ESTIMATORS}},
+        "times_faster_by_median": {
+            name: round(theirs[1] / median, 1) for name, (_, median) in ours.items()
+        },
+        "distance": {
+            "plain": plain(one, other),
+            **{name: frechet_distance(one, other, name).value for name in ESTIMATORS},
+        },
     }
     json.dump(result, sys.stdout, indent=2)
 

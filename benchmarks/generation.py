@@ -1,7 +1,8 @@
 """Generation at NotaGen-small's size: ours beside the plain way, in one run.
 
-Prints one JSON object. The plain way is timed at contexts spread over the piece and its time for the whole piece is the integral
-(Simpson) of these; ``--full`` generates the whole piece the plain way. At every context timed its patch is compared with ours.
+Prints one JSON object. The plain way is timed at contexts spread over the piece and its time for
+the whole piece is the integral (Simpson) of these; ``--full`` generates the whole piece the plain
+way. At every context timed its patch is compared with ours.
 """
 
 from __future__ import annotations
@@ -63,13 +64,17 @@ class Run:
     rows: int
 
 
-def generate(net: BarStreamNet, pieces: int, length: int, draft: int | None = None, half: bool = False) -> Run:
+def generate(
+    net: BarStreamNet, pieces: int, length: int, draft: int | None = None, half: bool = False
+) -> Run:
     """Times our generator."""
     text = longest_prompt()
     prompt = BarStreamPatches().encode_text(text, annotate=False, end=False)
     started = time.perf_counter()
     options = {"max_length": length, "slots": pieces, "draft": draft, "half_weights": half}
-    loop = BarStreamGenerator(net, Sampling(), guard=NeverEnds(), start_at_first_bar=False, **options)
+    loop = BarStreamGenerator(
+        net, Sampling(), guard=NeverEnds(), start_at_first_bar=False, **options
+    )
     counted = [0, 0]
     run = loop.char_decoder.run
 
@@ -100,7 +105,10 @@ def bandwidth() -> float:
 
 
 def simpson(contexts: list[int], seconds: list[float]) -> float:
-    """Integral of seconds a patch over the patches; contexts equally spaced, an odd number of them."""
+    """Integral of seconds a patch over the patches.
+
+    Contexts equally spaced, an odd number of them.
+    """
     weights = np.array([1] + [4, 2] * ((len(contexts) - 3) // 2) + [4, 1])
     return float((np.array(seconds) * weights).sum() * (contexts[1] - contexts[0]) / 3)
 
@@ -108,12 +116,24 @@ def simpson(contexts: list[int], seconds: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--length", type=int, default=1000, help="patches of a piece")
-    parser.add_argument("--points", type=int, default=9, help="contexts at which the plain way is timed (odd)")
-    parser.add_argument("--repeats", type=int, default=2, help="patches timed at each context (the best counts)")
+    parser.add_argument(
+        "--points", type=int, default=9, help="contexts at which the plain way is timed (odd)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=2, help="patches timed at each context (the best counts)"
+    )
     parser.add_argument("--pieces", type=int, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--full", action="store_true", help="generate the whole piece the plain way (a quarter of an hour)")
-    parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("musiczoo")) / "benchmarks" / "narrow.pt")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="generate the whole piece the plain way (a quarter of an hour)",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(platformdirs.user_cache_dir("musiczoo")) / "benchmarks" / "narrow.pt",
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
@@ -125,7 +145,9 @@ def main() -> None:
     patches = [patch + [0] * (16 - len(patch)) for patch in stream.patches]
     # The numbers that our generator drew for this piece: one seed a piece, sixteen a patch.
     random = torch.Generator().manual_seed(0)
-    uniforms = [torch.rand(16, generator=random, dtype=torch.float64).tolist() for _ in stream.log_probs]
+    uniforms = [
+        torch.rand(16, generator=random, dtype=torch.float64).tolist() for _ in stream.log_probs
+    ]
 
     def plain_way(context: torch.Tensor) -> list[int]:
         return plain_patch(net, context, Sampling(), uniforms[len(context) - prompt])
@@ -158,7 +180,12 @@ def main() -> None:
 
     def report(run: Run, weight_bytes: int = 4) -> dict[str, float | int | bool]:
         pieces, count = len(run.streams), len(run.steps)
-        weights = 12 * width**2 * weight_bytes * (net.config.patch_layers * count + net.config.char_layers * run.passes)
+        weights = (
+            12
+            * width**2
+            * weight_bytes
+            * (net.config.patch_layers * count + net.config.char_layers * run.passes)
+        )
         caches = pieces * 8 * net.config.patch_layers * width * count * (prompt + count / 2)
         bound = (weights + caches) / speed
         written = sum(len(values) for one in run.streams for values in one.log_probs)
@@ -168,16 +195,24 @@ def main() -> None:
             "ratio_to_plain": round(pieces * plain * share_of_piece / run.seconds, 2),
             "pieces_per_minute": round(60 * pieces * share_of_piece / run.seconds, 3),
             "milliseconds_per_patch": round(1e3 * run.seconds / count / pieces, 2),
-            "last_100_over_first_100": round(statistics.mean(run.steps[-100:]) / statistics.mean(run.steps[:100]), 3),
+            "last_100_over_first_100": round(
+                statistics.mean(run.steps[-100:]) / statistics.mean(run.steps[:100]), 3
+            ),
             "bandwidth_bound_seconds": round(bound, 2),
             "share_of_bound": round(bound / run.seconds, 3),
             "char_passes_per_step": round(run.passes / count, 2),
             "rows_per_pass": round(run.rows / run.passes, 2),
             "characters_per_patch": round(written / count / pieces, 2),
-            "same_as_one_piece": run.streams[0].patches == stream.patches[: len(run.streams[0].patches)],
+            "same_as_one_piece": (
+                run.streams[0].patches == stream.patches[: len(run.streams[0].patches)]
+            ),
         }
 
-    machine = {"processor": platform.processor() or platform.machine(), "threads": arguments.threads, "torch": torch.__version__}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": arguments.threads,
+        "torch": torch.__version__,
+    }
     result = {
         "machine": machine,
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -187,7 +222,9 @@ def main() -> None:
             "seconds": round(plain, 1),
             "whole_piece_run": arguments.full,
             "pieces_per_minute": round(60 / plain, 4),
-            "seconds_per_patch": dict(zip(map(str, contexts), (round(s, 3) for s in seconds), strict=True)),
+            "seconds_per_patch": dict(
+                zip(map(str, contexts), (round(s, 3) for s in seconds), strict=True)
+            ),
             "patches_identical_to_ours": f"{same} of {len(contexts) * arguments.repeats}",
         },
         "one_piece": report(ours),

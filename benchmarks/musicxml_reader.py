@@ -1,14 +1,16 @@
 """How well and how fast our MusicXML reader reads music21's corpus, beside music21's own parse, in one run; prints JSON.
 
-Notes are compared as multisets of (onset, sounding pitch), repeats unexpanded, ties merged, grace notes and unpitched notes left out.
-Two figures are given for each file:
+Notes are compared as multisets of (onset, sounding pitch), repeats unexpanded, ties merged, grace
+notes and unpitched notes left out. Two figures are given for each file:
 
 * ``f1``: onsets within bars, bars of the same number laid upon each other. music21 adds up the measures of every part on its own, so that
-  one short, overfull or twice-rested measure in one part (common in real files) puts that part beside the others until the end; our reader
-  keeps the bars of all parts together. Onsets at most 1/32 of a quarter apart are equal: many files round their triplets; we restore them.
+  one short, overfull or twice-rested measure in one part (common in real files) puts that part
+  beside the others until the end; our reader keeps the bars of all parts together. Onsets at most
+  1/32 of a quarter apart are equal: many files round their triplets; we restore them.
 * ``f1_raw``: music21's onsets as they come out, compared exactly.
 
-Parsing the corpus with music21 takes minutes; its notes are kept in a cache folder, named by version.
+Parsing the corpus with music21 takes minutes; its notes are kept in a cache folder, named by
+version.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def corpus_files() -> list[Path]:
     from music21 import common
 
     root = common.getCorpusFilePath()
-    return sorted(path for path in Path(root).rglob("*") if path.suffix in (".xml", ".musicxml", ".mxl"))
+    return sorted(
+        path for path in Path(root).rglob("*") if path.suffix in (".xml", ".musicxml", ".mxl")
+    )
 
 
 def parse_with_music21(path: Path) -> Any:
@@ -77,7 +81,14 @@ def reference_rows(path: Path) -> list[list[Any]]:
                         tie = head.tie or element.tie
                         times = [_exact(offset), _exact(start + offset)]
                         rows.append(
-                            [part_index, measure_index, *times, head.pitch.midi, _exact(element.quarterLength), tie.type if tie else ""]
+                            [
+                                part_index,
+                                measure_index,
+                                *times,
+                                head.pitch.midi,
+                                _exact(element.quarterLength),
+                                tie.type if tie else "",
+                            ]
                         )
     return rows
 
@@ -117,7 +128,9 @@ def without_tied(rows: list[ReferenceNote]) -> list[SoundingNote]:
 
 def tune_notes(tune: Tune) -> list[SoundingNote]:
     """Our notes, voices in the percussion clef left out."""
-    percussion = {name for name, definition in voice_definitions(tune).items() if definition.percussion}
+    percussion = {
+        name for name, definition in voice_definitions(tune).items() if definition.percussion
+    }
     starts = {voice.id: [span.onset for span in voice.bars] for voice in tune.parsed}
     return [
         (note.bar, note.onset - starts[note.voice][note.bar], note.onset, note.pitch)
@@ -127,10 +140,15 @@ def tune_notes(tune: Tune) -> list[SoundingNote]:
 
 
 def f1(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]], tolerance: Fraction) -> float:
-    """F1 of two multisets of (..., onset); what stands before the onset must be equal, onsets within the tolerance."""
+    """F1 of two multisets of (..., onset).
+
+    What stands before the onset must be equal, onsets within the tolerance.
+    """
     if not ours and not theirs:
         return 1.0
-    groups: dict[tuple[Any, ...], tuple[list[Fraction], list[Fraction]]] = defaultdict(lambda: ([], []))
+    groups: dict[tuple[Any, ...], tuple[list[Fraction], list[Fraction]]] = defaultdict(
+        lambda: ([], [])
+    )
     for side, notes in enumerate((ours, theirs)):
         for *name, onset in notes:
             groups[tuple(name)][side].append(onset)
@@ -157,11 +175,23 @@ def compare(path: Path, root: Path, cache: Path) -> dict[str, Any]:
     except MusicZooError as error:
         return {"file": name, "error": str(error)}
     theirs = without_tied(reference_notes(path, root, cache))
-    in_bars = f1([(bar, midi, inner) for bar, inner, _, midi in notes], [(bar, midi, inner) for bar, inner, _, midi in theirs], TOLERANCE)
-    raw = f1(
-        [(midi, onset.limit_denominator(65535)) for *_, onset, midi in notes], [(midi, onset) for *_, onset, midi in theirs], Fraction(0)
+    in_bars = f1(
+        [(bar, midi, inner) for bar, inner, _, midi in notes],
+        [(bar, midi, inner) for bar, inner, _, midi in theirs],
+        TOLERANCE,
     )
-    return {"file": name, "f1": in_bars, "f1_raw": raw, "notes": len(notes), "notes_music21": len(theirs)}
+    raw = f1(
+        [(midi, onset.limit_denominator(65535)) for *_, onset, midi in notes],
+        [(midi, onset) for *_, onset, midi in theirs],
+        Fraction(0),
+    )
+    return {
+        "file": name,
+        "f1": in_bars,
+        "f1_raw": raw,
+        "notes": len(notes),
+        "notes_music21": len(theirs),
+    }
 
 
 def speed(files: list[Path], *, with_music21: bool) -> dict[str, Any]:
@@ -183,7 +213,9 @@ def speed(files: list[Path], *, with_music21: bool) -> dict[str, Any]:
             parse_with_music21(file)
         result["music21_s"] = time.process_time() - start
         result["times_faster_to_tune"] = result["music21_s"] / result["tune_s"]
-        result["times_faster_to_notes"] = result["music21_s"] / (result["tune_s"] + result["notes_s"])
+        result["times_faster_to_notes"] = result["music21_s"] / (
+            result["tune_s"] + result["notes_s"]
+        )
     return result
 
 
@@ -196,12 +228,21 @@ def main() -> None:
     import music21
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--limit", type=int, help="only so many files, spread evenly over the corpus")
-    parser.add_argument("--cache", type=Path, help="folder for music21's notes; the user's cache folder by default")
+    parser.add_argument(
+        "--limit", type=int, help="only so many files, spread evenly over the corpus"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder for music21's notes; the user's cache folder by default"
+    )
     parser.add_argument("--no-accuracy", action="store_true", help="measure the speed alone")
-    parser.add_argument("--no-music21-speed", action="store_true", help="do not time music21 on the chorales")
+    parser.add_argument(
+        "--no-music21-speed", action="store_true", help="do not time music21 on the chorales"
+    )
     options = parser.parse_args()
-    cache = options.cache or Path(platformdirs.user_cache_dir("musiczoo")) / f"music21-notes-{music21.__version__}"
+    cache = (
+        options.cache
+        or Path(platformdirs.user_cache_dir("musiczoo")) / f"music21-notes-{music21.__version__}"
+    )
     cache.mkdir(parents=True, exist_ok=True)
     files = corpus_files()
     root = Path(music21.common.getCorpusFilePath())
@@ -209,10 +250,16 @@ def main() -> None:
     if options.limit:
         files = files[:: max(1, len(files) // options.limit)][: options.limit]
         bach = bach[: options.limit]
-    report: dict[str, Any] = {"music21": music21.__version__, "speed": speed(bach, with_music21=not options.no_music21_speed)}
+    report: dict[str, Any] = {
+        "music21": music21.__version__,
+        "speed": speed(bach, with_music21=not options.no_music21_speed),
+    }
     if not options.no_accuracy:
         console = Console(stderr=True)
-        rows = [compare(file, root, cache) for file in track(files, description="comparing", console=console)]
+        rows = [
+            compare(file, root, cache)
+            for file in track(files, description="comparing", console=console)
+        ]
         read = [row for row in rows if "error" not in row]
         report["accuracy"] = {
             "files": len(rows),
@@ -222,9 +269,15 @@ def main() -> None:
             "mean_f1_raw": sum(row["f1_raw"] for row in read) / len(read),
             "exact": sum(row["f1"] == 1 for row in read),
             "exact_raw": sum(row["f1_raw"] == 1 for row in read),
-            "f1_below_0.9": sorted((row for row in read if row["f1"] < 0.9), key=lambda row: row["f1"]),
-            "f1_raw_below_0.9": sorted((row for row in read if row["f1_raw"] < 0.9), key=lambda row: row["f1_raw"]),
-            "f1_below_1": sorted((row for row in read if 0.9 <= row["f1"] < 1), key=lambda row: row["f1"]),
+            "f1_below_0.9": sorted(
+                (row for row in read if row["f1"] < 0.9), key=lambda row: row["f1"]
+            ),
+            "f1_raw_below_0.9": sorted(
+                (row for row in read if row["f1_raw"] < 0.9), key=lambda row: row["f1_raw"]
+            ),
+            "f1_below_1": sorted(
+                (row for row in read if 0.9 <= row["f1"] < 1), key=lambda row: row["f1"]
+            ),
         }
     json.dump(report, sys.stdout, indent=1)
     sys.stdout.write("\n")

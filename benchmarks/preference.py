@@ -1,15 +1,17 @@
 """A step on preference pairs: ours beside the way of four passes a pair, same weights and pairs, in one run.
 
-The loss is DPOP, forward and backward without the optimiser's step, over pairs of real pieces. Ours is one pass of the policy over all
-pieces of the batch, with the reference's sums stored beside the pairs. The plain way goes through the pairs one by one, as NotaGen's
-published trainer does: chosen and rejected piece through the policy and through a frozen copy of it, each alone, the gradient accumulated.
-It is timed twice, with our net and with the net computed as ``benchmarks/training.py`` describes the published way (one-hot patches, padded
-characters).
+The loss is DPOP, forward and backward without the optimiser's step, over pairs of real pieces. Ours
+is one pass of the policy over all pieces of the batch, with the reference's sums stored beside the
+pairs. The plain way goes through the pairs one by one, as NotaGen's published trainer does: chosen
+and rejected piece through the policy and through a frozen copy of it, each alone, the gradient
+accumulated. It is timed twice, with our net and with the net computed as ``benchmarks/training.py``
+describes the published way (one-hot patches, padded characters).
 
-Pairs are drawn in two ways: ``apart``, no piece stands in two pairs; ``crossed``, every one of some chosen with every one of some rejected
-pieces, which is how NotaGen pairs them. Prints one JSON object. Times are seconds of the processor in one thread, which other work on the
-machine lengthens little. Memory is measured in processes of their own: what one step adds to the peak of resident memory, for our step and
-for a likelihood step on the same sequences.
+Pairs are drawn in two ways: ``apart``, no piece stands in two pairs; ``crossed``, every one of some
+chosen with every one of some rejected pieces, which is how NotaGen pairs them. Prints one JSON
+object. Times are seconds of the processor in one thread, which other work on the machine lengthens
+little. Memory is measured in processes of their own: what one step adds to the peak of resident
+memory, for our step and for a likelihood step on the same sequences.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from torch import Tensor
 from benchmarks.training import plain
 from musiczoo.models.bar_stream import SIZES, BarStreamModule, BarStreamNet
 from musiczoo.models.objectives import DPOP, Likelihood, dpop_loss
-from musiczoo.music.cleaning import clean
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.abc.cleaning import clean
+from musiczoo.music.corpora.names import load_corpus
 
 Sums = Callable[[BarStreamNet, dict[str, Tensor]], Tensor]
 Pairs = list[tuple[Tensor, Tensor]]
@@ -51,7 +53,9 @@ def pieces(module: BarStreamModule, corpus: str, count: int, seed: int) -> list[
     return [module.representation.encode(clean(work.tune)) for work in works]
 
 
-def draw_pairs(module: BarStreamModule, arguments: argparse.Namespace, crossed: bool, seed: int) -> Pairs:
+def draw_pairs(
+    module: BarStreamModule, arguments: argparse.Namespace, crossed: bool, seed: int
+) -> Pairs:
     """The pairs of one batch."""
     if not crossed:
         drawn = pieces(module, arguments.corpus, 2 * arguments.pairs, seed)
@@ -81,7 +85,9 @@ def ours(module: BarStreamModule, batch: dict[str, Tensor]) -> float:
     return float(loss.detach())
 
 
-def four_passes(module: BarStreamModule, reference: BarStreamNet, pairs: Pairs, sums: Sums) -> float:
+def four_passes(
+    module: BarStreamModule, reference: BarStreamNet, pairs: Pairs, sums: Sums
+) -> float:
     """Each pair alone; the mean loss."""
     total = 0.0
     for pair in pairs:
@@ -95,12 +101,20 @@ def four_passes(module: BarStreamModule, reference: BarStreamNet, pairs: Pairs, 
     return total
 
 
-def preference_batch(module: BarStreamModule, reference: BarStreamNet, pairs: Pairs) -> dict[str, Tensor]:
+def preference_batch(
+    module: BarStreamModule, reference: BarStreamNet, pairs: Pairs
+) -> dict[str, Tensor]:
     """The pairs as our objective takes them."""
-    collated = [module.representation.collate([piece]) for side in zip(*pairs, strict=True) for piece in side]
+    collated = [
+        module.representation.collate([piece])
+        for side in zip(*pairs, strict=True)
+        for piece in side
+    ]
     with torch.no_grad():
         sums = torch.cat([our_sums(reference, one) for one in collated])
-    batch = module.representation.collate([piece for side in zip(*pairs, strict=True) for piece in side])
+    batch = module.representation.collate(
+        [piece for side in zip(*pairs, strict=True) for piece in side]
+    )
     return {**batch, "reference": sums.double()}
 
 
@@ -134,12 +148,17 @@ def forget_peak() -> None:
 
 
 def memory(arguments: argparse.Namespace) -> None:
-    """What one step adds to the peak of resident memory; printed, for this is a process of its own."""
+    """What one step adds to the peak of resident memory.
+
+    Printed, for this is a process of its own.
+    """
     module = build(arguments.model)
     pairs = draw_pairs(module, arguments, arguments.memory.endswith("crossed"), seed=1)
     batch = preference_batch(module, module.net, pairs[:1])
     DPOP()(module, batch)  # what a first pass sets up stays
-    batch = module.representation.collate([piece for side in zip(*pairs, strict=True) for piece in side])
+    batch = module.representation.collate(
+        [piece for side in zip(*pairs, strict=True) for piece in side]
+    )
     batch["reference"] = torch.zeros(len(batch["lengths"]), dtype=torch.float64)
     objective = DPOP() if arguments.memory.startswith("preference") else Likelihood()
     forget_peak()
@@ -151,14 +170,25 @@ def memory(arguments: argparse.Namespace) -> None:
 
 def measured_memory(arguments: argparse.Namespace, kind: str, pairs: str) -> int:
     """Bytes that a step adds, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.preference", *sys.argv[1:], "--memory", f"{kind}-{pairs}"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.preference",
+        *sys.argv[1:],
+        "--memory",
+        f"{kind}-{pairs}",
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(json.loads(done.stdout)["added"])
 
 
-def compare(module: BarStreamModule, reference: BarStreamNet, arguments: argparse.Namespace, crossed: bool) -> dict[str, object]:
+def compare(
+    module: BarStreamModule, reference: BarStreamNet, arguments: argparse.Namespace, crossed: bool
+) -> dict[str, object]:
     """Times of the three ways over the same batches of pairs."""
-    batches = [draw_pairs(module, arguments, crossed, seed) for seed in range(1, arguments.batches + 1)]
+    batches = [
+        draw_pairs(module, arguments, crossed, seed) for seed in range(1, arguments.batches + 1)
+    ]
     times: dict[str, list[float]] = {"ours": [], "four_passes": [], "four_passes_published": []}
     agree = []
     for number, pairs in enumerate(batches):
@@ -166,25 +196,46 @@ def compare(module: BarStreamModule, reference: BarStreamNet, arguments: argpars
         steps: dict[str, Callable[[], float]] = {
             "ours": lambda batch=batch: ours(module, batch),
             "four_passes": lambda pairs=pairs: four_passes(module, reference, pairs, our_sums),
-            "four_passes_published": lambda pairs=pairs: four_passes(module, reference, pairs, plain_sums),
+            "four_passes_published": lambda pairs=pairs: four_passes(
+                module, reference, pairs, plain_sums
+            ),
         }
         if number == 0:
-            # Without dropout all three must give the same loss and gradient, or the times compare different things.
+            # Without dropout all three must give the same loss and gradient, or the times compare
+            # different things.
             found = [gradient(step, module) for step in steps.values()]
-            agree = [{"loss": round(loss, 6), "gradient_error": float((g - found[0][1]).norm() / found[0][1].norm())} for loss, g in found]
-        # Alternating, so that a busy moment of the machine meets all; the better of two, for a busy moment only adds.
-        rounds = [{name: timed(step, module) for name, step in steps.items()} for _ in range(arguments.repeats)]
+            agree = [
+                {
+                    "loss": round(loss, 6),
+                    "gradient_error": float((g - found[0][1]).norm() / found[0][1].norm()),
+                }
+                for loss, g in found
+            ]
+        # Alternating, so that a busy moment of the machine meets all; the better of two, for a busy
+        # moment only adds.
+        rounds = [
+            {name: timed(step, module) for name, step in steps.items()}
+            for _ in range(arguments.repeats)
+        ]
         for name in steps:
             times[name].append(min(one[name] for one in rounds))
-        print(f"batch {number + 1}: { ({name: round(values[-1], 2) for name, values in times.items()}) }", file=sys.stderr)
+        print(
+            f"batch {number + 1}:"
+            f" { ({name: round(values[-1], 2) for name, values in times.items()}) }",
+            file=sys.stderr,
+        )
     total = {name: sum(values) for name, values in times.items()}
     sides = [[len(piece) for pair in pairs for piece in pair] for pairs in batches]
     return {
         "pairs": sum(map(len, batches)),
-        "distinct_pieces": sum(len({id(piece) for pair in pairs for piece in pair}) for pairs in batches),
+        "distinct_pieces": sum(
+            len({id(piece) for pair in pairs for piece in pair}) for pairs in batches
+        ),
         "patches_a_piece": round(sum(map(sum, sides)) / sum(map(len, sides)), 1),
         "agreement": dict(zip(times, agree, strict=True)),
-        "processor_seconds": {name: [round(value, 3) for value in values] for name, values in times.items()},
+        "processor_seconds": {
+            name: [round(value, 3) for value in values] for name, values in times.items()
+        },
         "ratio_to_four_passes": round(total["four_passes"] / total["ours"], 3),
         "ratio_to_four_passes_published": round(total["four_passes_published"] / total["ours"], 3),
     }
@@ -193,10 +244,14 @@ def compare(module: BarStreamModule, reference: BarStreamNet, arguments: argpars
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--model", default="bar-stream", help="a model of the zoo, or small, medium, large: NotaGen's sizes, random weights"
+        "--model",
+        default="bar-stream",
+        help="a model of the zoo, or small, medium, large: NotaGen's sizes, random weights",
     )
     parser.add_argument("--corpus", default="oneill")
-    parser.add_argument("--pairs", type=int, default=9, help="of a batch; crossed pairs want a square number")
+    parser.add_argument(
+        "--pairs", type=int, default=9, help="of a batch; crossed pairs want a square number"
+    )
     parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
@@ -222,7 +277,9 @@ def main() -> None:
         "dropout": DROPOUT,
     }
     for name, crossed in (("apart", False), ("crossed", True)):
-        added = {kind: measured_memory(arguments, kind, name) for kind in ("likelihood", "preference")}
+        added = {
+            kind: measured_memory(arguments, kind, name) for kind in ("likelihood", "preference")
+        }
         report[name] = {
             **compare(module, reference, arguments, crossed),
             "step_memory_bytes": added,

@@ -1,11 +1,14 @@
-"""Rendering: seconds of sound a second for clips of ten seconds, in one process and with workers. Prints one JSON object.
+"""Rendering: seconds of sound a second for clips of ten seconds, in one process and with workers.
+
+Prints one JSON object.
 
     python -m benchmarks.rendering [--pieces 64] [--soundfont NAME] [--workers N]
 
-Two kinds of pieces: those of chorales played as written (four voices that sound without a break), and piano pieces of 85 notes, as long as
-SMART's completions of 256 tokens. The first time, every pitch of the soundfont is computed; later the processes have what they need.
-Where tinysoundfont is installed, it renders the same pieces. Each rate is by the clock and, of one process, by processor time too, which
-other programs disturb less.
+Two kinds of pieces: those of chorales played as written (four voices that sound without a break),
+and piano pieces of 85 notes, as long as SMART's completions of 256 tokens. The first time, every
+pitch of the soundfont is computed; later the processes have what they need. Where tinysoundfont is
+installed, it renders the same pieces. Each rate is by the clock and, of one process, by processor
+time too, which other programs disturb less.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musiczoo.music.audio import named_soundfont
-from musiczoo.music.corpora import load_corpus
-from musiczoo.music.midi import to_score
-from musiczoo.music.rendering import Clip, Renderer, Rendering, render_clip
-from musiczoo.music.soundfont import SoundFont
-from musiczoo.music.synthesis import Synthesizer
+from musiczoo.music.corpora.names import load_corpus
+from musiczoo.music.midi.convert import to_score
+from musiczoo.music.sound.audio import named_soundfont
+from musiczoo.music.sound.rendering import Clip, Renderer, Rendering, render_clip
+from musiczoo.music.sound.soundfont import SoundFont
+from musiczoo.music.sound.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -36,12 +39,17 @@ if TYPE_CHECKING:
 def chorales(count: int) -> list[ScoreTick]:
     """Chorales of ten seconds or more, at the pace that makes ten seconds of twenty quarters."""
     return [
-        score for work in load_corpus("bach-chorales", progress=False) if (score := to_score(work.tune, tempo=120)).end() >= 20 * score.tpq
+        score
+        for work in load_corpus("bach-chorales", progress=False)
+        if (score := to_score(work.tune, tempo=120)).end() >= 20 * score.tpq
     ][:count]
 
 
 def completions(count: int) -> list[ScoreTick]:
-    """Piano pieces of 85 notes in twenty quarters; random, but of the density and the ranges of what the model writes."""
+    """Piano pieces of 85 notes in twenty quarters.
+
+    Random, but of the density and the ranges of what the model writes.
+    """
     from symusic.core import NoteTick, ScoreTick, TempoTick, TrackTick
 
     generator = random.Random(0)
@@ -53,7 +61,10 @@ def completions(count: int) -> list[ScoreTick]:
         for _ in range(85):
             track.notes.append(
                 NoteTick(
-                    generator.randrange(240), generator.randrange(1, 49), round(generator.gauss(60, 12)), generator.randrange(3, 128, 4)
+                    generator.randrange(240),
+                    generator.randrange(1, 49),
+                    round(generator.gauss(60, 12)),
+                    generator.randrange(3, 128, 4),
                 )
             )
         score.tracks.append(track)
@@ -74,7 +85,9 @@ def timed(render: Callable[[], Sequence[Clip]]) -> dict[str, float]:
     }
 
 
-def with_workers(pieces: list[ScoreTick], rendering: Rendering, workers: int | None) -> dict[str, Any]:
+def with_workers(
+    pieces: list[ScoreTick], rendering: Rendering, workers: int | None
+) -> dict[str, Any]:
     """The first and the second time, and what starting and sending cost."""
     with Renderer(rendering, workers) as renderer:
         started = time.perf_counter()
@@ -85,7 +98,11 @@ def with_workers(pieces: list[ScoreTick], rendering: Rendering, workers: int | N
         for _ in range(3):
             rates.append(timed(lambda: renderer.clips(pieces))["times_real_time"])
             renderer.forget()
-    return {"start_seconds": round(start, 2), "times_real_time_first": rates[0], "times_real_time": max(rates[1:])}
+    return {
+        "start_seconds": round(start, 2),
+        "times_real_time_first": rates[0],
+        "times_real_time": max(rates[1:]),
+    }
 
 
 def tiny_sound_font(pieces: list[ScoreTick], path: str) -> dict[str, float] | None:
@@ -108,7 +125,9 @@ def tiny_sound_font(pieces: list[ScoreTick], path: str) -> dict[str, float] | No
             with tempfile.NamedTemporaryFile(suffix=".mid") as file:
                 piece.dump_midi(file.name)
                 tinysoundfont.Sequencer(synth).midi_load(file.name)
-            clips.append(Clip(np.frombuffer(bytes(synth.generate(480_000)), np.float32).reshape(-1, 2).T))
+            clips.append(
+                Clip(np.frombuffer(bytes(synth.generate(480_000)), np.float32).reshape(-1, 2).T)
+            )
         return clips
 
     return {"load_seconds": round(load, 3), **timed(render)}
@@ -126,15 +145,33 @@ def main() -> None:
     load = time.perf_counter() - started
     rendering = Rendering(path)
     result: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
         "soundfont": path.rsplit("/", 1)[-1],
         "load_seconds": round(load, 4),
     }
-    for name, pieces in (("completions", completions(options.pieces)), ("chorales", chorales(options.pieces))):
-        first, again = (timed(lambda pieces=pieces: [render_clip(piece, rendering) for piece in pieces]) for _ in range(2))
+    for name, pieces in (
+        ("completions", completions(options.pieces)),
+        ("chorales", chorales(options.pieces)),
+    ):
+        first, again = (
+            timed(lambda pieces=pieces: [render_clip(piece, rendering) for piece in pieces])
+            for _ in range(2)
+        )
         result[name] = {
             "notes_a_clip": round(
-                sum(sum(note.start < 20 * piece.tpq for track in piece.tracks for note in track.notes) for piece in pieces) / len(pieces)
+                sum(
+                    sum(
+                        note.start < 20 * piece.tpq
+                        for track in piece.tracks
+                        for note in track.notes
+                    )
+                    for piece in pieces
+                )
+                / len(pieces)
             ),
             "one_process_first": first,
             "one_process": again,

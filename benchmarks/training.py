@@ -1,8 +1,9 @@
 """A training step at NotaGen-small's size: ours beside the one-hot, padded way, same weights and batches, in one run.
 
-The plain way is how the paper's architecture is usually written: patches as one-hot matrices through a linear layer, sequences padded
-to the longest of the batch, and all 17 positions of every patch through the character decoder, both with transformers' own GPT-2 (SDPA).
-Prints one JSON object. On a GPU the model-FLOP utilisation of ours is given too.
+The plain way is how the paper's architecture is usually written: patches as one-hot matrices
+through a linear layer, sequences padded to the longest of the batch, and all 17 positions of every
+patch through the character decoder, both with transformers' own GPT-2 (SDPA). Prints one JSON
+object. On a GPU the model-FLOP utilisation of ours is given too.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from musiczoo.models.bar_stream import SIZES, BarStreamNet
-from musiczoo.music.cleaning import clean
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.abc.cleaning import clean
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 Step = Callable[[BarStreamNet, Tensor, Tensor], Tensor]
@@ -37,10 +38,16 @@ def ours(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> Tensor:
 
 def plain(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> Tensor:
     """The same loss by one-hot matrices and padding."""
-    one_hot = functional.one_hot(patches.long(), 128).flatten(2).to(net.patch_level_decoder.patch_embedding.weight.dtype)
+    one_hot = (
+        functional.one_hot(patches.long(), 128)
+        .flatten(2)
+        .to(net.patch_level_decoder.patch_embedding.weight.dtype)
+    )
     inside = torch.arange(patches.shape[1], device=patches.device) < lengths.unsqueeze(1)
     embedded = net.patch_level_decoder.patch_embedding(one_hot)
-    hidden = net.patch_level_decoder.base(inputs_embeds=embedded, attention_mask=inside.long()).last_hidden_state
+    hidden = net.patch_level_decoder.base(
+        inputs_embeds=embedded, attention_mask=inside.long()
+    ).last_hidden_state
     conditions, targets = hidden[:, :-1][inside[:, 1:]], patches[:, 1:][inside[:, 1:]].long()
     transformer = net.char_level_decoder.transformer
     inputs = torch.cat([conditions.unsqueeze(1), transformer.wte(targets)], dim=1)
@@ -50,7 +57,9 @@ def plain(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=0)
 
 
-def seconds(step: Step, net: BarStreamNet, batches: list[tuple[Tensor, Tensor]], autocast: bool) -> list[float]:
+def seconds(
+    step: Step, net: BarStreamNet, batches: list[tuple[Tensor, Tensor]], autocast: bool
+) -> list[float]:
     """Seconds of forward and backward for each batch."""
     out = []
     device = next(net.parameters()).device
@@ -72,7 +81,10 @@ def model_flops(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> float:
     """Multiply-adds that a training step needs on real patches and characters, times two, forward and twice that backward."""
     config = net.config
     rows, chars = int(lengths.sum()), int((patches[:, 1:] != 0).sum())
-    linear = 12 * config.hidden**2 * (config.patch_layers * rows + config.char_layers * chars) + 128 * config.hidden * chars
+    linear = (
+        12 * config.hidden**2 * (config.patch_layers * rows + config.char_layers * chars)
+        + 128 * config.hidden * chars
+    )
     attention = config.patch_layers * config.hidden * int((lengths.double() ** 2).sum())
     return 6.0 * (linear + attention)
 
@@ -91,12 +103,16 @@ def main() -> None:
     torch.manual_seed(0)
 
     representation = BarStreamPatches(max_length=SIZES[arguments.size].patch_length)
-    works = random.Random(0).sample(list(load_corpus("bach-chorales")), arguments.batch * (arguments.batches + 1))
+    works = random.Random(0).sample(
+        list(load_corpus("bach-chorales")), arguments.batch * (arguments.batches + 1)
+    )
     encoded = [representation.encode(clean(work.tune)) for work in works]
     batches = []
     for first in range(0, len(encoded), arguments.batch):
         batch = representation.collate(encoded[first : first + arguments.batch])
-        batches.append((batch["patches"].to(arguments.device), batch["lengths"].to(arguments.device)))
+        batches.append(
+            (batch["patches"].to(arguments.device), batch["lengths"].to(arguments.device))
+        )
     net = BarStreamNet(SIZES[arguments.size]).to(arguments.device)
 
     # Without dropout both must give the same loss, or the times compare different things.
@@ -123,7 +139,11 @@ def main() -> None:
     flops = sum(model_flops(net, *batch) for batch in batches[1:])
     real = sum(int((patches[:, 1:] != 0).sum()) for patches, _ in batches[1:])
     report = {
-        "machine": {"device": arguments.device, "threads": arguments.threads, "torch": torch.__version__},
+        "machine": {
+            "device": arguments.device,
+            "threads": arguments.threads,
+            "torch": torch.__version__,
+        },
         "parameters": sum(p.numel() for p in net.parameters()),
         "precision": "bfloat16 autocast" if arguments.bfloat16 else "float32",
         "dropout": arguments.dropout,
@@ -139,7 +159,9 @@ def main() -> None:
     if arguments.device.startswith("cuda"):
         name = torch.cuda.get_device_name()
         peak = next((value for key, value in PEAKS.items() if name.startswith(key)), None)
-        report["model_flop_utilisation"] = None if peak is None else round(flops / total["ours"] / peak, 4)
+        report["model_flop_utilisation"] = (
+            None if peak is None else round(flops / total["ours"] / peak, 4)
+        )
         report["gpu"] = name
     json.dump(report, sys.stdout, indent=2)
 

@@ -1,11 +1,11 @@
 """The room of the Lightning callbacks that change what a run trains on, or how, or that show and publish what it has made."""
 
-from musiczoo.callbacks.group_rollouts import GroupRollouts
-from musiczoo.callbacks.preference_rounds import PreferenceRounds
+from musiczoo.callbacks.preference.callback import PreferenceRounds
 from musiczoo.callbacks.preview import Preview
 from musiczoo.callbacks.publishing import PublishToHub
-from musiczoo.callbacks.remi_prompts import CorpusPrompts, ProceduralPrompts
-from musiczoo.callbacks.rollout_prompts import FixedPrompts, PromptSource
+from musiczoo.callbacks.rollouts.callback import GroupRollouts
+from musiczoo.callbacks.rollouts.prompts import FixedPrompts, PromptSource
+from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
 from musiczoo.callbacks.stage_transition import Change, StageTransition
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from musiczoo.models.base import Generated, GenerativeModule
+from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.music import find_soundfont, piano_roll_picture, write
 from musiczoo.music.atomic import write_atomically
@@ -25,21 +25,24 @@ _log = logging.getLogger(__name__)
 class Preview(lightning.Callback):
     """Writes a few pieces at validation into ``previews/step-000123/`` of the run's folder: engraved, as piano roll, ABC, MIDI and sound.
 
-    The prompts and the random numbers are the same each time, so that previews of one run show the training and nothing else. Training
-    is what it would be without: the module's mode and every random state come back as they were. A piece that cannot be read, engraved or
-    written is told in the log and never ends a fit.
+    The prompts and the random numbers are the same each time, so that previews of one run show the
+    training and nothing else. Training is what it would be without: the module's mode and every
+    random state come back as they were. A piece that cannot be read, engraved or written is told in
+    the log and never ends a fit.
 
     Args:
-        prompts: What to go on from, as ``generate`` of the module takes it; None takes the most frequent labels of the module, or an empty
-            prompt where it knows none.
+        prompts: What to go on from, as ``generate`` of the module takes it; None takes the most
+            frequent labels of the module, or an empty prompt where it knows none.
         every_n_validations: Every how many validations.
         count: Pieces for each prompt.
-        max_length: Longest piece, in the units of the module's ``generate``; None leaves it to the module.
+        max_length: Longest piece, in the units of the module's ``generate``; None leaves it to the
+            module.
         sampling: How tokens are drawn; None leaves it to the module.
         seed: Of the random numbers.
         audio: Write sound when there is a soundfont.
         folder: Where to write; None takes the logger's folder, or the trainer's.
-        options: Further options of the module's ``generate``, such as ``{"guard": BarDurations()}``.
+        options: Further options of the module's ``generate``, such as ``{"guard":
+            BarDurations()}``.
 
     Raises:
         MusicZooError: A number below 1, or ``MUSICZOO_SOUNDFONT`` names no file.
@@ -74,7 +77,9 @@ class Preview(lightning.Callback):
     @property
     def state_key(self) -> str:
         """One for each use of the callback, so that several stand side by side in a checkpoint."""
-        return self._generate_state_key(every_n_validations=self.every_n_validations, seed=self.seed, folder=str(self.folder))
+        return self._generate_state_key(
+            every_n_validations=self.every_n_validations, seed=self.seed, folder=str(self.folder)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """How many validations there were, so that a resumed run keeps the rhythm."""
@@ -84,7 +89,9 @@ class Preview(lightning.Callback):
         """Takes up what :meth:`state_dict` gave."""
         self._validations = int(state_dict["validations"])
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         """Writes a preview if it is time for one; not in the check before the first epoch."""
         if trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
@@ -108,7 +115,12 @@ class Preview(lightning.Callback):
         for number, result in enumerate(results, 1):
             for name, picture in self._files(result, folder / f"{number}").items():
                 for logger in trainer.loggers:
-                    _tried(partial(_show, logger, f"preview/{number}/{name}", picture, trainer.global_step), f"a picture in {logger.name}")
+                    _tried(
+                        partial(
+                            _show, logger, f"preview/{number}/{name}", picture, trainer.global_step
+                        ),
+                        f"a picture in {logger.name}",
+                    )
 
     def _generate(self, module: GenerativeModule) -> list[Generated]:
         if self.prompts is not None:
@@ -134,7 +146,10 @@ class Preview(lightning.Callback):
         """Writes one piece in all forms and returns the pictures."""
         if result.piece is None:
             _log.warning("Preview %s is no readable piece: %s", base, result.error)
-            _tried(partial(write_atomically, base.with_suffix(".txt"), result.text.encode()), f"{base}.txt")
+            _tried(
+                partial(write_atomically, base.with_suffix(".txt"), result.text.encode()),
+                f"{base}.txt",
+            )
             return {}
         for suffix in (".abc", ".mid", *([".wav"] if self.audio else [])):
             _tried(partial(write, result.piece, base.with_suffix(suffix)), f"{base}{suffix}")
@@ -155,7 +170,8 @@ def _tried(act: Callable[[], object], what: str) -> bool:
         _log.warning("Preview: %s failed: %s", what, error)
         return False
     except Exception as error:
-        # Engravers, plotters and loggers of all makers stand behind this, and hours of training before it.
+        # Engravers, plotters and loggers of all makers stand behind this, and hours of training
+        # before it.
         _log.warning("Preview: %s failed: %r", what, error, exc_info=True)
         return False
     return True
@@ -168,4 +184,6 @@ def _show(logger: Any, tag: str, picture: Path, step: int) -> None:
     elif hasattr(logger.experiment, "add_image"):
         from matplotlib.image import imread
 
-        logger.experiment.add_image(tag, np.asarray(imread(picture) * 255).astype(np.uint8), step, dataformats="HWC")
+        logger.experiment.add_image(
+            tag, np.asarray(imread(picture) * 255).astype(np.uint8), step, dataformats="HWC"
+        )

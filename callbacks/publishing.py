@@ -23,16 +23,19 @@ _log = logging.getLogger(__name__)
 class PublishToHub(Callback):
     """Publishes the model when a fit ends, or whenever validation finds it better than before.
 
-    The checkpoint folder is written to the disk first. If the Hub cannot be reached, or refuses, the folder stays, the log says where,
-    and the fit ends as it would have ended: its result is never lost to the network. What validation measured goes on the card with the
-    step it was measured at. Only the first process publishes.
+    The checkpoint folder is written to the disk first. If the Hub cannot be reached, or refuses,
+    the folder stays, the log says where, and the fit ends as it would have ended: its result is
+    never lost to the network. What validation measured goes on the card with the step it was
+    measured at. Only the first process publishes.
 
     Args:
         repository: ``"org/name"``.
-        licence: Of the weights, by the Hub's identifier, see :func:`musiczoo.hub.publishing.publish`.
+        licence: Of the weights, by the Hub's identifier, see
+            :func:`musiczoo.hub.publishing.publish`.
         licence_name: Of a licence that is ``"other"``.
         licence_link: To its text.
-        when: ``"end"`` of the fit, or at each ``"best"`` validation (then the end of the fit publishes only if nothing else did).
+        when: ``"end"`` of the fit, or at each ``"best"`` validation (then the end of the fit
+            publishes only if nothing else did).
         monitor: What ``"best"`` looks at.
         mode: Whether the smallest (``"min"``) or the largest is the best.
         folder: Where the checkpoint folder is written; ``published`` in the run's folder when None.
@@ -67,9 +70,16 @@ class PublishToHub(Callback):
         super().__init__()
         check_licence(licence, licence_name, licence_link)
         if when not in ("end", "best") or mode not in ("min", "max"):
-            raise MusicZooError(f"PublishToHub(when={when!r}, mode={mode!r}) has no meaning.", remedy="end or best; min or max.")
+            raise MusicZooError(
+                f"PublishToHub(when={when!r}, mode={mode!r}) has no meaning.",
+                remedy="end or best; min or max.",
+            )
         self.repository = repository
-        self.licence: dict[str, Any] = {"licence": licence, "licence_name": licence_name, "licence_link": licence_link}
+        self.licence: dict[str, Any] = {
+            "licence": licence,
+            "licence_name": licence_name,
+            "licence_link": licence_link,
+        }
         self.when = when
         self.monitor = monitor
         self.mode = mode
@@ -81,13 +91,19 @@ class PublishToHub(Callback):
         self.published: list[Published] = []
         self._best = math.inf
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         """Publishes a model that is better than all before it."""
         if self.when != "best" or trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
-            raise MusicZooError(f"There is no metric {self.monitor!r}.", where="PublishToHub(monitor=...)", remedy=f"There are {known}.")
+            raise MusicZooError(
+                f"There is no metric {self.monitor!r}.",
+                where="PublishToHub(monitor=...)",
+                remedy=f"There are {known}.",
+            )
         value = float(trainer.callback_metrics[self.monitor]) * (1 if self.mode == "min" else -1)
         if value < self._best:
             self._best = value
@@ -115,15 +131,29 @@ class PublishToHub(Callback):
         figures = _figures(trainer.callback_metrics, trainer.global_step)
         message = f"Step {trainer.global_step:,}"
         try:
-            save_checkpoint(module, folder, card=self.card.with_figures(figures), dtype=self.dtype, overwrite=True)
+            save_checkpoint(
+                module,
+                folder,
+                card=self.card.with_figures(figures),
+                dtype=self.dtype,
+                overwrite=True,
+            )
         except MusicZooError as error:
             _log.error("The model is not published, and its folder is not written: %s", error)
             return
         try:
-            done = publish(folder, self.repository, **self.licence, private=self.private, revision=self.revision, message=message)
+            done = publish(
+                folder,
+                self.repository,
+                **self.licence,
+                private=self.private,
+                revision=self.revision,
+                message=message,
+            )
         except MusicZooError as error:
             _log.error(
-                "The model is not published: %s It is in %s; publish it with: musiczoo publish %s %s --licence %s",
+                "The model is not published: %s It is in %s; publish it with: musiczoo publish %s"
+                " %s --licence %s",
                 error,
                 folder,
                 folder,
@@ -137,7 +167,11 @@ class PublishToHub(Callback):
 
 def _figures(metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
     """What validation measured, for the card."""
-    measured = {name.removeprefix("val/").replace("_", " "): float(value) for name, value in metrics.items() if name.startswith("val/")}
+    measured = {
+        name.removeprefix("val/").replace("_", " "): float(value)
+        for name, value in metrics.items()
+        if name.startswith("val/")
+    }
     return {
         name: {"value": value, "data": "validation works", "how": f"after {step:,} steps"}
         for name, value in measured.items()

@@ -14,24 +14,36 @@ _POOL_BATCHES = 64
 class BatchPlan:
     """The batches of every epoch, over all processes together.
 
-    Batches hold works of similar length, so that little of a batch is padding: works are shuffled, cut into pools of
-    64 batches, sorted by length inside a pool, and the batches shuffled again. Each work comes once an epoch.
+    Batches hold works of similar length, so that little of a batch is padding: works are shuffled,
+    cut into pools of 64 batches, sorted by length inside a pool, and the batches shuffled again.
+    Each work comes once an epoch.
 
     Args:
         lengths: An estimate of each work's length, in any unit.
-        batch_size: Works of a batch, all processes together. The last works of an epoch make one smaller batch.
+        batch_size: Works of a batch, all processes together. The last works of an epoch make one
+            smaller batch.
         seed: Of the order.
-        shuffle: False gives every epoch the same order, from long to short (so that a batch that does not fit fails at once).
+        shuffle: False gives every epoch the same order, from long to short (so that a batch that
+            does not fit fails at once).
 
     Raises:
         MusicZooError: No works, or a batch size below 1.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int = 0, shuffle: bool = True) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, *, seed: int = 0, shuffle: bool = True
+    ) -> None:
         if not lengths:
-            raise MusicZooError("There are no works to make batches of.", remedy="Give a corpus with at least one work for each split.")
+            raise MusicZooError(
+                "There are no works to make batches of.",
+                remedy="Give a corpus with at least one work for each split.",
+            )
         if batch_size < 1:
-            raise MusicZooError(f"A batch of {batch_size} works is none.", where="batch_size", remedy="Give 1 or more.")
+            raise MusicZooError(
+                f"A batch of {batch_size} works is none.",
+                where="batch_size",
+                remedy="Give 1 or more.",
+            )
         self.lengths = list(lengths)
         self.batch_size = batch_size
         self.seed = seed
@@ -44,7 +56,9 @@ class BatchPlan:
         """Indices of the works of each batch of an epoch."""
         works = range(len(self.lengths))
         if not self.shuffle:
-            return _cut(sorted(works, key=lambda index: -self.lengths[index]), [self.batch_size] * len(self))
+            return _cut(
+                sorted(works, key=lambda index: -self.lengths[index]), [self.batch_size] * len(self)
+            )
         rng = random.Random(f"{self.seed}:{epoch}")
         order = rng.sample(works, len(works))
         batches: list[list[int]] = []
@@ -59,7 +73,10 @@ class BatchPlan:
 
 
 def share(batch: Sequence[int], rank: int, world_size: int) -> Sequence[int]:
-    """What one of several processes computes of a batch; the shares are disjoint, similar in length, and together the batch."""
+    """What one of several processes computes of a batch.
+
+    The shares are disjoint, similar in length, and together the batch.
+    """
     return batch[rank::world_size]
 
 

@@ -51,8 +51,9 @@ def draw_key(rule: KeyRule, original: str, rng: random.Random) -> str | None:
     """The key for one access to a piece.
 
     Args:
-        rule: ``"pretrain"``: any of the 15 keys alike. ``"finetune"``: up to three semitones from the original, near ones more often, with
-            the published weights of enharmonic spellings. ``"original"``: as it stands.
+        rule: ``"pretrain"``: any of the 15 keys alike. ``"finetune"``: up to three semitones from
+            the original, near ones more often, with the published weights of enharmonic spellings.
+            ``"original"``: as it stands.
         original: The major key of the piece's signature.
         rng: Source of chance.
 
@@ -67,7 +68,9 @@ def draw_key(rule: KeyRule, original: str, rng: random.Random) -> str | None:
     if rule == "pretrain":
         return rng.choice(KEYS)
     if rule != "finetune":
-        raise MusicZooError(f"{rule!r} is no key rule.", where="keys", remedy="Give pretrain, finetune or original.")
+        raise MusicZooError(
+            f"{rule!r} is no key rule.", where="keys", remedy="Give pretrain, finetune or original."
+        )
     (offset,) = rng.choices(_OFFSETS, _OFFSET_WEIGHTS)
     spellings = _SPELLINGS[(_SEMITONE[original] + offset) % 12]
     (key,) = rng.choices([name for name, _ in spellings], [weight for _, weight in spellings])
@@ -87,5 +90,9 @@ def possible_keys(rule: KeyRule, original: str) -> list[str | None]:
     if rule == "pretrain":
         return list(KEYS)
     if rule == "finetune":
-        return [name for offset in _OFFSETS for name, _ in _SPELLINGS[(_SEMITONE[original] + offset) % 12]]
+        return [
+            name
+            for offset in _OFFSETS
+            for name, _ in _SPELLINGS[(_SEMITONE[original] + offset) % 12]
+        ]
     return [draw_key(rule, original, random.Random(0))]

@@ -20,9 +20,9 @@ from musiczoo.datamodules.token_items import TokenCrops, TokenWindows
 from musiczoo.datamodules.token_shifts import TokenShifts
 from musiczoo.datamodules.token_sources import named_pieces, source_of
 from musiczoo.datamodules.tokenising import TOKEN_TYPE, StreamRules, Tokeniser, reason_of
-from musiczoo.music.corpus import Corpus
+from musiczoo.music.corpora.corpus import Corpus
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.piano_stream import PIANO, Programs
+from musiczoo.music.midi.piano_stream import PIANO, Programs
 from musiczoo.representations.base import Representation
 
 _log = logging.getLogger(__name__)
@@ -38,37 +38,48 @@ class LeftOut(NamedTuple):
 class MidiDataModule(lightning.LightningDataModule):
     """MIDI files, or any corpus turned into performed music, for models of REMI tokens and their like.
 
-    SMART's data (arXiv 2504.16839, section 3.1): the piano tracks of each piece become one without duplicate notes, pieces that are too
-    dense or too empty are left out, a tenth of the corpus is for testing, and a tenth of the rest for validation. Here near-duplicates stay
-    in one split. Everything that is left out is counted with its reason in :attr:`left_out`; the paper leaves out pieces with more than 300
-    notes in a bar "and" more than 20 % of empty bars, and here either is enough.
+    SMART's data (arXiv 2504.16839, section 3.1): the piano tracks of each piece become one without
+    duplicate notes, pieces that are too dense or too empty are left out, a tenth of the corpus is
+    for testing, and a tenth of the rest for validation. Here near-duplicates stay in one split.
+    Everything that is left out is counted with its reason in :attr:`left_out`; the paper leaves out
+    pieces with more than 300 notes in a bar "and" more than 20 % of empty bars, and here either is
+    enough.
 
-    A training item is a random part of a piece, drawn anew each epoch; validation and test pieces come whole, in windows that are the same
-    each time. Tokens are kept in the cache, and only new and changed files are tokenised again.
+    A training item is a random part of a piece, drawn anew each epoch; validation and test pieces
+    come whole, in windows that are the same each time. Tokens are kept in the cache, and only new
+    and changed files are tokenised again.
 
-    Notated pieces (of ABC, MusicXML and the corpora) carry no programs, so unless ``programs`` is None all their pitched voices count as
-    piano. Scores carry almost no dynamics either: where a score has none, all its velocities are one constant (80), and nothing about
-    velocity can be learnt or measured from it.
+    Notated pieces (of ABC, MusicXML and the corpora) carry no programs, so unless ``programs`` is
+    None all their pitched voices count as piano. Scores carry almost no dynamics either: where a
+    score has none, all its velocities are one constant (80), and nothing about velocity can be
+    learnt or measured from it.
 
     Args:
-        corpus: A folder or file of MIDI (and of ABC, MusicXML and what else can be read), the name of a built-in or registered corpus, or
-            several of these; or symusic scores, tunes or works themselves, which are tokenised anew each time.
-        representation: Such as ``Remi.smart()``; None takes the ``representation`` of the module that the trainer fits.
+        corpus: A folder or file of MIDI (and of ABC, MusicXML and what else can be read), the name
+            of a built-in or registered corpus, or several of these; or symusic scores, tunes or
+            works themselves, which are tokenised anew each time.
+        representation: Such as ``Remi.smart()``; None takes the ``representation`` of the module
+            that the trainer fits.
         batch_size: Items of a batch in each process.
         max_length: Longest item in tokens.
-        programs: Programs whose tracks become the piano track, as files count them (0 to 7 are General MIDI's 1 to 8);
-            ``"all-as-piano"`` takes all tracks but drums; None keeps all programs and drums apart, for REMI+.
+        programs: Programs whose tracks become the piano track, as files count them (0 to 7 are
+            General MIDI's 1 to 8); ``"all-as-piano"`` takes all tracks but drums; None keeps all
+            programs and drums apart, for REMI+.
         max_notes_per_bar: Pieces with more notes in a bar are left out.
         max_empty_bars: Pieces with a larger part of bars in which no note begins are left out.
         test_fraction: Part of the clusters for testing; 0 for none.
         val_fraction: Part of the other clusters for validation; 0 for none.
         transpose: Training items come transposed by up to so many semitones up or down.
-        velocity_shift: Training items come louder or softer by up to so many of the representation's steps.
-        tempo_shift: Training items come faster or slower by up to so many of the representation's steps.
-        split_seed: Chooses another division; not the same as ``seed``, so that runs with different seeds are measured on the same pieces.
+        velocity_shift: Training items come louder or softer by up to so many of the
+            representation's steps.
+        tempo_shift: Training items come faster or slower by up to so many of the representation's
+            steps.
+        split_seed: Chooses another division; not the same as ``seed``, so that runs with different
+            seeds are measured on the same pieces.
         seed: Of order, crops and shifts.
         num_workers: Worker processes of each loader.
-        cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the platform.
+        cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the
+            platform.
         progress: Show progress bars while a corpus is read and tokenised.
         preparing_workers: Processes that tokenise; None for one a core.
 
@@ -102,7 +113,11 @@ class MidiDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         if max_length < 2:
-            raise MusicZooError(f"Items of {max_length} tokens hold no target.", where="max_length", remedy="Give 2 or more.")
+            raise MusicZooError(
+                f"Items of {max_length} tokens hold no target.",
+                where="max_length",
+                remedy="Give 2 or more.",
+            )
         self.corpus = corpus
         self.representation = representation
         self.batch_size = batch_size
@@ -150,15 +165,24 @@ class MidiDataModule(lightning.LightningDataModule):
             except Exception as error:
                 left_out.append(LeftOut(name, reason_of(error)))
                 continue
-            arrays = {"tokens": np.frombuffer(row["tokens"], TOKEN_TYPE), "shingles": np.frombuffer(row["shingles"], "<u4")}
+            arrays = {
+                "tokens": np.frombuffer(row["tokens"], TOKEN_TYPE),
+                "shingles": np.frombuffer(row["shingles"], "<u4"),
+            }
             found[name] = TokenisedPiece(**row | arrays, id=name, source=source_name, path="")
         self.left_out = left_out
         self._report(len(found))
         self.pieces = [found[name] for name in sorted(found)]
-        self.clusters = [self.pieces[first].id for first in cached_clusters(self.pieces, cache=self.cache)]
+        self.clusters = [
+            self.pieces[first].id for first in cached_clusters(self.pieces, cache=self.cache)
+        ]
         rest = self.val_fraction * (1 - self.test_fraction)
-        self._splits = split_by_cluster(self.clusters, validation=rest, test=self.test_fraction, seed=self.split_seed)
-        sizes = ", ".join(f"{part} {len(indices)}" for part, indices in self._splits._asdict().items())
+        self._splits = split_by_cluster(
+            self.clusters, validation=rest, test=self.test_fraction, seed=self.split_seed
+        )
+        sizes = ", ".join(
+            f"{part} {len(indices)}" for part, indices in self._splits._asdict().items()
+        )
         _log.info("%d pieces in %d clusters: %s", len(self.pieces), len(set(self.clusters)), sizes)
 
     @property
@@ -177,7 +201,8 @@ class MidiDataModule(lightning.LightningDataModule):
     def provenance(self) -> dict[str, Any]:
         """What a checkpoint should tell of the data it was trained on, as plain JSON values.
 
-        Folders are named by their last part alone: a published checkpoint has no business with the places on somebody's machine.
+        Folders are named by their last part alone: a published checkpoint has no business with the
+        places on somebody's machine.
         """
         splits = self.splits
         return {
@@ -202,11 +227,19 @@ class MidiDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Validation batches, the same each time; none when ``val_fraction`` is 0."""
-        return self._loader(self.items(self.splits.validation, training=False), training=False) if self.splits.validation else []
+        return (
+            self._loader(self.items(self.splits.validation, training=False), training=False)
+            if self.splits.validation
+            else []
+        )
 
     def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Test batches, the same each time; none when ``test_fraction`` is 0."""
-        return self._loader(self.items(self.splits.test, training=False), training=False) if self.splits.test else []
+        return (
+            self._loader(self.items(self.splits.test, training=False), training=False)
+            if self.splits.test
+            else []
+        )
 
     def items(self, indices: Sequence[int], *, training: bool) -> TokenCrops | TokenWindows:
         """Pieces of :attr:`pieces` as the items that the loaders of training or of validation give."""
@@ -217,14 +250,21 @@ class MidiDataModule(lightning.LightningDataModule):
         shifts = None
         if self.transpose or self.velocity_shift or self.tempo_shift:
             vocabulary: Sequence[str] = getattr(self._representation(), "vocabulary", ())
-            shifts = TokenShifts(vocabulary, transpose=self.transpose, velocity=self.velocity_shift, tempo=self.tempo_shift)
+            shifts = TokenShifts(
+                vocabulary,
+                transpose=self.transpose,
+                velocity=self.velocity_shift,
+                tempo=self.tempo_shift,
+            )
         return TokenCrops(pieces, self.max_length, shifts=shifts, seed=self.seed)
 
     def _loader(self, items: TokenCrops | TokenWindows, *, training: bool) -> ResumableLoader:
         world_size = self.trainer.world_size if self.trainer else 1
         return ResumableLoader(
             items,
-            BatchPlan(items.lengths, self.batch_size * world_size, seed=self.seed, shuffle=training),
+            BatchPlan(
+                items.lengths, self.batch_size * world_size, seed=self.seed, shuffle=training
+            ),
             self._representation().collate,
             identity=items.names,
             rank=self.trainer.global_rank if self.trainer else 0,
@@ -235,26 +275,46 @@ class MidiDataModule(lightning.LightningDataModule):
     def _tokenised(self, given: str | Path | Corpus) -> tuple[list[TokenisedPiece], list[LeftOut]]:
         source = source_of(given, cache=self.cache, progress=self.progress)
         table = tokenised(
-            source, self._representation(), self.rules, cache=self.cache, workers=self.preparing_workers, progress=self.progress
+            source,
+            self._representation(),
+            self.rules,
+            cache=self.cache,
+            workers=self.preparing_workers,
+            progress=self.progress,
         )
         rows = zip(*(table[name].to_pylist() for name in ("path", "number", "reason")), strict=True)
         refused = [
-            (f"{source.name}/{path}#{number}" if number else f"{source.name}/{path}", reason) for path, number, reason in rows if reason
+            (f"{source.name}/{path}#{number}" if number else f"{source.name}/{path}", reason)
+            for path, number, reason in rows
+            if reason
         ]
         return pieces_of(table), [LeftOut(*entry) for entry in (*source.refused, *refused)]
 
     def _report(self, used: int) -> None:
         kinds = Counter(entry.reason.partition(" (")[0] for entry in self.left_out).most_common()
-        told = "; ".join(f"{count} x {kind}" for kind, count in kinds[:5]) + (f"; {len(kinds) - 5} other reasons" if len(kinds) > 5 else "")
+        told = "; ".join(f"{count} x {kind}" for kind, count in kinds[:5]) + (
+            f"; {len(kinds) - 5} other reasons" if len(kinds) > 5 else ""
+        )
         if not used:
-            names = [str(source) for source in _sources(self.corpus) if isinstance(source, str | Path)]
+            names = [
+                str(source) for source in _sources(self.corpus) if isinstance(source, str | Path)
+            ]
             raise MusicZooError(
                 "The corpus holds no pieces to train on.",
                 where=", ".join(names) or None,
-                remedy=f"Left out: {told}." if told else "There is no MIDI file or score in it: give a folder that holds some.",
+                remedy=(
+                    f"Left out: {told}."
+                    if told
+                    else "There is no MIDI file or score in it: give a folder that holds some."
+                ),
             )
         if kinds:
-            _log.warning("%d of %d pieces and files are left out: %s", len(self.left_out), used + len(self.left_out), told)
+            _log.warning(
+                "%d of %d pieces and files are left out: %s",
+                len(self.left_out),
+                used + len(self.left_out),
+                told,
+            )
 
     def _representation(self) -> Representation[Any]:
         representation = self.representation
@@ -274,4 +334,6 @@ def _sources(sources: Any) -> list[Any]:
 
     from musiczoo.music.abc import Tune
 
-    return [sources] if isinstance(sources, str | Path | Corpus | Tune | ScoreTick) else list(sources)
+    return (
+        [sources] if isinstance(sources, str | Path | Corpus | Tune | ScoreTick) else list(sources)
+    )

@@ -14,7 +14,8 @@ from musiczoo.music.near_duplicates import Shingles, clusters, shingles, skyline
 def split_pairs(pairs: Sequence[PreferencePair], *, validation: float, seed: int) -> Splits:
     """Divides pairs.
 
-    Pairs of one ``group`` stay together. Of the others, those stay together that share a piece or a near-duplicate of one, on either side.
+    Pairs of one ``group`` stay together. Of the others, those stay together that share a piece or a
+    near-duplicate of one, on either side.
 
     Args:
         pairs: The pairs.
@@ -32,11 +33,14 @@ def split_pairs(pairs: Sequence[PreferencePair], *, validation: float, seed: int
     return split_by_cluster(_groups(pairs), validation=validation, seed=seed)
 
 
-def split_lists(lists: PieceLists, *, validation: float, seed: int) -> tuple[PieceLists, PieceLists]:
+def split_lists(
+    lists: PieceLists, *, validation: float, seed: int
+) -> tuple[PieceLists, PieceLists]:
     """Divides pieces that are paired with one another, before they are.
 
     Returns:
-        Pieces for training and for validation, the latter empty where one side holds no two different pieces.
+        Pieces for training and for validation, the latter empty where one side holds no two
+        different pieces.
     """
     nothing = PieceLists((), ())
     if validation == 0 or not lists.chosen or not lists.rejected:
@@ -51,11 +55,16 @@ def split_lists(lists: PieceLists, *, validation: float, seed: int) -> tuple[Pie
         return lists, nothing
     held_out: set[str] = set()
     for side in (chosen, free):
-        held_out |= {side[index] for index in split_by_cluster(side, validation=validation, seed=seed).validation}
+        held_out |= {
+            side[index]
+            for index in split_by_cluster(side, validation=validation, seed=seed).validation
+        }
     parts = []
     for wanted in (False, True):
         sides = [
-            tuple(piece for piece, name in zip(side, own, strict=True) if (name in held_out) == wanted)
+            tuple(
+                piece for piece, name in zip(side, own, strict=True) if (name in held_out) == wanted
+            )
             for side, own in ((lists.chosen, chosen), (lists.rejected, rejected))
         ]
         parts.append(PieceLists(sides[0], sides[1]))
@@ -65,13 +74,19 @@ def split_lists(lists: PieceLists, *, validation: float, seed: int) -> tuple[Pie
 def draw_pairs(lists: Sequence[PieceLists], most: int, seed: int) -> list[PreferencePair]:
     """Pairs of all lists, together at most so many (one of each list at least), drawn at random without repetition."""
     share = max(1, most // max(1, len(lists)))
-    return [pair for number, some in enumerate(lists) for pair in some.pairs(share, random.Random(f"{seed}:{number}"))]
+    return [
+        pair
+        for number, some in enumerate(lists)
+        for pair in some.pairs(share, random.Random(f"{seed}:{number}"))
+    ]
 
 
 def _groups(pairs: Sequence[PreferencePair]) -> list[str]:
     """The group of each pair: as it is named, or the first pair that it hangs together with."""
     own = [index for index, pair in enumerate(pairs) if not pair.group]
-    first = clusters([_shingles(tune) for index in own for tune in (pairs[index].chosen, pairs[index].rejected)])
+    first = clusters(
+        [_shingles(tune) for index in own for tune in (pairs[index].chosen, pairs[index].rejected)]
+    )
     parent = list(range(len(first)))
 
     def root(place: int) -> int:
@@ -80,7 +95,10 @@ def _groups(pairs: Sequence[PreferencePair]) -> list[str]:
             place = parent[place]
         return place
 
-    for place, other in [*enumerate(first), *((2 * number, 2 * number + 1) for number in range(len(own)))]:
+    for place, other in [
+        *enumerate(first),
+        *((2 * number, 2 * number + 1) for number in range(len(own))),
+    ]:
         one, two = root(place), root(other)
         parent[max(one, two)] = min(one, two)
     groups = [f"group {pair.group}" for pair in pairs]

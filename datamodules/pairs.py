@@ -1,9 +1,11 @@
 """Pairs of a chosen and a rejected piece as tensors, the batches made of them, and what a reference policy says of them.
 
-Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) compares a policy with a reference policy on both sides of each
-pair. Where the pairs are fixed, the reference's log-probabilities are numbers like any other of the data: they are computed once, in eval
-mode, and kept with the crops that they belong to, so that training needs neither a second model in memory nor a second forward pass. The
-published trainer of NotaGen (Wang et al. 2025, arXiv 2502.18008) computes them anew at every step, with dropout and with new crops.
+Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) compares a policy with a
+reference policy on both sides of each pair. Where the pairs are fixed, the reference's
+log-probabilities are numbers like any other of the data: they are computed once, in eval mode, and
+kept with the crops that they belong to, so that training needs neither a second model in memory nor
+a second forward pass. The published trainer of NotaGen (Wang et al. 2025, arXiv 2502.18008)
+computes them anew at every step, with dropout and with new crops.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class EncodedPair:
     """Two pieces of the same prompt, as a representation encodes them, the better one first.
 
     Attributes:
-        chosen: The better piece, first axis time; where it was too long, the part of it that is trained on.
+        chosen: The better piece, first axis time; where it was too long, the part of it that is
+            trained on.
         rejected: The worse piece, likewise.
         chosen_reference: Summed log-probability of ``chosen`` under the reference policy, in nats.
         rejected_reference: The same of ``rejected``.
@@ -50,7 +53,12 @@ class EncodedPair:
 
     def digest(self) -> str:
         """SHA-256 of both sides and their references."""
-        parts = [piece_digest(self.chosen), piece_digest(self.rejected), self.chosen_reference.hex(), self.rejected_reference.hex()]
+        parts = [
+            piece_digest(self.chosen),
+            piece_digest(self.rejected),
+            self.chosen_reference.hex(),
+            self.rejected_reference.hex(),
+        ]
         return hashlib.sha256(":".join(parts).encode()).hexdigest()
 
 
@@ -68,11 +76,15 @@ def collate_pairs(pairs: Sequence[EncodedPair], *, collate: Collate) -> Batch:
         collate: The representation's.
 
     Returns:
-        What ``collate`` makes of the n chosen pieces followed by the n rejected ones, and ``reference``, (2n,) float64: the reference
-        policy's summed log-probabilities in the same order.
+        What ``collate`` makes of the n chosen pieces followed by the n rejected ones, and
+        ``reference``, (2n,) float64: the reference policy's summed log-probabilities in the same
+        order.
     """
     batch = collate([*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)])
-    references = [*(pair.chosen_reference for pair in pairs), *(pair.rejected_reference for pair in pairs)]
+    references = [
+        *(pair.chosen_reference for pair in pairs),
+        *(pair.rejected_reference for pair in pairs),
+    ]
     return {**batch, "reference": torch.tensor(references, dtype=torch.float64)}
 
 
@@ -101,7 +113,9 @@ def pair_loader(
     identity: Sequence[str] = (),
     num_workers: int = 0,
 ) -> ResumableLoader:
-    """A loader of preference batches that can be stopped at any batch; each pair comes once an epoch.
+    """A loader of preference batches that can be stopped at any batch.
+
+    Each pair comes once an epoch.
 
     Args:
         pairs: All pairs, the same in every process.
@@ -111,7 +125,8 @@ def pair_loader(
         rank: Of this process.
         world_size: Number of processes; they share each batch.
         shuffle: False gives every epoch the same order.
-        identity: Names of the pairs; None given, what they hold. A saved place in an epoch fits only the same pairs.
+        identity: Names of the pairs; None given, what they hold. A saved place in an epoch fits
+            only the same pairs.
         num_workers: Worker processes that prepare batches.
 
     Raises:
@@ -119,7 +134,9 @@ def pair_loader(
     """
     return ResumableLoader(
         PairItems(pairs),
-        BatchPlan([len(pair) for pair in pairs], batch_size * world_size, seed=seed, shuffle=shuffle),
+        BatchPlan(
+            [len(pair) for pair in pairs], batch_size * world_size, seed=seed, shuffle=shuffle
+        ),
         partial(collate_pairs, collate=collate),
         identity=list(identity) or [pair.digest() for pair in pairs],
         rank=rank,
@@ -139,15 +156,17 @@ def reference_sums(
 ) -> Tensor:
     """Summed log-probabilities of encoded pieces under a policy as it stands, without gradient.
 
-    The module computes in eval mode and is left as it was: the mode of each of its parts, and the random state. Pieces that stand in the
-    list more than once are scored once.
+    The module computes in eval mode and is left as it was: the mode of each of its parts, and the
+    random state. Pieces that stand in the list more than once are scored once.
 
     Args:
-        module: Anything with the ``log_probs(batch)`` of a generative module (a room that this one may not name).
+        module: Anything with the ``log_probs(batch)`` of a generative module (a room that this one
+            may not name).
         items: Encoded pieces, first axis time.
         collate: The representation's.
         batch_size: Pieces at once; they are sorted by length, so that little of a batch is padding.
-        progress: Called after each batch with the number of pieces in it; together they are the distinct pieces.
+        progress: Called after each batch with the number of pieces in it; together they are the
+            distinct pieces.
 
     Returns:
         (n,) float64 on the CPU, in nats, in the order of ``items``.
@@ -161,7 +180,10 @@ def reference_sums(
     with _as_it_was(module, device), torch.no_grad():
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            batch = {name: value.to(device) for name, value in collate([items[index] for index in indices]).items()}
+            batch = {
+                name: value.to(device)
+                for name, value in collate([items[index] for index in indices]).items()
+            }
             sums[indices] = log_probs(batch).sums().to("cpu", torch.float64)
             if progress is not None:
                 progress(len(indices))

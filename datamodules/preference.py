@@ -18,14 +18,20 @@ from torch import Tensor
 
 from musiczoo.datamodules.pair_splits import draw_pairs, split_lists, split_pairs
 from musiczoo.datamodules.pairs import EncodedPair, pair_loader, piece_digest
-from musiczoo.datamodules.preference_pairs import Found, PreferencePair, SkippedPair, pairs_by_degradation, pairs_in_memory
+from musiczoo.datamodules.preference_pairs import (
+    Found,
+    PreferencePair,
+    SkippedPair,
+    pairs_by_degradation,
+    pairs_in_memory,
+)
 from musiczoo.datamodules.references import ReferenceFiles
 from musiczoo.datamodules.resumable import ResumableLoader
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.datamodules.splits import Splits
 from musiczoo.music.abc import Tune
-from musiczoo.music.corpus_cache import cache_folder
-from musiczoo.music.degradation import Degradation
+from musiczoo.music.corpora.cache import cache_folder
+from musiczoo.music.degradation.notation import Degradation
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.base import Representation
 
@@ -37,20 +43,26 @@ Part = Literal["train", "validation"]
 class PreferenceDataModule(lightning.LightningDataModule):
     """Pairs of a better and a worse piece, for objectives such as DPO and DPOP.
 
-    The reference policy is the module that the trainer fits, as it is when the fit starts. Its log-probabilities of all sides are computed
-    once, in eval mode, shared over the ranks, and kept in ``folder`` with the pieces they belong to, so that a resumed run takes those of
-    its beginning and not those of weights that have been trained since. A piece that is longer than the context is cropped once, by the
-    id of its pair and independently of the other side; NotaGen's trainer crops anew at every step, which stored log-probabilities do not
-    allow.
+    The reference policy is the module that the trainer fits, as it is when the fit starts. Its
+    log-probabilities of all sides are computed once, in eval mode, shared over the ranks, and kept
+    in ``folder`` with the pieces they belong to, so that a resumed run takes those of its beginning
+    and not those of weights that have been trained since. A piece that is longer than the context
+    is cropped once, by the id of its pair and independently of the other side; NotaGen's trainer
+    crops anew at every step, which stored log-probabilities do not allow.
 
-    Pairs with an empty side, equal sides, or a side that cannot be read are left out and told of in :attr:`skipped`.
+    Pairs with an empty side, equal sides, or a side that cannot be read are left out and told of in
+    :attr:`skipped`.
 
     Args:
-        pairs: A file of pairs or several (:mod:`musiczoo.datamodules.preference_pairs`), or pairs themselves: ``(chosen, rejected)`` as
-            tunes, ABC texts or paths, or :class:`PreferencePair`.
-        representation: Of the model; None takes the ``representation`` of the module that the trainer fits.
-        corpus: Instead of ``pairs``: works to be chosen over worse versions of themselves; as in :class:`ScoreDataModule`.
-        degradation: What is done to the works of ``corpus``; None takes all operations of :mod:`musiczoo.music.degradation`.
+        pairs: A file of pairs or several (:mod:`musiczoo.datamodules.preference_pairs`), or pairs
+            themselves: ``(chosen, rejected)`` as tunes, ABC texts or paths, or
+            :class:`PreferencePair`.
+        representation: Of the model; None takes the ``representation`` of the module that the
+            trainer fits.
+        corpus: Instead of ``pairs``: works to be chosen over worse versions of themselves; as in
+            :class:`ScoreDataModule`.
+        degradation: What is done to the works of ``corpus``; None takes all operations of
+            :mod:`musiczoo.music.degradation.notation`.
         batch_size: Pairs of a batch in each process.
         max_length: Longest side in steps of the representation; None for its own limit.
         prompts: Put period, composer and instrumentation before both sides where they are known.
@@ -58,9 +70,11 @@ class PreferenceDataModule(lightning.LightningDataModule):
         split_seed: Chooses another division.
         seed: Of order, degradations and crops.
         num_workers: Worker processes of each loader.
-        max_pairs: Most pairs drawn of lists in which any two pieces make a pair (NotaGen's N is 10,000).
+        max_pairs: Most pairs drawn of lists in which any two pieces make a pair (NotaGen's N is
+            10,000).
         exclude: Works that must stay unseen, with their near-duplicates; for ``corpus``.
-        folder: Where log-probabilities are kept; ``references`` in the cache folder when None. A run that is resumed needs the same.
+        folder: Where log-probabilities are kept; ``references`` in the cache folder when None. A
+            run that is resumed needs the same.
         cache: Folder of the corpus cache.
         progress: Show progress bars.
 
@@ -69,8 +83,8 @@ class PreferenceDataModule(lightning.LightningDataModule):
         skipped: Pairs and pieces that cannot, and why.
 
     Raises:
-        MusicZooError: Neither or both of ``pairs`` and ``corpus``; in :meth:`setup`, a file that cannot be read, or no pair that can be
-            used.
+        MusicZooError: Neither or both of ``pairs`` and ``corpus``; in :meth:`setup`, a file that
+            cannot be read, or no pair that can be used.
     """
 
     def __init__(
@@ -96,12 +110,17 @@ class PreferenceDataModule(lightning.LightningDataModule):
         super().__init__()
         if (pairs is None) == (corpus is None):
             raise MusicZooError(
-                "Preference pairs come from pairs= or by degradation of corpus=, and from one of them only.",
+                "Preference pairs come from pairs= or by degradation of corpus=, and from one of"
+                " them only.",
                 where="pairs, corpus",
                 remedy="Give one of the two.",
             )
         if max_pairs < 1 or batch_size < 1:
-            raise MusicZooError("There is nothing to train on.", where="max_pairs, batch_size", remedy="Give 1 or more.")
+            raise MusicZooError(
+                "There is nothing to train on.",
+                where="max_pairs, batch_size",
+                remedy="Give 1 or more.",
+            )
         self.source: Any = pairs
         self.representation = representation
         self.degradation = degradation or Degradation()
@@ -121,7 +140,14 @@ class PreferenceDataModule(lightning.LightningDataModule):
         self._works = (
             None
             if corpus is None
-            else ScoreDataModule(corpus, val_fraction=val_fraction, split_seed=split_seed, exclude=exclude, cache=cache, progress=progress)
+            else ScoreDataModule(
+                corpus,
+                val_fraction=val_fraction,
+                split_seed=split_seed,
+                exclude=exclude,
+                cache=cache,
+                progress=progress,
+            )
         )
         self._splits: Splits | None = None
         self._sides: dict[int, tuple[Tensor, Tensor]] | None = None
@@ -145,18 +171,29 @@ class PreferenceDataModule(lightning.LightningDataModule):
         if found.ignored:
             _log.warning("Columns that mean nothing here: %s", ", ".join(sorted(found.ignored)))
         if self.skipped:
-            _log.warning("%d pairs or pieces are left out, such as %s: %s", len(self.skipped), *self.skipped[0])
+            _log.warning(
+                "%d pairs or pieces are left out, such as %s: %s",
+                len(self.skipped),
+                *self.skipped[0],
+            )
         if not self.pairs or not self._splits.train:
             self._splits = None
             reasons = Counter(reason for _, reason in self.skipped).most_common(3)
             raise MusicZooError(
                 "There are no pairs to train on.",
                 where="pairs",
-                remedy=f"Left out: {'; '.join(f'{times} x {reason}' for reason, times in reasons) or 'none, the source is empty'}.",
+                remedy=(
+                    "Left out:"
+                    f" {'; '.join(f'{times} x {reason}' for reason, times in reasons) or 'none, the source is empty'}."
+                ),
             )
         if self.val_fraction > 0 and not self._splits.validation:
             _log.warning("The pairs hang together, so that none can be set apart for validation.")
-        _log.info("%d pairs to train on, %d for validation", len(self._splits.train), len(self._splits.validation))
+        _log.info(
+            "%d pairs to train on, %d for validation",
+            len(self._splits.train),
+            len(self._splits.validation),
+        )
 
     def _of_works(self) -> tuple[Found, Splits]:
         assert self._works is not None
@@ -175,9 +212,15 @@ class PreferenceDataModule(lightning.LightningDataModule):
         found = pairs_in_memory(sources, prompts=self.prompts)
         found.pairs[:] = _with_own_ids(found.pairs)
         splits = split_pairs(found.pairs, validation=self.val_fraction, seed=self.split_seed)
-        divided = [split_lists(lists, validation=self.val_fraction, seed=self.split_seed) for lists in found.lists]
+        divided = [
+            split_lists(lists, validation=self.val_fraction, seed=self.split_seed)
+            for lists in found.lists
+        ]
         most_held_out = max(1, round(self.max_pairs * self.val_fraction))
-        for indices, part, most in ((splits.train, 0, self.max_pairs), (splits.validation, 1, most_held_out)):
+        for indices, part, most in (
+            (splits.train, 0, self.max_pairs),
+            (splits.validation, 1, most_held_out),
+        ):
             drawn = draw_pairs([lists[part] for lists in divided], most, self.seed)
             indices += range(len(found.pairs), len(found.pairs) + len(drawn))
             found.pairs += drawn
@@ -192,24 +235,46 @@ class PreferenceDataModule(lightning.LightningDataModule):
         return self._splits
 
     def provenance(self) -> dict[str, Any]:
-        """What a checkpoint should tell of the data it was trained on, as plain JSON values; folders by their last part alone."""
-        counts = Counter(self.pairs[index].labels for index in self.splits.train) if self.prompts else Counter()
+        """What a checkpoint should tell of the data it was trained on, as plain JSON values.
+
+        Folders by their last part alone.
+        """
+        counts = (
+            Counter(self.pairs[index].labels for index in self.splits.train)
+            if self.prompts
+            else Counter()
+        )
         known = sorted(
-            ((astuple(labels), times) for labels, times in counts.items() if labels is not None), key=lambda row: (-row[1], row[0])
+            ((astuple(labels), times) for labels, times in counts.items() if labels is not None),
+            key=lambda row: (-row[1], row[0]),
         )
         own: dict[str, Any]
         if self._works is not None:
             own = {
                 "corpus": sorted({work.source for work in self._works.works}),
                 "exclude": self._works.provenance()["exclude"],
-                "degradation": {**asdict(self.degradation), "operations": list(self.degradation.operations)},
+                "degradation": {
+                    **asdict(self.degradation),
+                    "operations": list(self.degradation.operations),
+                },
             }
         else:
             sources = [self.source] if isinstance(self.source, str | Path) else self.source
-            own = {"preferences": sorted({Path(item).name if isinstance(item, str | Path) else "pairs in memory" for item in sources})}
+            own = {
+                "preferences": sorted(
+                    {
+                        Path(item).name if isinstance(item, str | Path) else "pairs in memory"
+                        for item in sources
+                    }
+                )
+            }
         return {
             **own,
-            "pairs": {"train": len(self.splits.train), "validation": len(self.splits.validation), "skipped": len(self.skipped)},
+            "pairs": {
+                "train": len(self.splits.train),
+                "validation": len(self.splits.validation),
+                "skipped": len(self.skipped),
+            },
             "reference": self._fingerprint,
             "batch_size": self.batch_size,
             "val_fraction": self.val_fraction,
@@ -231,7 +296,8 @@ class PreferenceDataModule(lightning.LightningDataModule):
         """Training batches, in a new order each epoch.
 
         Raises:
-            MusicZooError: No pair is left, or a resumed run's log-probabilities are gone or belong to other pairs.
+            MusicZooError: No pair is left, or a resumed run's log-probabilities are gone or belong
+                to other pairs.
         """
         return self._loader("train")
 
@@ -243,19 +309,24 @@ class PreferenceDataModule(lightning.LightningDataModule):
         """The pairs of a split as tensors, with the reference's log-probabilities.
 
         Raises:
-            MusicZooError: As :meth:`train_dataloader`; or it is not known which module is the reference.
+            MusicZooError: As :meth:`train_dataloader`; or it is not known which module is the
+                reference.
         """
         sides = self._encoded_sides()
         known = self._known_references()
         return [
-            EncodedPair(chosen, rejected, known[piece_digest(chosen)], known[piece_digest(rejected)])
+            EncodedPair(
+                chosen, rejected, known[piece_digest(chosen)], known[piece_digest(rejected)]
+            )
             for index in getattr(self.splits, part)
             if index in sides
             for chosen, rejected in [sides[index]]
         ]
 
     def use_reference(self, module: torch.nn.Module) -> None:
-        """Takes a module as it is now for the reference. The trainer's own is taken without this; a loop without a trainer needs it.
+        """Takes a module as it is now for the reference.
+
+        The trainer's own is taken without this; a loop without a trainer needs it.
 
         Args:
             module: A module with ``log_probs``; under several processes all of them must call this.
@@ -285,7 +356,9 @@ class PreferenceDataModule(lightning.LightningDataModule):
                 module = self.trainer.lightning_module if self.trainer else None
                 if module is None:
                     raise MusicZooError(
-                        "It is not known which module is the reference.", where="reference", remedy="Call use_reference(module) first."
+                        "It is not known which module is the reference.",
+                        where="reference",
+                        remedy="Call use_reference(module) first.",
                     )
                 if self.trainer is not None and self.trainer.state.fn != "fit":
                     _log.warning("No fit has been seen: the module is compared with itself.")
@@ -294,8 +367,14 @@ class PreferenceDataModule(lightning.LightningDataModule):
         return self._references
 
     def _files(self) -> ReferenceFiles:
-        folder = Path(self.folder) if self.folder is not None else (Path(self.cache) if self.cache else cache_folder()) / "references"
-        pieces = {piece_digest(piece): piece for both in self._encoded_sides().values() for piece in both}
+        folder = (
+            Path(self.folder)
+            if self.folder is not None
+            else (Path(self.cache) if self.cache else cache_folder()) / "references"
+        )
+        pieces = {
+            piece_digest(piece): piece for both in self._encoded_sides().values() for piece in both
+        }
         return ReferenceFiles(folder, pieces, rank=self._rank, world_size=self._world_size)
 
     def _encoded_sides(self) -> dict[int, tuple[Tensor, Tensor]]:
@@ -305,7 +384,8 @@ class PreferenceDataModule(lightning.LightningDataModule):
         splits = self.splits
         representation = self._representation()
         limit = self.max_length or getattr(representation, "max_length", None)
-        # Pieces that are paired with many others are encoded once, unless each pair has its own part of them.
+        # Pieces that are paired with many others are encoded once, unless each pair has its own
+        # part of them.
         whole: dict[int, Tensor] = {}
 
         def side(tune: Tune, name: str) -> Tensor:
@@ -314,20 +394,29 @@ class PreferenceDataModule(lightning.LightningDataModule):
                     whole[id(tune)] = representation.encode(tune, max_length=_WHOLE)
                 if len(whole[id(tune)]) <= limit:
                     return whole[id(tune)]
-            return representation.encode(tune, max_length=limit, rng=random.Random(f"{self.seed}:{name}"))
+            return representation.encode(
+                tune, max_length=limit, rng=random.Random(f"{self.seed}:{name}")
+            )
 
         sides: dict[int, tuple[Tensor, Tensor]] = {}
         for index in sorted((*splits.train, *splits.validation)):
             pair = self.pairs[index]
             try:
-                chosen, rejected = side(pair.chosen, f"{pair.id}:chosen"), side(pair.rejected, f"{pair.id}:rejected")
+                chosen, rejected = (
+                    side(pair.chosen, f"{pair.id}:chosen"),
+                    side(pair.rejected, f"{pair.id}:rejected"),
+                )
                 if torch.equal(chosen, rejected):
                     raise MusicZooError("both sides are the same in the part that fits the context")
                 sides[index] = (chosen, rejected)
             except MusicZooError as error:
                 self.skipped.append(SkippedPair(pair.id, error.message))
         if not any(index in sides for index in splits.train):
-            raise MusicZooError("None of the pairs can be encoded.", where="pairs", remedy=f"The last reason: {self.skipped[-1].reason}.")
+            raise MusicZooError(
+                "None of the pairs can be encoded.",
+                where="pairs",
+                remedy=f"The last reason: {self.skipped[-1].reason}.",
+            )
         if lost := len(splits.train) + len(splits.validation) - len(sides):
             _log.warning("%d pairs cannot be encoded, such as %s: %s", lost, *self.skipped[-1])
         self._sides = sides
@@ -372,5 +461,7 @@ def _with_own_ids(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
     named = []
     for pair in pairs:
         times[pair.id] += 1
-        named.append(pair if times[pair.id] == 1 else replace(pair, id=f"{pair.id}:{times[pair.id]}"))
+        named.append(
+            pair if times[pair.id] == 1 else replace(pair, id=f"{pair.id}:{times[pair.id]}")
+        )
     return named

@@ -1,17 +1,21 @@
 """Pairs of tunes, one better and one worse, from files, from corpora by degradation, and from memory.
 
-Files of pairs are JSON lines or Parquet with a row for each pair, or the published format of NotaGen (Wang et al. 2025, arXiv 2502.18008):
-``{"chosen": [paths], "rejected": [paths]}``, which means every chosen piece against every rejected one.
+Files of pairs are JSON lines or Parquet with a row for each pair, or the published format of
+NotaGen (Wang et al. 2025, arXiv 2502.18008): ``{"chosen": [paths], "rejected": [paths]}``, which
+means every chosen piece against every rejected one.
 
-======================================  =================================================================================
-column                                  content
-======================================  =================================================================================
-chosen, rejected                        ABC text (standard or interleaved, bar counters allowed), or the path of a file of any format that
-                                        :func:`musiczoo.music.read` takes, relative to the folder of the file of pairs
-period, composer, instrumentation       the prompt of both sides; all three or none
-id                                      a name that lasts: crops follow from it; the file and the number of the row where there is none
-group                                   pairs of one group are never split between training and validation
-======================================  =================================================================================
+======================================
+================================================================================= column
+content ======================================
+================================================================================= chosen, rejected
+ABC text (standard or interleaved, bar counters allowed), or the path of a file of any format that
+                                        :func:`musiczoo.music.read` takes, relative to the folder of
+                                        the file of pairs
+period, composer, instrumentation       the prompt of both sides; all three or none id
+a name that lasts: crops follow from it; the file and the number of the row where there is none
+group                                   pairs of one group are never split between training and
+validation ======================================
+=================================================================================
 """
 
 from __future__ import annotations
@@ -27,12 +31,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from musiczoo.music.abc import Tune, read_abc
-from musiczoo.music.cleaning import clean, with_prompt
-from musiczoo.music.corpus import Work
-from musiczoo.music.degradation import Degradation, Operation, degrade
+from musiczoo.music.abc.cleaning import clean, with_prompt
+from musiczoo.music.corpora.corpus import Work
+from musiczoo.music.degradation.notation import Degradation, Operation, degrade
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import read
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 _SIDES = ("chosen", "rejected")
 _LABELS = ("period", "composer", "instrumentation")
@@ -49,7 +53,8 @@ class PreferencePair:
         id: Unique and lasting: crops follow from it.
         group: Pairs of one group stay in one split; ``""`` leaves it to the likeness of the pieces.
         labels: The prompt of both sides, where it is known.
-        operations: What was done to the chosen piece to get the rejected one, where that is how it came about.
+        operations: What was done to the chosen piece to get the rejected one, where that is how it
+            came about.
     """
 
     chosen: Tune
@@ -78,7 +83,10 @@ class PieceLists:
         """All pairs, or so many of them drawn at random, each once."""
         total = len(self.chosen) * len(self.rejected)
         for place in range(total) if total <= most else sorted(rng.sample(range(total), most)):
-            (name, chosen), (other, rejected) = self.chosen[place // len(self.rejected)], self.rejected[place % len(self.rejected)]
+            (name, chosen), (other, rejected) = (
+                self.chosen[place // len(self.rejected)],
+                self.rejected[place % len(self.rejected)],
+            )
             yield PreferencePair(chosen, rejected, f"{name} > {other}")
 
 
@@ -103,7 +111,9 @@ class Found:
         try:
             sides = [_side(row, side, folder) for side in _SIDES]
             labels = _labels(row)
-            pair = PreferencePair(sides[0], sides[1], str(row.get("id") or name), str(row.get("group") or ""), labels)
+            pair = PreferencePair(
+                sides[0], sides[1], str(row.get("id") or name), str(row.get("group") or ""), labels
+            )
             self.pairs.append(ready(pair, prompts))
         except MusicZooError as error:
             self.skipped.append(SkippedPair(str(row.get("id") or name), _reason(error)))
@@ -114,7 +124,8 @@ def ready(pair: PreferencePair, prompts: bool) -> PreferencePair:
 
     Args:
         pair: The pair.
-        prompts: Put the labels before both sides, where they are known. Prompt lines that stand in the pieces stay either way.
+        prompts: Put the labels before both sides, where they are known. Prompt lines that stand in
+            the pieces stay either way.
 
     Raises:
         MusicZooError: A side without notes, or both sides the same.
@@ -146,7 +157,9 @@ def pairs_of_file(path: str | Path, *, prompts: bool = True) -> Found:
     found = Found()
     if suffix not in (".jsonl", ".ndjson", ".parquet", ".json"):
         raise MusicZooError(
-            f"Pairs are not read from {suffix or 'files without suffix'}.", path=file, remedy="Give JSON lines (.jsonl), Parquet or JSON."
+            f"Pairs are not read from {suffix or 'files without suffix'}.",
+            path=file,
+            remedy="Give JSON lines (.jsonl), Parquet or JSON.",
         )
     if suffix == ".json":
         return _notagen(file, found)
@@ -165,7 +178,8 @@ def pairs_in_memory(pairs: Iterable[Any], *, prompts: bool = True) -> Found:
     """Takes up pairs and files of pairs.
 
     Args:
-        pairs: :class:`PreferencePair`; or ``(chosen, rejected)`` with tunes, ABC texts or paths; or paths of files of pairs.
+        pairs: :class:`PreferencePair`; or ``(chosen, rejected)`` with tunes, ABC texts or paths; or
+            paths of files of pairs.
         prompts: Put labels before both sides.
 
     Raises:
@@ -189,12 +203,20 @@ def pairs_in_memory(pairs: Iterable[Any], *, prompts: bool = True) -> Found:
             found.add(name, dict(zip(_SIDES, item, strict=True)), Path(), prompts)
         else:
             raise MusicZooError(
-                f"A {type(item).__name__} is no pair.", where=name, remedy="Give PreferencePair, (chosen, rejected), or files of pairs."
+                f"A {type(item).__name__} is no pair.",
+                where=name,
+                remedy="Give PreferencePair, (chosen, rejected), or files of pairs.",
             )
     return found
 
 
-def pairs_by_degradation(works: Iterable[Work], degradation: Degradation | None = None, *, prompts: bool = True, seed: int = 0) -> Found:
+def pairs_by_degradation(
+    works: Iterable[Work],
+    degradation: Degradation | None = None,
+    *,
+    prompts: bool = True,
+    seed: int = 0,
+) -> Found:
     """Works against worse versions of themselves under the same prompt.
 
     Args:
@@ -207,8 +229,15 @@ def pairs_by_degradation(works: Iterable[Work], degradation: Degradation | None 
     for work in works:
         try:
             chosen = clean(work.tune)
-            rejected, operations = degrade(chosen, degradation, rng=random.Random(f"{seed}:{work.id}"))
-            found.pairs.append(ready(PreferencePair(chosen, rejected, work.id, "", work.labels, tuple(operations)), prompts))
+            rejected, operations = degrade(
+                chosen, degradation, rng=random.Random(f"{seed}:{work.id}")
+            )
+            found.pairs.append(
+                ready(
+                    PreferencePair(chosen, rejected, work.id, "", work.labels, tuple(operations)),
+                    prompts,
+                )
+            )
         except MusicZooError as error:
             found.skipped.append(SkippedPair(work.id, _reason(error)))
     return found
@@ -224,14 +253,21 @@ def _notagen(file: Path, found: Found) -> Found:
         raise MusicZooError(
             "The file does not hold lists of chosen and rejected pieces.",
             path=file,
-            remedy='Write {"chosen": [paths], "rejected": [paths]}, or one row for each pair as JSON lines (.jsonl).',
+            remedy=(
+                'Write {"chosen": [paths], "rejected": [paths]}, or one row for each pair as JSON'
+                " lines (.jsonl)."
+            ),
         )
     found.ignored |= {str(name) for name in content if name not in _SIDES}
     sides: list[tuple[tuple[str, Tune], ...]] = []
     for side, paths in zip(_SIDES, lists, strict=True):
         pieces: list[tuple[str, Tune]] = []
         for number, value in enumerate(paths or [], 1):
-            name = value if isinstance(value, str) and "\n" not in value else f"{file.name} {side}#{number}"
+            name = (
+                value
+                if isinstance(value, str) and "\n" not in value
+                else f"{file.name} {side}#{number}"
+            )
             try:
                 tune = clean(_side({side: value}, side, file.parent))
                 if not tune.notes():
@@ -243,8 +279,14 @@ def _notagen(file: Path, found: Found) -> Found:
     # A piece on both sides would be better than itself.
     both = [tune for _, tune in sides[0] if any(tune == other for _, other in sides[1])]
     for pieces_of_side in sides:
-        found.skipped += [SkippedPair(name, "the piece is on both sides") for name, tune in pieces_of_side if tune in both]
-    found.lists.append(PieceLists(*(tuple(piece for piece in side if piece[1] not in both) for side in sides)))
+        found.skipped += [
+            SkippedPair(name, "the piece is on both sides")
+            for name, tune in pieces_of_side
+            if tune in both
+        ]
+    found.lists.append(
+        PieceLists(*(tuple(piece for piece in side if piece[1] not in both) for side in sides))
+    )
     return found
 
 
@@ -273,21 +315,31 @@ def _parquet_rows(file: Path) -> Sequence[dict[str, Any]]:
 
 
 def _unreadable(file: Path, error: Exception) -> MusicZooError:
-    return MusicZooError(f"The file of pairs cannot be read: {error}", path=file, remedy="Check the path and the format.")
+    return MusicZooError(
+        f"The file of pairs cannot be read: {error}",
+        path=file,
+        remedy="Check the path and the format.",
+    )
 
 
 def _side(row: Mapping[str, Any], side: str, folder: Path) -> Tune:
     if side not in row:
-        raise MusicZooError(f"there is no {side} side among {', '.join(map(str, row)) or 'no columns'}")
+        raise MusicZooError(
+            f"there is no {side} side among {', '.join(map(str, row)) or 'no columns'}"
+        )
     value = row[side]
     if isinstance(value, Tune):
         return value
     if not isinstance(value, str | Path):
-        raise MusicZooError(f"the {side} side is {'empty' if value is None else f'a {type(value).__name__}'}")
+        raise MusicZooError(
+            f"the {side} side is {'empty' if value is None else f'a {type(value).__name__}'}"
+        )
     if not str(value).strip():
         raise MusicZooError(f"the {side} side is empty")
     try:
-        piece = read_abc(value) if isinstance(value, str) and "\n" in value else read(folder / value)
+        piece = (
+            read_abc(value) if isinstance(value, str) and "\n" in value else read(folder / value)
+        )
     except MusicZooError as error:
         raise MusicZooError(f"the {side} side cannot be read: {error}") from error
     if not isinstance(piece, Tune):

@@ -40,7 +40,8 @@ Thing = TypeVar("Thing")
 class ReferenceFiles:
     """The log-probabilities of one set of pieces under reference policies, each policy with its file.
 
-    Under several processes all of them make the same calls; the first one reads and writes, since their disks may differ.
+    Under several processes all of them make the same calls; the first one reads and writes, since
+    their disks may differ.
 
     Args:
         folder: Where the files lie.
@@ -49,14 +50,23 @@ class ReferenceFiles:
         world_size: Number of processes.
     """
 
-    def __init__(self, folder: Path, pieces: Mapping[str, Tensor], *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, folder: Path, pieces: Mapping[str, Tensor], *, rank: int = 0, world_size: int = 1
+    ) -> None:
         self.folder = folder
         self.pieces = pieces
         self.rank = rank
         self.world_size = world_size
 
     def of_module(
-        self, module: torch.nn.Module, collate: Collate, *, batch_size: int, precision: str, is_whole: bool = True, progress: bool = False
+        self,
+        module: torch.nn.Module,
+        collate: Collate,
+        *,
+        batch_size: int,
+        precision: str,
+        is_whole: bool = True,
+        progress: bool = False,
     ) -> tuple[str, dict[str, float]]:
         """Those of a module as it is: from its file, or computed and kept there.
 
@@ -65,8 +75,8 @@ class ReferenceFiles:
             collate: The representation's.
             batch_size: Pieces at once.
             precision: Name of that precision.
-            is_whole: Whether each process has all weights, so that they can share the work. A module in shards computes nothing unless all
-                ranks compute the same.
+            is_whole: Whether each process has all weights, so that they can share the work. A
+                module in shards computes nothing unless all ranks compute the same.
             progress: Show a progress bar.
 
         Returns:
@@ -75,7 +85,11 @@ class ReferenceFiles:
         Raises:
             MusicZooError: The file cannot be written.
         """
-        note = {"weights": weights_digest(module), "pieces": self._pieces_digest(), "precision": precision}
+        note = {
+            "weights": weights_digest(module),
+            "pieces": self._pieces_digest(),
+            "precision": precision,
+        }
         fingerprint = self._from_first(_digest([note["weights"], note["pieces"], precision]))
         path = self._path(fingerprint)
         known = self._from_first(self._kept(path) if self.rank == 0 else None)
@@ -89,7 +103,8 @@ class ReferenceFiles:
         """Those that a run was trained with.
 
         Raises:
-            MusicZooError: The file is gone or damaged, or belongs to other pieces; in all processes alike.
+            MusicZooError: The file is gone or damaged, or belongs to other pieces; in all processes
+                alike.
         """
         path = self._path(fingerprint)
         answer: dict[str, float] | MusicZooError | None = None
@@ -101,13 +116,20 @@ class ReferenceFiles:
                     answer = MusicZooError(
                         "The checkpoint's run was trained on other pairs.",
                         path=path,
-                        remedy="Resume with the same pairs, seed and lengths, or start anew from the checkpoint's weights.",
+                        remedy=(
+                            "Resume with the same pairs, seed and lengths, or start anew from the"
+                            " checkpoint's weights."
+                        ),
                     )
             except MusicZooError as error:
                 answer = MusicZooError(
-                    f"The reference's log-probabilities of the checkpoint's run are not there: {error.message}",
+                    "The reference's log-probabilities of the checkpoint's run are not there:"
+                    f" {error.message}",
                     path=path,
-                    remedy="Give the folder= of that run, or start anew from the checkpoint's weights; trained weights are no reference.",
+                    remedy=(
+                        "Give the folder= of that run, or start anew from the checkpoint's weights;"
+                        " trained weights are no reference."
+                    ),
                 )
         answer = self._from_first(answer)
         if isinstance(answer, MusicZooError):
@@ -125,10 +147,19 @@ class ReferenceFiles:
             return None
         return known if known.keys() == self.pieces.keys() else None
 
-    def _computed(self, module: torch.nn.Module, collate: Collate, batch_size: int, is_whole: bool, progress: bool) -> dict[str, float]:
+    def _computed(
+        self,
+        module: torch.nn.Module,
+        collate: Collate,
+        batch_size: int,
+        is_whole: bool,
+        progress: bool,
+    ) -> dict[str, float]:
         names = sorted(self.pieces, key=lambda name: (len(self.pieces[name]), name))
         mine = names[self.rank :: self.world_size] if is_whole else names
-        with Progress(console=Console(stderr=True), disable=not progress or self.rank > 0, transient=True) as bar:
+        with Progress(
+            console=Console(stderr=True), disable=not progress or self.rank > 0, transient=True
+        ) as bar:
             task = bar.add_task("reference log-probabilities", total=len(mine))
             sums = reference_sums(
                 module,
@@ -137,7 +168,11 @@ class ReferenceFiles:
                 batch_size=batch_size,
                 progress=lambda count: bar.advance(task, count),
             ).tolist()
-        return {name: value for part in self._gathered(dict(zip(mine, sums, strict=True))) for name, value in part.items()}
+        return {
+            name: value
+            for part in self._gathered(dict(zip(mine, sums, strict=True)))
+            for name, value in part.items()
+        }
 
     def _path(self, fingerprint: str) -> Path:
         return self.folder / f"{fingerprint}.parquet"
@@ -175,7 +210,12 @@ def weights_digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write_references(path: Path, pieces: Mapping[str, Tensor], references: Mapping[str, float], note: Mapping[str, str]) -> None:
+def write_references(
+    path: Path,
+    pieces: Mapping[str, Tensor],
+    references: Mapping[str, float],
+    note: Mapping[str, str],
+) -> None:
     """Writes a file, whole or not at all.
 
     Args:
@@ -197,14 +237,18 @@ def write_references(path: Path, pieces: Mapping[str, Tensor], references: Mappi
         }
         for name, piece in sorted(pieces.items())
     ]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_NOTE: json.dumps(dict(note), sort_keys=True).encode()}))
+    table = pa.Table.from_pylist(
+        rows, schema=_SCHEMA.with_metadata({_NOTE: json.dumps(dict(note), sort_keys=True).encode()})
+    )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MusicZooError(
-            f"The folder of the references cannot be made: {error.strerror}.", path=path.parent, remedy="Give another folder=."
+            f"The folder of the references cannot be made: {error.strerror}.",
+            path=path.parent,
+            remedy="Give another folder=.",
         ) from error
     write_atomically(path, buffer.getvalue())
 
@@ -224,5 +268,11 @@ def read_references(path: Path) -> tuple[dict[str, float], dict[str, str]]:
         if not table.schema.equals(_SCHEMA):
             raise KeyError("columns")
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise MusicZooError(f"The references cannot be read: {error}", path=path, remedy="Delete the file, and start anew.") from error
-    return dict(zip(table["digest"].to_pylist(), table["reference"].to_pylist(), strict=True)), dict(note)
+        raise MusicZooError(
+            f"The references cannot be read: {error}",
+            path=path,
+            remedy="Delete the file, and start anew.",
+        ) from error
+    return dict(
+        zip(table["digest"].to_pylist(), table["reference"].to_pylist(), strict=True)
+    ), dict(note)

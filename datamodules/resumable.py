@@ -49,13 +49,15 @@ def first_step(item: torch.Tensor) -> torch.Tensor:
 class ResumableLoader:
     """Batches of a :class:`BatchPlan`, with a state that says which one is next.
 
-    The state counts the batches handed out, not those that worker processes have prepared ahead, so nothing is lost or repeated.
-    Lightning keeps it in its checkpoints (its fit loop saves every loader with ``state_dict``) and calls :meth:`set_epoch` at the start of
-    each epoch. In a plain loop each new pass over the loader is the next epoch.
+    The state counts the batches handed out, not those that worker processes have prepared ahead, so
+    nothing is lost or repeated. Lightning keeps it in its checkpoints (its fit loop saves every
+    loader with ``state_dict``) and calls :meth:`set_epoch` at the start of each epoch. In a plain
+    loop each new pass over the loader is the next epoch.
 
-    It is not a ``torch.utils.data.DataLoader``: Lightning would give that a ``DistributedSampler``, which repeats works to fill the last
-    batch. Here the processes share the batches of one plan, so that two processes with batches of 4 compute what one does with 8. A process
-    whose share of the last batch is empty gets one blank item without targets, for all must take part in each step.
+    It is not a ``torch.utils.data.DataLoader``: Lightning would give that a ``DistributedSampler``,
+    which repeats works to fill the last batch. Here the processes share the batches of one plan, so
+    that two processes with batches of 4 compute what one does with 8. A process whose share of the
+    last batch is empty gets one blank item without targets, for all must take part in each step.
 
     Args:
         items: Gives the item of a draw, a tensor unless ``blank`` knows of another kind.
@@ -95,8 +97,8 @@ class ResumableLoader:
             collate_fn=collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            # The workers' base seed would be drawn from the global generator, and a resumed run would draw it once more than an
-            # uninterrupted one: different dropout from there on.
+            # The workers' base seed would be drawn from the global generator, and a resumed run
+            # would draw it once more than an uninterrupted one: different dropout from there on.
             generator=torch.Generator().manual_seed(0),
         )
 
@@ -105,7 +107,8 @@ class ResumableLoader:
         return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        # A generator: the place is looked up at the first batch, for Lightning makes its iterator before it names the epoch.
+        # A generator: the place is looked up at the first batch, for Lightning makes its iterator
+        # before it names the epoch.
         place = self._place
         if not self._is_placed or place.position >= len(self):
             place.epoch, place.position = place.epoch + 1, 0
@@ -127,19 +130,27 @@ class ResumableLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, batches handed out of it, and a digest of the plan."""
-        return {"epoch": self._place.epoch, "position": self._place.position, "plan": self._plan_digest}
+        return {
+            "epoch": self._place.epoch,
+            "position": self._place.position,
+            "plan": self._plan_digest,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a state was taken.
 
         Raises:
-            MusicZooError: In the middle of an epoch of other batches (other works, batch size, number of processes or seed).
+            MusicZooError: In the middle of an epoch of other batches (other works, batch size,
+                number of processes or seed).
         """
         position = state_dict["position"]
         if state_dict["plan"] != self._plan_digest and 0 < position < len(self):
             raise MusicZooError(
                 f"The checkpoint was made {position} batches into an epoch of other batches.",
-                remedy="Resume with the same works, seed, and batch size times processes, or start anew from the checkpoint's weights.",
+                remedy=(
+                    "Resume with the same works, seed, and batch size times processes, or start"
+                    " anew from the checkpoint's weights."
+                ),
             )
         self._place.epoch, self._place.position = state_dict["epoch"], position
         self._is_placed = True
@@ -157,8 +168,9 @@ class _Place:
 class _Draws:
     """The batch sampler: the draws of one process from the present place to the end of the epoch.
 
-    It does not hold the loader itself: a cycle of references would leave the worker processes to the garbage collector, which closes their
-    queues before they can be told to stop, and each would be waited for in vain.
+    It does not hold the loader itself: a cycle of references would leave the worker processes to
+    the garbage collector, which closes their queues before they can be told to stop, and each would
+    be waited for in vain.
     """
 
     plan: BatchPlan
@@ -174,7 +186,10 @@ class _Draws:
 
 
 class _Drawn(Dataset[Item], Generic[Item]):
-    """Items as a torch dataset; separate from the loader, so that worker processes get the items alone."""
+    """Items as a torch dataset.
+
+    Separate from the loader, so that worker processes get the items alone.
+    """
 
     def __init__(self, items: DrawnItems[Item], blank: Callable[[Item], Item]) -> None:
         self._items = items

@@ -18,10 +18,10 @@ from musiczoo.datamodules.keys import KeyRule, draw_key
 from musiczoo.datamodules.resumable import Draw, ResumableLoader
 from musiczoo.datamodules.splits import Splits, split_by_cluster
 from musiczoo.music.abc import Tune, signature_key, transpose
-from musiczoo.music.cleaning import MAX_STAVES, clean, with_prompt
-from musiczoo.music.corpora import load_corpus
-from musiczoo.music.corpus import Corpus, Work
-from musiczoo.music.corpus_reading import work_of
+from musiczoo.music.abc.cleaning import MAX_STAVES, clean, with_prompt
+from musiczoo.music.corpora.corpus import Corpus, Work
+from musiczoo.music.corpora.names import load_corpus
+from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.near_duplicates import clusters
 from musiczoo.representations.base import Representation
@@ -32,9 +32,9 @@ _log = logging.getLogger(__name__)
 class ScoreItems:
     """Works as tensors, by draw.
 
-    The key and the crop of an access follow from the seed, the epoch and the work's id alone (and, where a work stands in the list more
-    than once, from how often it stood before), so neither the number of worker processes, nor the order of works, nor a resumed run changes
-    them.
+    The key and the crop of an access follow from the seed, the epoch and the work's id alone (and,
+    where a work stands in the list more than once, from how often it stood before), so neither the
+    number of worker processes, nor the order of works, nor a resumed run changes them.
 
     Args:
         works: The pieces.
@@ -76,10 +76,14 @@ class ScoreItems:
     def tune(self, draw: Draw) -> tuple[Tune, random.Random]:
         """The cleaned piece of an access in its key, and the source of chance for what follows."""
         work = self.works[draw.index]
-        rng = random.Random(f"{self.seed}:{0 if self.same_each_epoch else draw.epoch}:{self.names[draw.index]}")
+        rng = random.Random(
+            f"{self.seed}:{0 if self.same_each_epoch else draw.epoch}:{self.names[draw.index]}"
+        )
         tune = clean(work.tune)
         if self.prompts and work.labels is not None:
-            tune = with_prompt(tune, work.labels.period, work.labels.composer, work.labels.instrumentation)
+            tune = with_prompt(
+                tune, work.labels.period, work.labels.composer, work.labels.instrumentation
+            )
         key = draw_key(self.keys, signature_key(tune), rng)
         return (tune if key is None else transpose(tune, key)), rng
 
@@ -94,26 +98,34 @@ class ScoreItems:
 class ScoreDataModule(lightning.LightningDataModule):
     """Pieces of corpora and folders for bar-stream models and their like.
 
-    Works are cleaned (:mod:`musiczoo.music.cleaning`), scores of more than 16 staves are left out and counted in :attr:`left_out`, and
-    near-duplicates stay in one split (:mod:`musiczoo.datamodules.splits`). Training works come transposed; validation and test works in
-    their own key and with the same crop each time.
+    Works are cleaned (:mod:`musiczoo.music.abc.cleaning`), scores of more than 16 staves are left
+    out and counted in :attr:`left_out`, and near-duplicates stay in one split
+    (:mod:`musiczoo.datamodules.splits`). Training works come transposed; validation and test works
+    in their own key and with the same crop each time.
 
     Args:
-        corpus: Name of a built-in corpus, a folder or file, or several of these, or tunes or works themselves.
-        representation: Of the model; None takes the ``representation`` of the module that the trainer fits.
+        corpus: Name of a built-in corpus, a folder or file, or several of these, or tunes or works
+            themselves.
+        representation: Of the model; None takes the ``representation`` of the module that the
+            trainer fits.
         batch_size: Works of a batch in each process.
         max_length: Longest item in steps of the representation; None for its own limit.
-        keys: ``"pretrain"``, ``"finetune"`` or ``"original"``, see :func:`musiczoo.datamodules.keys.draw_key`.
-        prompts: Put period, composer and instrumentation before works whose corpus knows them (NotaGen's fine-tuning).
+        keys: ``"pretrain"``, ``"finetune"`` or ``"original"``, see
+            :func:`musiczoo.datamodules.keys.draw_key`.
+        prompts: Put period, composer and instrumentation before works whose corpus knows them
+            (NotaGen's fine-tuning).
         val_fraction: Part of the clusters for validation; 0 for none.
         test_fraction: Part of the clusters for testing; 0 for none.
-        split_seed: Chooses another division; not the same as ``seed``, so that runs with different seeds are measured on the same works.
+        split_seed: Chooses another division; not the same as ``seed``, so that runs with different
+            seeds are measured on the same works.
         seed: Of order, keys and crops.
         num_workers: Worker processes of each loader.
         max_staves: Larger scores are left out of training, validation and test.
-        exclude: Corpora, folders, tunes or works that must stay unseen: works that are near-duplicates of one of theirs are left out.
-        repeats: How often each epoch takes the works of a corpus, by its name; once where it is not named.
-        cache: Folder of the corpus cache, see :func:`musiczoo.music.corpora.load_corpus`.
+        exclude: Corpora, folders, tunes or works that must stay unseen: works that are
+            near-duplicates of one of theirs are left out.
+        repeats: How often each epoch takes the works of a corpus, by its name; once where it is not
+            named.
+        cache: Folder of the corpus cache, see :func:`musiczoo.music.corpora.names.load_corpus`.
         progress: Show a progress bar when a corpus is read for the first time.
     """
 
@@ -181,17 +193,29 @@ class ScoreDataModule(lightning.LightningDataModule):
         kept = [index for index, work in enumerate(works) if work.id not in large | alike]
         self.works = [works[index] for index in kept]
         if large:
-            _log.warning("%d works of more than %d staves are left out.", len(large), self.max_staves)
+            _log.warning(
+                "%d works of more than %d staves are left out.", len(large), self.max_staves
+            )
         if alike:
-            _log.info("%d works are near-duplicates of works that must stay unseen, and are left out.", len(alike))
+            _log.info(
+                "%d works are near-duplicates of works that must stay unseen, and are left out.",
+                len(alike),
+            )
         if not self.works:
             raise MusicZooError(
                 "The corpus holds no works to train on.",
-                remedy=f"{len(large)} have more than {self.max_staves} staves, {len(alike)} are near-duplicates of excluded works.",
+                remedy=(
+                    f"{len(large)} have more than {self.max_staves} staves, {len(alike)} are"
+                    " near-duplicates of excluded works."
+                ),
             )
         names = [works[first[index]].id for index in kept]
-        self._splits = split_by_cluster(names, validation=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
-        sizes = ", ".join(f"{part} {len(indices)}" for part, indices in self._splits._asdict().items())
+        self._splits = split_by_cluster(
+            names, validation=self.val_fraction, test=self.test_fraction, seed=self.split_seed
+        )
+        sizes = ", ".join(
+            f"{part} {len(indices)}" for part, indices in self._splits._asdict().items()
+        )
         _log.info("%d works in %d clusters: %s", len(self.works), len(set(names)), sizes)
 
     @property
@@ -205,11 +229,17 @@ class ScoreDataModule(lightning.LightningDataModule):
     def provenance(self) -> dict[str, Any]:
         """What a checkpoint should tell of the data it was trained on, as plain JSON values.
 
-        Folders are named by their last part alone: a published checkpoint has no business with the places on somebody's machine.
+        Folders are named by their last part alone: a published checkpoint has no business with the
+        places on somebody's machine.
         """
-        counts = Counter(self.works[index].labels for index in self.splits.train) if self.prompts else Counter()
+        counts = (
+            Counter(self.works[index].labels for index in self.splits.train)
+            if self.prompts
+            else Counter()
+        )
         known = sorted(
-            ((astuple(labels), times) for labels, times in counts.items() if labels is not None), key=lambda row: (-row[1], row[0])
+            ((astuple(labels), times) for labels, times in counts.items() if labels is not None),
+            key=lambda row: (-row[1], row[0]),
         )
         return {
             "corpus": sorted({work.source for work in self.works}),
@@ -230,7 +260,9 @@ class ScoreDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Validation batches, the same each time; none when ``val_fraction`` is 0."""
-        return self._loader(self.splits.validation, training=False) if self.splits.validation else []
+        return (
+            self._loader(self.splits.validation, training=False) if self.splits.validation else []
+        )
 
     def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Test batches, the same each time; none when ``test_fraction`` is 0."""
@@ -240,7 +272,11 @@ class ScoreDataModule(lightning.LightningDataModule):
         """Works of :attr:`works` as tensors, as the loaders of training (with repeats) or of validation give them."""
         self.setup()
         if training:
-            indices = [index for index in indices for _ in range(self.repeats.get(self.works[index].source, 1))]
+            indices = [
+                index
+                for index in indices
+                for _ in range(self.repeats.get(self.works[index].source, 1))
+            ]
         return ScoreItems(
             [self.works[index] for index in indices],
             self._representation(),
@@ -254,7 +290,12 @@ class ScoreDataModule(lightning.LightningDataModule):
     def _loader(self, indices: Sequence[int], *, training: bool) -> ResumableLoader:
         items = self.items(indices, training=training)
         world_size = self.trainer.world_size if self.trainer else 1
-        plan = BatchPlan([len(work.abc) for work in items.works], self.batch_size * world_size, seed=self.seed, shuffle=training)
+        plan = BatchPlan(
+            [len(work.abc) for work in items.works],
+            self.batch_size * world_size,
+            seed=self.seed,
+            shuffle=training,
+        )
         return ResumableLoader(
             items,
             plan,
@@ -279,7 +320,9 @@ class ScoreDataModule(lightning.LightningDataModule):
 
     def _check_repeats(self, works: Sequence[Work]) -> None:
         sources = {work.source for work in works}
-        if unknown := [name for name, times in self.repeats.items() if name not in sources or times < 1]:
+        if unknown := [
+            name for name, times in self.repeats.items() if name not in sources or times < 1
+        ]:
             raise MusicZooError(
                 f"{', '.join(unknown)} cannot be repeated.",
                 where="repeats",
@@ -301,14 +344,18 @@ class ScoreDataModule(lightning.LightningDataModule):
                 yield work_of(source)
             else:
                 raise MusicZooError(
-                    f"A {type(source).__name__} is no source of pieces.", where="corpus", remedy="Give names, folders, tunes or works."
+                    f"A {type(source).__name__} is no source of pieces.",
+                    where="corpus",
+                    remedy="Give names, folders, tunes or works.",
                 )
 
 
 def _name(source: Any) -> str:
     if isinstance(source, str | Path):
         return Path(source).name
-    return str(getattr(source, "name", None) or getattr(source, "id", None) or type(source).__name__)
+    return str(
+        getattr(source, "name", None) or getattr(source, "id", None) or type(source).__name__
+    )
 
 
 def _sources(sources: Any) -> list[Any]:

@@ -17,11 +17,13 @@ class Splits(NamedTuple):
     test: list[int]
 
 
-def split_by_cluster(cluster_ids: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Splits:
+def split_by_cluster(
+    cluster_ids: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0
+) -> Splits:
     """Divide works so that no cluster is in two splits.
 
-    A cluster's place follows from the seed and its name alone, so the parts have their sizes on average only. A split that is asked for and
-    would stay empty takes the cluster nearest to it.
+    A cluster's place follows from the seed and its name alone, so the parts have their sizes on
+    average only. A split that is asked for and would stay empty takes the cluster nearest to it.
 
     Args:
         cluster_ids: The cluster of each work.
@@ -42,7 +44,8 @@ def split_by_cluster(cluster_ids: Sequence[str], *, validation: float = 0.1, tes
     places = {name: _place(name, seed) for name in set(cluster_ids)}
     if len(places) < asked:
         raise MusicZooError(
-            f"{len(cluster_ids)} works in {len(places)} clusters of near-duplicates cannot be split in {asked}.",
+            f"{len(cluster_ids)} works in {len(places)} clusters of near-duplicates cannot be split"
+            f" in {asked}.",
             remedy="Give more works, or set val_fraction=0 and test_fraction=0.",
         )
     order = sorted(places, key=lambda name: (places[name], name))
@@ -52,7 +55,9 @@ def split_by_cluster(cluster_ids: Sequence[str], *, validation: float = 0.1, tes
     count = max(len(for_validation), int(validation > 0))
     until = max(count + len(for_test), count + int(test > 0))
     count, until = min(count, len(order) - asked + 1), min(until, len(order) - 1)
-    part_of = {name: 1 if index < count else 2 if index < until else 0 for index, name in enumerate(order)}
+    part_of = {
+        name: 1 if index < count else 2 if index < until else 0 for index, name in enumerate(order)
+    }
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for index, name in enumerate(cluster_ids):
         parts[part_of[name]].append(index)
@@ -61,4 +66,6 @@ def split_by_cluster(cluster_ids: Sequence[str], *, validation: float = 0.1, tes
 
 def _place(name: str, seed: int) -> float:
     """A number in [0, 1) that only the name and the seed decide."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()) / 2**64
+    return (
+        int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()) / 2**64
+    )

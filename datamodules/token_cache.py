@@ -1,7 +1,8 @@
 """The cache of tokenised corpora: one Parquet file for each corpus, representation and set of rules.
 
-What each file or tune was when it was tokenised stands in its rows, so that only new and changed ones are tokenised again. The name of the
-file tells the corpus, the settings and the code that makes tokens; one that other code has made of the same is out of date and removed.
+What each file or tune was when it was tokenised stands in its rows, so that only new and changed
+ones are tokenised again. The name of the file tells the corpus, the settings and the code that
+makes tokens; one that other code has made of the same is out of date and removed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from musiczoo.datamodules.tokenising import TOKEN_TYPE, Row, StreamRules, Tokeniser, Unread
 from musiczoo.datamodules.worker_pool import WorkerPool
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.corpus_cache import CACHE_VARIABLE, cache_folder
+from musiczoo.music.corpora.cache import CACHE_VARIABLE, cache_folder
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.near_duplicates import clusters
 from musiczoo.representations.base import Representation
@@ -61,7 +62,11 @@ _CHUNK_ITEMS = 16
 _MOST_CHUNKS = 512
 _NOTE = b"musiczoo"
 # Where the code that makes tokens begins; what these import belongs to it.
-_FIRST_MODULES = ("musiczoo.datamodules.tokenising", "musiczoo.music.files", "musiczoo.music.midi")
+_FIRST_MODULES = (
+    "musiczoo.datamodules.tokenising",
+    "musiczoo.music.files",
+    "musiczoo.music.midi.convert",
+)
 _IMPORT = re.compile(r"^[ \t]*from (musiczoo[\w.]*) import", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
@@ -90,7 +95,8 @@ class TokenisedPiece:
     """One piece of a corpus as tokens.
 
     Attributes:
-        id: Unique and lasting: corpus, path inside it, and the number of the piece in its file (``"jazz/standards.abc#3"``).
+        id: Unique and lasting: corpus, path inside it, and the number of the piece in its file
+            (``"jazz/standards.abc#3"``).
         source: Name of the corpus.
         path: The file, relative to the corpus.
         tokens: (tokens,) uint16, BOS and EOS included.
@@ -123,7 +129,8 @@ def tokenised(
         source: The corpus.
         representation: Turns a score into tokens.
         rules: What is kept.
-        cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the platform.
+        cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the
+            platform.
         workers: Worker processes; None for one a core, 1 for this process.
         progress: Show a progress bar.
 
@@ -131,7 +138,8 @@ def tokenised(
         Rows of :data:`SCHEMA`, in the order of the source's items; without those of ``refused``.
 
     Raises:
-        MusicZooError: The cache cannot be written to. What was tokenised before stays for the next run.
+        MusicZooError: The cache cannot be written to. What was tokenised before stays for the next
+            run.
     """
     folder = tokens_folder(cache)
     note = {"identity": source.identity, "settings": _settings(representation, rules)}
@@ -147,7 +155,9 @@ def tokenised(
         parts.mkdir(parents=True, exist_ok=True)
         tables = [kept]
         for part in sorted(parts.glob("*.parquet")):
-            finished = _rows_of(_read(part), {name: state for name, state in states.items() if name not in known})
+            finished = _rows_of(
+                _read(part), {name: state for name, state in states.items() if name not in known}
+            )
             tables.append(finished)
             known |= set(finished["item"].to_pylist())
         left = [item for item in source.items if item.id not in known]
@@ -155,11 +165,18 @@ def tokenised(
         table = _in_order(pa.concat_tables(tables), list(states))
         _write(table, path, note)
     except (OSError, MusicZooError) as error:
-        said = error.message if isinstance(error, MusicZooError) else f"The cache cannot be written: {error.strerror or error}."
+        said = (
+            error.message
+            if isinstance(error, MusicZooError)
+            else f"The cache cannot be written: {error.strerror or error}."
+        )
         raise MusicZooError(
             said,
             path=getattr(error, "path", None) or path,
-            remedy=f"Free some space or move the cache ({CACHE_VARIABLE}); the next run goes on from what was tokenised.",
+            remedy=(
+                f"Free some space or move the cache ({CACHE_VARIABLE}); the next run goes on from"
+                " what was tokenised."
+            ),
         ) from error
     shutil.rmtree(parts, ignore_errors=True)
     _remove_stale(path, note)
@@ -170,15 +187,21 @@ def pieces_of(table: pa.Table) -> list[TokenisedPiece]:
     """The pieces among rows of :data:`SCHEMA`; their tokens are views of the table."""
     table = table.filter(pc.is_null(table["reason"]))
     columns = [table[name].to_pylist() for name in ("id", "source", "path")]
-    tokens, prints = (_arrays(table[name], kind) for name, kind in (("tokens", TOKEN_TYPE), ("shingles", np.dtype("<u4"))))
+    tokens, prints = (
+        _arrays(table[name], kind)
+        for name, kind in (("tokens", TOKEN_TYPE), ("shingles", np.dtype("<u4")))
+    )
     counts = [table[name].to_pylist() for name in ("notes", "bars")]
     return [TokenisedPiece(*row) for row in zip(*columns, tokens, *counts, prints, strict=True)]
 
 
-def cached_clusters(pieces: Sequence[TokenisedPiece], *, cache: str | Path | None = None) -> list[int]:
+def cached_clusters(
+    pieces: Sequence[TokenisedPiece], *, cache: str | Path | None = None
+) -> list[int]:
     """For each piece the index of the first one of its cluster of near-duplicates.
 
-    Clusters are of all corpora together and of whatever is left in them, so they are kept beside the tables, not in them.
+    Clusters are of all corpora together and of whatever is left in them, so they are kept beside
+    the tables, not in them.
     """
     digest = hashlib.sha256(json.dumps([piece.id for piece in pieces]).encode())
     for piece in pieces:
@@ -187,7 +210,11 @@ def cached_clusters(pieces: Sequence[TokenisedPiece], *, cache: str | Path | Non
     sources = "-".join(sorted({piece.source for piece in pieces}))
     names = hashlib.sha256(sources.encode()).hexdigest()[:16]
     path = tokens_folder(cache) / f"clusters-{names}.parquet"
-    if _read_note(path) == note and (table := _read(path, _CLUSTERS)) is not None and table.num_rows == len(pieces):
+    if (
+        _read_note(path) == note
+        and (table := _read(path, _CLUSTERS)) is not None
+        and table.num_rows == len(pieces)
+    ):
         return list(table["cluster"].to_pylist())
     found = clusters([piece.shingles for piece in pieces])
     try:
@@ -218,16 +245,35 @@ def _tokenise(
     here = Tokeniser(representation, rules, source.name, source.root)
     arguments = (type(representation), representation.to_config(), rules, source.name, source.root)
     pool: WorkerPool[Unread, list[Row]] = WorkerPool(
-        Tokeniser.of, arguments, lambda item: [here.refused(item, "The process that read it died.")], workers=workers
+        Tokeniser.of,
+        arguments,
+        lambda item: [here.refused(item, "The process that read it died.")],
+        workers=workers,
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("items"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("items"),
+        TimeRemainingColumn(),
+    )
     tables = []
     with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(f"Tokenising {source.name}", total=len(source.items), completed=len(source.items) - len(items))
+        task = bar.add_task(
+            f"Tokenising {source.name}",
+            total=len(source.items),
+            completed=len(source.items) - len(items),
+        )
         for index, results in pool.run(chunks):
-            table = pa.Table.from_pylist([dict.fromkeys(SCHEMA.names) | row for rows in results for row in rows], schema=SCHEMA)
-            name = hashlib.sha256(json.dumps([[item.id, item.state] for item in chunks[index]]).encode()).hexdigest()[:16]
-            # Made anew each time: another process that tokenised the same corpus may have finished and tidied up.
+            table = pa.Table.from_pylist(
+                [dict.fromkeys(SCHEMA.names) | row for rows in results for row in rows],
+                schema=SCHEMA,
+            )
+            name = hashlib.sha256(
+                json.dumps([[item.id, item.state] for item in chunks[index]]).encode()
+            ).hexdigest()[:16]
+            # Made anew each time: another process that tokenised the same corpus may have finished
+            # and tidied up.
             parts.mkdir(parents=True, exist_ok=True)
             _write(table, parts / f"{name}.parquet", note)
             tables.append(table)
@@ -237,21 +283,32 @@ def _tokenise(
 
 def _settings(representation: Representation[Any], rules: StreamRules) -> dict[str, Any]:
     kind = type(representation)
-    return {"kind": f"{kind.__module__}.{kind.__qualname__}", "config": representation.to_config(), "rules": rules.to_config()}
+    return {
+        "kind": f"{kind.__module__}.{kind.__qualname__}",
+        "config": representation.to_config(),
+        "rules": rules.to_config(),
+    }
 
 
 def _rows_of(table: pa.Table | None, states: dict[str, str]) -> pa.Table:
     """The rows of items that are as they were."""
     if table is None:
         return SCHEMA.empty_table()
-    same = [states.get(item) == state for item, state in zip(table["item"].to_pylist(), table["state"].to_pylist(), strict=True)]
+    same = [
+        states.get(item) == state
+        for item, state in zip(table["item"].to_pylist(), table["state"].to_pylist(), strict=True)
+    ]
     return table if all(same) else table.filter(pa.array(same, pa.bool_()))
 
 
 def _in_order(table: pa.Table, items: Sequence[str]) -> pa.Table:
     place = {item: index for index, item in enumerate(items)}
     # Stable: the rows of one file stay in the order of its pieces.
-    return table.take(pc.array_sort_indices(pa.array([place[item] for item in table["item"].to_pylist()], pa.int64())))
+    return table.take(
+        pc.array_sort_indices(
+            pa.array([place[item] for item in table["item"].to_pylist()], pa.int64())
+        )
+    )
 
 
 def _arrays(column: pa.ChunkedArray, kind: np.dtype[Any]) -> list[NDArray[Any]]:
@@ -259,7 +316,9 @@ def _arrays(column: pa.ChunkedArray, kind: np.dtype[Any]) -> list[NDArray[Any]]:
     found: list[NDArray[Any]] = []
     for chunk in column.chunks:
         _, offsets, data = chunk.buffers()
-        ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        ends = np.frombuffer(offsets, np.int32)[
+            chunk.offset : chunk.offset + len(chunk) + 1
+        ].tolist()
         values = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         found += [values[start:end].view(kind) for start, end in pairwise(ends)]
     return found
@@ -268,7 +327,9 @@ def _arrays(column: pa.ChunkedArray, kind: np.dtype[Any]) -> list[NDArray[Any]]:
 def _write(table: pa.Table, path: Path, note: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     header = {_NOTE: json.dumps(note, sort_keys=True).encode()}
-    pq.write_table(table.combine_chunks().replace_schema_metadata(header), buffer, compression="zstd")
+    pq.write_table(
+        table.combine_chunks().replace_schema_metadata(header), buffer, compression="zstd"
+    )
     write_atomically(path, buffer.getvalue())
 
 
@@ -305,7 +366,10 @@ def _remove_stale(path: Path, note: dict[str, Any]) -> None:
 @remember
 def _code(module: str) -> str:
     """A digest of the code that makes tokens, ours and that of the libraries, so that no release can forget to make old ones invalid."""
-    libraries = [f"{name} {importlib.metadata.version(name)}" for name in ("miditok", "music21", "symusic", "lxml")]
+    libraries = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("miditok", "music21", "symusic", "lxml")
+    ]
     digest = hashlib.sha256("\n".join(libraries).encode())
     for name, file in sorted(modules_behind(module, *_FIRST_MODULES).items()):
         digest.update(name.encode() + b"\0" + file.read_bytes())
@@ -321,7 +385,9 @@ def modules_behind(*names: str) -> dict[str, Path]:
         if name in found:
             continue
         spec = None
-        with contextlib.suppress(ValueError, ModuleNotFoundError):  # a class of one's own, defined in a notebook or script
+        with contextlib.suppress(
+            ValueError, ModuleNotFoundError
+        ):  # a class of one's own, defined in a notebook or script
             spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
             continue

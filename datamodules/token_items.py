@@ -16,8 +16,9 @@ from musiczoo.datamodules.token_shifts import TokenShifts
 class TokenCrops:
     """A random part of each piece, drawn anew at each access (SMART, arXiv 2504.16839, section 3.1: "random crops").
 
-    The part and the shifts follow from the seed, the epoch and the piece's id alone, so neither the number of worker processes, nor the
-    order of pieces, nor a resumed run changes them. BOS and EOS stay where the piece has them: a part from its middle has neither.
+    The part and the shifts follow from the seed, the epoch and the piece's id alone, so neither the
+    number of worker processes, nor the order of pieces, nor a resumed run changes them. BOS and EOS
+    stay where the piece has them: a part from its middle has neither.
 
     Args:
         pieces: The pieces.
@@ -26,7 +27,14 @@ class TokenCrops:
         seed: Of all draws.
     """
 
-    def __init__(self, pieces: Sequence[TokenisedPiece], max_length: int, *, shifts: TokenShifts | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        pieces: Sequence[TokenisedPiece],
+        max_length: int,
+        *,
+        shifts: TokenShifts | None = None,
+        seed: int = 0,
+    ) -> None:
         self.pieces = pieces
         self.max_length = max_length
         self.shifts = shifts
@@ -51,8 +59,8 @@ class TokenCrops:
 class TokenWindows:
     """Each piece from its first token to its last in windows that share one token.
 
-    A window's first token is the last of the one before, so that every token of a piece but the first is a target exactly once. The windows
-    are the same each time.
+    A window's first token is the last of the one before, so that every token of a piece but the
+    first is a target exactly once. The windows are the same each time.
 
     Args:
         pieces: The pieces.
@@ -62,9 +70,15 @@ class TokenWindows:
     def __init__(self, pieces: Sequence[TokenisedPiece], max_length: int) -> None:
         self.pieces = pieces
         self.max_length = max_length
-        self.places = [(index, start) for index, piece in enumerate(pieces) for start in range(0, len(piece.tokens) - 1, max_length - 1)]
+        self.places = [
+            (index, start)
+            for index, piece in enumerate(pieces)
+            for start in range(0, len(piece.tokens) - 1, max_length - 1)
+        ]
         self.names = [f"{pieces[index].id}@{start}" for index, start in self.places]
-        self.lengths = [min(len(pieces[index].tokens) - start, max_length) for index, start in self.places]
+        self.lengths = [
+            min(len(pieces[index].tokens) - start, max_length) for index, start in self.places
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -72,4 +86,6 @@ class TokenWindows:
     def __getitem__(self, draw: Draw) -> torch.Tensor:
         """(tokens,) int64."""
         index, start = self.places[draw.index]
-        return torch.from_numpy(self.pieces[index].tokens[start : start + self.max_length].astype(np.int64))
+        return torch.from_numpy(
+            self.pieces[index].tokens[start : start + self.max_length].astype(np.int64)
+        )

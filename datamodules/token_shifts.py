@@ -14,8 +14,8 @@ from musiczoo.music.errors import MusicZooError
 class TokenShifts:
     """Shifts of the pitches, velocities and tempos of REMI tokens.
 
-    Each access draws one constant for each, uniformly among those that keep all its tokens inside the vocabulary; not to shift at all is
-    always one of them. Drums are not transposed.
+    Each access draws one constant for each, uniformly among those that keep all its tokens inside
+    the vocabulary; not to shift at all is always one of them. Drums are not transposed.
 
     Args:
         vocabulary: The tokens in the order of their ids, such as ``"Pitch_60"``.
@@ -24,25 +24,41 @@ class TokenShifts:
         tempo: Steps of its tempos up and down at most.
 
     Raises:
-        MusicZooError: A negative shift, or of what the vocabulary does not hold as one row of ascending values.
+        MusicZooError: A negative shift, or of what the vocabulary does not hold as one row of
+            ascending values.
     """
 
-    def __init__(self, vocabulary: Sequence[str], *, transpose: int = 0, velocity: int = 0, tempo: int = 0) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], *, transpose: int = 0, velocity: int = 0, tempo: int = 0
+    ) -> None:
         if min(transpose, velocity, tempo) < 0:
             raise MusicZooError(
                 "A shift is given by its size.",
                 where="transpose, velocity_shift, tempo_shift",
                 remedy="Give 0 or more; both directions are drawn.",
             )
-        asked = (("Pitch", transpose, "transpose"), ("Velocity", velocity, "velocity_shift"), ("Tempo", tempo, "tempo_shift"))
-        self._blocks = [(*_block(vocabulary, kind, where), most, kind == "Pitch") for kind, most, where in asked if most]
-        # In REMI+ the program stands right before its pitch; drums may share the pitches of all others.
-        self._drums = next((number for number, token in enumerate(vocabulary) if token == "Program_-1"), -1)
+        asked = (
+            ("Pitch", transpose, "transpose"),
+            ("Velocity", velocity, "velocity_shift"),
+            ("Tempo", tempo, "tempo_shift"),
+        )
+        self._blocks = [
+            (*_block(vocabulary, kind, where), most, kind == "Pitch")
+            for kind, most, where in asked
+            if most
+        ]
+        # In REMI+ the program stands right before its pitch; drums may share the pitches of all
+        # others.
+        self._drums = next(
+            (number for number, token in enumerate(vocabulary) if token == "Program_-1"), -1
+        )
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
 
-    def __call__(self, ids: NDArray[np.int64], rng: random.Random, before: int = -1) -> NDArray[np.int64]:
+    def __call__(
+        self, ids: NDArray[np.int64], rng: random.Random, before: int = -1
+    ) -> NDArray[np.int64]:
         """The ids with shifts drawn anew.
 
         Args:
@@ -56,7 +72,11 @@ class TokenShifts:
             if is_pitch and self._drums >= 0:
                 mask &= np.r_[before, ids[:-1]] != self._drums
             values = ids[mask]
-            low, high = (max(-most, first - int(values.min())), min(most, last - int(values.max()))) if len(values) else (0, 0)
+            low, high = (
+                (max(-most, first - int(values.min())), min(most, last - int(values.max())))
+                if len(values)
+                else (0, 0)
+            )
             result[mask] += rng.randint(low, high)
         return result
 
@@ -67,6 +87,8 @@ def _block(vocabulary: Sequence[str], kind: str, where: str) -> tuple[int, int]:
     values = [float(vocabulary[number].partition("_")[2]) for number in ids]
     if not ids or ids != list(range(ids[0], ids[-1] + 1)) or values != sorted(values):
         raise MusicZooError(
-            f"The vocabulary has no row of {kind} tokens to shift along.", where=where, remedy="Leave it at 0 for this representation."
+            f"The vocabulary has no row of {kind} tokens to shift along.",
+            where=where,
+            remedy="Leave it at 0 for this representation.",
         )
     return ids[0], ids[-1]

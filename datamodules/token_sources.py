@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from musiczoo.datamodules.token_cache import TokenSource
 from musiczoo.datamodules.tokenising import Unread, score_id
 from musiczoo.music.abc import Tune
-from musiczoo.music.corpora import BUILT_IN, corpus_of, find_source
-from musiczoo.music.corpus import Corpus, Work
-from musiczoo.music.corpus_cache import Source, cache_folder
-from musiczoo.music.corpus_files import files_below, files_named
-from musiczoo.music.corpus_reading import work_of
+from musiczoo.music.corpora.cache import Source, cache_folder
+from musiczoo.music.corpora.corpus import Corpus, Work
+from musiczoo.music.corpora.files import files_below, files_named
+from musiczoo.music.corpora.names import BUILT_IN, corpus_of, find_source
+from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import MIDI_SUFFIXES
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 _MIDI = tuple(MIDI_SUFFIXES)
 
 
-def source_of(given: str | Path | Corpus, *, cache: str | Path | None = None, progress: bool = True) -> TokenSource:
+def source_of(
+    given: str | Path | Corpus, *, cache: str | Path | None = None, progress: bool = True
+) -> TokenSource:
     """The files or works of a corpus.
 
-    A folder of one's own is read file by file. A built-in corpus, and a folder that a recipe knows, is loaded by
-    :func:`musiczoo.music.corpora.load_corpus`, which says what belongs to it; its MIDI files are read as they were played all the same.
+    A folder of one's own is read file by file. A built-in corpus, and a folder that a recipe knows,
+    is loaded by :func:`musiczoo.music.corpora.names.load_corpus`, which says what belongs to it;
+    its MIDI files are read as they were played all the same.
 
     Args:
         given: Name of a corpus, a folder, a file, or a loaded corpus.
@@ -42,7 +45,9 @@ def source_of(given: str | Path | Corpus, *, cache: str | Path | None = None, pr
     source = find_source(given, cache=cache)
     if source.name not in BUILT_IN and source.recipe is None:
         return _of_folder(source, Path(cache) if cache is not None else cache_folder())
-    return _of_corpus(corpus_of(source, cache=cache, progress=progress), source.root, str(source.root.resolve()))
+    return _of_corpus(
+        corpus_of(source, cache=cache, progress=progress), source.root, str(source.root.resolve())
+    )
 
 
 def named_pieces(given: Iterable[Any]) -> Iterator[tuple[str, str, Tune | ScoreTick]]:
@@ -69,10 +74,24 @@ def named_pieces(given: Iterable[Any]) -> Iterator[tuple[str, str, Tune | ScoreT
 
 
 def _of_folder(source: Source, cache: Path) -> TokenSource:
-    files = files_below(source.root, without=cache) if source.files is None else files_named(source.root, source.files)
-    items = [Unread(f"{source.name}/{file.path}", f"{file.size}:{file.mtime_ns}", file.path) for file in files if file.left_out is None]
-    refused = [(f"{source.name}/{file.path}", file.left_out) for file in files if file.left_out is not None]
-    identity = str(source.root.resolve()) if source.files is None else str((source.root / source.files[0]).resolve())
+    files = (
+        files_below(source.root, without=cache)
+        if source.files is None
+        else files_named(source.root, source.files)
+    )
+    items = [
+        Unread(f"{source.name}/{file.path}", f"{file.size}:{file.mtime_ns}", file.path)
+        for file in files
+        if file.left_out is None
+    ]
+    refused = [
+        (f"{source.name}/{file.path}", file.left_out) for file in files if file.left_out is not None
+    ]
+    identity = (
+        str(source.root.resolve())
+        if source.files is None
+        else str((source.root / source.files[0]).resolve())
+    )
     return TokenSource(source.name, identity, source.root, items, refused)
 
 
@@ -86,7 +105,14 @@ def _of_corpus(corpus: Corpus, root: Path | None, identity: str) -> TokenSource:
         else:
             items.append(Unread(work.id, work.sha256, work.path, work.number, work.abc))
     refused = [
-        (f"{corpus.name}/{entry.path}#{entry.number}" if entry.number else f"{corpus.name}/{entry.path}", entry.reason)
+        (
+            (
+                f"{corpus.name}/{entry.path}#{entry.number}"
+                if entry.number
+                else f"{corpus.name}/{entry.path}"
+            ),
+            entry.reason,
+        )
         for entry in (*corpus.skipped, *corpus.left_out)
     ]
     return TokenSource(corpus.name, identity, root, items, refused)

@@ -1,4 +1,7 @@
-"""A file or tune of a corpus as rows of tokens: read, reduced, filtered, encoded. Whatever cannot be used becomes a row with the reason."""
+"""A file or tune of a corpus as rows of tokens: read, reduced, filtered, encoded.
+
+Whatever cannot be used becomes a row with the reason.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ import numpy as np
 from musiczoo.music.abc import Tune, decode_abc, read_abc, read_abc_book
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import ABC_SUFFIXES, MAX_BYTES, read
-from musiczoo.music.piano_stream import ALL_AS_PIANO, PIANO, Programs, check_density, fingerprint, notes_of_bars, reduced
+from musiczoo.music.midi.piano_stream import (
+    ALL_AS_PIANO,
+    PIANO,
+    Programs,
+    check_density,
+    fingerprint,
+    notes_of_bars,
+    reduced,
+)
 from musiczoo.representations.base import Representation
 
 if TYPE_CHECKING:
@@ -30,8 +41,9 @@ class StreamRules:
     """What of a corpus is kept.
 
     Attributes:
-        programs: See :func:`musiczoo.music.piano_stream.reduced`. Notated pieces have no programs but guesses from the names of their
-            voices: unless all programs are kept, each of their pitched voices counts as piano.
+        programs: See :func:`musiczoo.music.midi.piano_stream.reduced`. Notated pieces have no
+            programs but guesses from the names of their voices: unless all programs are kept, each
+            of their pitched voices counts as piano.
         max_notes_per_bar: Pieces with more notes in a bar are left out.
         max_empty_bars: Pieces with a larger part of empty bars are left out.
     """
@@ -51,18 +63,25 @@ class StreamRules:
         elif self.programs is not None:
             programs = tuple(sorted(set(self.programs)))
             if not programs or not all(0 <= program <= 127 for program in programs):
-                raise MusicZooError("Programs are numbers from 0 to 127.", where="programs", remedy="Piano is range(8).")
+                raise MusicZooError(
+                    "Programs are numbers from 0 to 127.",
+                    where="programs",
+                    remedy="Piano is range(8).",
+                )
             object.__setattr__(self, "programs", programs)
         if self.max_notes_per_bar < 1 or not 0 <= self.max_empty_bars <= 1:
             raise MusicZooError(
-                f"At most {self.max_notes_per_bar} notes in a bar and a part of {self.max_empty_bars} empty bars leave nothing.",
+                f"At most {self.max_notes_per_bar} notes in a bar and a part of"
+                f" {self.max_empty_bars} empty bars leave nothing.",
                 where="max_notes_per_bar, max_empty_bars",
                 remedy="Give a number from 1, and a part from 0 to 1.",
             )
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return asdict(self) | {"programs": list(self.programs) if isinstance(self.programs, tuple) else self.programs}
+        return asdict(self) | {
+            "programs": list(self.programs) if isinstance(self.programs, tuple) else self.programs
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,13 @@ class Tokeniser:
         root: Its folder.
     """
 
-    def __init__(self, representation: Representation[Any], rules: StreamRules, source: str = "", root: Path | None = None) -> None:
+    def __init__(
+        self,
+        representation: Representation[Any],
+        rules: StreamRules,
+        source: str = "",
+        root: Path | None = None,
+    ) -> None:
         self.representation = representation
         self.rules = rules
         self.source = source
@@ -102,7 +127,12 @@ class Tokeniser:
 
     @classmethod
     def of(
-        cls, kind: type[Representation[Any]], config: Mapping[str, Any], rules: StreamRules, source: str, root: Path | None
+        cls,
+        kind: type[Representation[Any]],
+        config: Mapping[str, Any],
+        rules: StreamRules,
+        source: str,
+        root: Path | None,
     ) -> Tokeniser:
         """As the constructor, from what can be sent to another process."""
         return cls(kind.from_config(config), rules, source, root)
@@ -113,7 +143,9 @@ class Tokeniser:
             pieces, errors = self._read(item)
         except Exception as error:
             return [self.refused(item, reason_of(error))]
-        rows = [self._row(item, item.number or number, piece) for number, piece in enumerate(pieces, 1)]
+        rows = [
+            self._row(item, item.number or number, piece) for number, piece in enumerate(pieces, 1)
+        ]
         rows += [self.refused(item, reason_of(error)) for error in errors]
         return rows or [self.refused(item, "There is no piece in it.")]
 
@@ -125,7 +157,7 @@ class Tokeniser:
         """
         programs = self.rules.programs
         if isinstance(piece, Tune):
-            from musiczoo.music.midi import to_score
+            from musiczoo.music.midi.convert import to_score
 
             piece = to_score(piece)
             programs = None if programs is None else ALL_AS_PIANO
@@ -135,7 +167,10 @@ class Tokeniser:
         check_density(bars, self.rules.max_notes_per_bar, self.rules.max_empty_bars)
         tokens = self.representation.encode(score).numpy()
         if tokens.ndim != 1 or int(tokens.max()) > np.iinfo(TOKEN_TYPE).max:
-            raise MusicZooError("The representation does not give one row of tokens.", remedy="Give one such as Remi.smart().")
+            raise MusicZooError(
+                "The representation does not give one row of tokens.",
+                remedy="Give one such as Remi.smart().",
+            )
         return {
             "tokens": tokens.astype(TOKEN_TYPE).tobytes(),
             "notes": int(bars.sum()),
@@ -149,7 +184,14 @@ class Tokeniser:
 
     def _named(self, item: Unread, number: int) -> Row:
         name = f"{self.source}/{item.path}#{number}" if item.abc is None else item.id
-        return {"id": name, "item": item.id, "state": item.state, "source": self.source, "path": item.path, "number": number}
+        return {
+            "id": name,
+            "item": item.id,
+            "state": item.state,
+            "source": self.source,
+            "path": item.path,
+            "number": number,
+        }
 
     def _row(self, item: Unread, number: int, piece: Tune | ScoreTick) -> Row:
         try:
@@ -170,7 +212,11 @@ class Tokeniser:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a piece was left out. An error outside our family is a defect of a reader: it costs one piece, not the run, and stays visible."""
+    """Why a piece was left out.
+
+    An error outside our family is a defect of a reader: it costs one piece, not the run, and stays
+    visible.
+    """
     if isinstance(error, MusicZooError):
         return f"{error.message} ({error.where})" if error.where else error.message
     return f"Unexpected {type(error).__name__}: {error}"

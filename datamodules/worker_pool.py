@@ -25,7 +25,8 @@ class WorkerPool(Generic[Item, Result]):
         arguments: Of ``make``; they are pickled where processes cannot be forked.
         died: The result of an item whose process died (a fault in native code, no memory left).
         workers: Processes; None for one a core, 1 for this process.
-        start_method: Of the processes; None for ``fork`` where the platform has it, which works from a script without a ``__main__`` guard.
+        start_method: Of the processes; None for ``fork`` where the platform has it, which works
+            from a script without a ``__main__`` guard.
     """
 
     def __init__(
@@ -62,8 +63,12 @@ class WorkerPool(Generic[Item, Result]):
                     broken.append(index)
                 else:
                     yield index, results
-            # A dead process takes the whole pool with it, but chunks are handed out in order: the guilty one is among the first.
-            suspects, left = sorted(broken)[: 2 * processes + 1], sorted(broken)[2 * processes + 1 :]
+            # A dead process takes the whole pool with it, but chunks are handed out in order: the
+            # guilty one is among the first.
+            suspects, left = (
+                sorted(broken)[: 2 * processes + 1],
+                sorted(broken)[2 * processes + 1 :],
+            )
             for index in suspects:
                 yield index, self._with_care(chunks[index])
 
@@ -71,7 +76,9 @@ class WorkerPool(Generic[Item, Result]):
         self, chunks: Sequence[Sequence[Item]], indices: Sequence[int], processes: int
     ) -> Iterator[tuple[int, list[Result] | None]]:
         with self._pool(processes) as pool:
-            running: dict[Future[list[Result]], int] = {pool.submit(_run, chunks[index]): index for index in indices}
+            running: dict[Future[list[Result]], int] = {
+                pool.submit(_run, chunks[index]): index for index in indices
+            }
             try:
                 for future in as_completed(running):
                     try:
@@ -101,7 +108,12 @@ class WorkerPool(Generic[Item, Result]):
             return self.died(item)
 
     def _pool(self, processes: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(processes, mp_context=self._context, initializer=_start, initargs=(self.make, self.arguments))
+        return ProcessPoolExecutor(
+            processes,
+            mp_context=self._context,
+            initializer=_start,
+            initargs=(self.make, self.arguments),
+        )
 
 
 def _start(make: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:

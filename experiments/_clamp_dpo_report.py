@@ -20,18 +20,18 @@ from torch.nn import functional
 
 import musiczoo
 from experiments.sampling import processor_name
-from musiczoo.callbacks.round_files import RoundFiles, Sample
-from musiczoo.callbacks.round_making import with_piece
+from musiczoo.callbacks.preference.files import RoundFiles, Sample
+from musiczoo.callbacks.preference.sampler import with_piece
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.datamodules.resumable import Draw
 from musiczoo.metrics import BarAlignmentError, BitsPerSymbol, CopyRate, SpanIndex, is_readable
 from musiczoo.metrics.clamp_score import ClampScore
 from musiczoo.metrics.label_accuracy import LabelProbe
-from musiczoo.models.base import Generated, GenerativeModule
+from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.music.abc import Tune
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.m3_patches import abc_text
 
 JUDGE = Path(__file__).parent / "judge"
@@ -63,7 +63,9 @@ class Examiner:
         self.judge: Any = musiczoo.load(f"local-dir:{JUDGE}")
         self.labels = list(labels)
         wanted = set(labels)
-        self.train = [data.works[index] for index in data.splits.train if data.works[index].labels in wanted]
+        self.train = [
+            data.works[index] for index in data.splits.train if data.works[index].labels in wanted
+        ]
         held = [*data.splits.validation, *data.splits.test]
         self.held_indices = [index for index in held if data.works[index].labels in wanted]
         self.held = [data.works[index] for index in self.held_indices]
@@ -76,7 +78,10 @@ class Examiner:
         return features, self.probe.predict(features)
 
     def accuracy_by_prompt(self, samples: Sequence[Sample]) -> dict[Labels, float]:
-        """Part of each prompt's pieces that the judge recognises; what cannot be read is not recognised."""
+        """Part of each prompt's pieces that the judge recognises.
+
+        What cannot be read is not recognised.
+        """
         found = {labels: 0 for labels in self.labels}
         counts = dict(found)
         good = readable(samples)
@@ -91,13 +96,17 @@ class Examiner:
 
     def held_perplexity(self, model: GenerativeModule, prompts: Sequence[Labels]) -> float:
         """Per character of the held-out works of the prompts, as the model meets them in validation."""
-        indices = [index for index in self.held_indices if self.data.works[index].labels in set(prompts)]
+        indices = [
+            index for index in self.held_indices if self.data.works[index].labels in set(prompts)
+        ]
         items = self.data.items(indices, training=False)
         pieces = sorted((items[Draw(0, place)] for place in range(len(items))), key=len)
         bits = BitsPerSymbol("character")
         with torch.inference_mode():
             for start in range(0, len(pieces), 8):
-                bits.update(model.log_probs(model.representation.collate(pieces[start : start + 8])))
+                bits.update(
+                    model.log_probs(model.representation.collate(pieces[start : start + 8]))
+                )
         return float(2 ** bits.compute())
 
 
@@ -107,11 +116,18 @@ def _name(labels: Labels | None) -> str:
 
 
 def _grouped(features: torch.Tensor, labels: Sequence[Labels | None]) -> dict[Labels, torch.Tensor]:
-    return {name: features[[place for place, other in enumerate(labels) if other == name]] for name in set(labels) if name is not None}
+    return {
+        name: features[[place for place, other in enumerate(labels) if other == name]]
+        for name in set(labels)
+        if name is not None
+    }
 
 
 def readable(samples: Sequence[Sample]) -> list[tuple[Sample, Tune]]:
-    """The pieces that came to their end, sound, and can be written for an encoder; the others are missing, and counted so."""
+    """The pieces that came to their end, sound, and can be written for an encoder.
+
+    The others are missing, and counted so.
+    """
     found = []
     for sample in samples:
         piece = sample.result.piece
@@ -136,7 +152,9 @@ def _spread(features: torch.Tensor, labels: Sequence[Labels]) -> float:
     return mean(values)
 
 
-def _judged(examiner: Examiner, tunes: Sequence[Tune], labels: Sequence[Labels], asked: int) -> dict[str, float]:
+def _judged(
+    examiner: Examiner, tunes: Sequence[Tune], labels: Sequence[Labels], asked: int
+) -> dict[str, float]:
     """What the judge says; pieces that could not be read count as not recognised."""
     features, predicted = examiner.predictions(tunes)
     by_prompt: dict[Labels, list[tuple[bool, bool, bool]]] = {}
@@ -148,11 +166,19 @@ def _judged(examiner: Examiner, tunes: Sequence[Tune], labels: Sequence[Labels],
     score = ClampScore({name: examiner.references[name] for name in by_prompt})
     score.update(features, list(labels))
     # Real works come in different numbers a prompt, so prompts are averaged.
-    totals = {name: max(per_prompt, len(hits)) if asked else len(hits) for name, hits in by_prompt.items()}
+    totals = {
+        name: max(per_prompt, len(hits)) if asked else len(hits) for name, hits in by_prompt.items()
+    }
     return {
         "judge_score": float(score.compute()["average"]),
         **{
-            key: 100 * mean(sum(hit[place] for hit in hits) / totals[name] for name, hits in by_prompt.items())
+            key: (
+                100
+                * mean(
+                    sum(hit[place] for hit in hits) / totals[name]
+                    for name, hits in by_prompt.items()
+                )
+            )
             for place, key in enumerate(("label_accuracy", "source_accuracy", "rhythm_accuracy"))
         },
         "spread": _spread(features, labels),
@@ -165,7 +191,9 @@ def _alignment(pieces: Sequence[Generated | Tune]) -> tuple[float, int]:
     return float(metric.compute()), int(metric.bars)
 
 
-def report(options: argparse.Namespace, examiner: Examiner, prompts: Sequence[Labels]) -> dict[str, Any]:
+def report(
+    options: argparse.Namespace, examiner: Examiner, prompts: Sequence[Labels]
+) -> dict[str, Any]:
     """All figures of all seeds and rounds, and of real works."""
     base = musiczoo.load("bar-stream")
     assert isinstance(base, GenerativeModule)
@@ -173,7 +201,9 @@ def report(options: argparse.Namespace, examiner: Examiner, prompts: Sequence[La
     wanted = set(prompts)
     spans = SpanIndex.of(work.tune for work in examiner.train)
     train = [work for work in examiner.train if work.labels in wanted]
-    references = _grouped(feedback.features([abc_text(work.tune) for work in train]), [work.labels for work in train])
+    references = _grouped(
+        feedback.features([abc_text(work.tune) for work in train]), [work.labels for work in train]
+    )
     seeds: dict[int, list[dict[str, float]]] = {}
     for seed in options.seeds:
         folder = options.folder / f"seed-{seed}"
@@ -183,14 +213,20 @@ def report(options: argparse.Namespace, examiner: Examiner, prompts: Sequence[La
             samples = [with_piece(base, sample) for sample in files.samples()]
             good = readable(samples)
             tunes = [tune for _, tune in good]
-            labels = [sample.result.labels for sample, _ in good if sample.result.labels is not None]
+            labels = [
+                sample.result.labels for sample, _ in good if sample.result.labels is not None
+            ]
             score = ClampScore(references)
             score.update(feedback.features([abc_text(tune) for tune in tunes]), labels)
             copying = CopyRate(spans)
             copying.update(tunes)
             chorales = RoundFiles(folder / "chorales" / f"round-{number + 1:03d}").chunk(0) or []
             error, bars = _alignment([sample.result for sample in chorales])
-            policy = base if number == 0 else musiczoo.load(f"local-dir:{folder}/rounds/round-{number:03d}/policy")
+            policy = (
+                base
+                if number == 0
+                else musiczoo.load(f"local-dir:{folder}/rounds/round-{number:03d}/policy")
+            )
             assert isinstance(policy, GenerativeModule)
             seeds[seed].append(
                 {
@@ -207,17 +243,31 @@ def report(options: argparse.Namespace, examiner: Examiner, prompts: Sequence[La
     return {
         "prompts": [_name(labels) for labels in prompts],
         "pilot": json.loads((options.folder / "pilot.json").read_text()),
-        "settings": {name: value for name, value in vars(options).items() if not isinstance(value, Path) and name != "only_seed"},
+        "settings": {
+            name: value
+            for name, value in vars(options).items()
+            if not isinstance(value, Path) and name != "only_seed"
+        },
         "seeds": seeds,
         "truth": _truth(examiner, feedback, references, prompts, spans),
-        "seconds": {seed: json.loads((options.folder / f"seed-{seed}" / "done.json").read_text()) for seed in options.seeds},
+        "seconds": {
+            seed: json.loads((options.folder / f"seed-{seed}" / "done.json").read_text())
+            for seed in options.seeds
+        },
         "machine": {"processor": processor_name(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("musiczoo", "torch", "lightning")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("musiczoo", "torch", "lightning")},
+        },
     }
 
 
 def _truth(
-    examiner: Examiner, feedback: Any, references: Mapping[Labels, torch.Tensor], prompts: Sequence[Labels], spans: SpanIndex
+    examiner: Examiner,
+    feedback: Any,
+    references: Mapping[Labels, torch.Tensor],
+    prompts: Sequence[Labels],
+    spans: SpanIndex,
 ) -> dict[str, float]:
     """The held-out real works of the same prompts."""
     works = [work for work in examiner.held if work.labels in set(prompts)]
@@ -261,11 +311,12 @@ def _table(document: Mapping[str, Any]) -> str:
         lines.append(f"| {title} | {' | '.join(cells)} | {real} |")
     count = len(seeds)
     return (
-        "# CLaMP-DPO in small\n\n"
-        f"Mean of {count} seeds and, behind +-, their standard deviation. {settings['samples']} pieces a prompt and round, "
-        f"{settings['steps']} steps of {settings['pairs']} pairs, AdamW at {settings['rate']:g}, beta {settings['beta']:g}, "
-        f"lambda {settings['penalty']:g}; feedback by {settings['encoder']}. Written by `make clamp-dpo` in {document['minutes']} minutes "
-        f"({document['machine']['processor']}, {document['machine']['cores']} cores).\n\n" + "\n".join(lines) + "\n\n"
+        f"# CLaMP-DPO in small\n\nMean of {count} seeds and, behind +-, their standard deviation."
+        f" {settings['samples']} pieces a prompt and round, {settings['steps']} steps of"
+        f" {settings['pairs']} pairs, AdamW at {settings['rate']:g}, beta {settings['beta']:g},"
+        f" lambda {settings['penalty']:g}; feedback by {settings['encoder']}. Written by `make"
+        f" clamp-dpo` in {document['minutes']} minutes ({document['machine']['processor']},"
+        f" {document['machine']['cores']} cores).\n\n" + "\n".join(lines) + "\n\n"
         f"Prompts: {'; '.join(document['prompts'])}.\n\n"
         "![The figures over the rounds](clamp_dpo.png)\n"
     )
@@ -276,13 +327,25 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def _picture(document: Mapping[str, Any], path: Path) -> None:
-    shown = ("score", "judge_score", "label_accuracy", "bar_alignment_error", "perplexity", "copy_rate")
+    shown = (
+        "score",
+        "judge_score",
+        "label_accuracy",
+        "bar_alignment_error",
+        "perplexity",
+        "copy_rate",
+    )
     figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), constrained_layout=True)
     for axis, key in zip(axes.flat, shown, strict=True):
         curves = [[row[key] for row in rows] for rows in document["seeds"].values()]
         for curve in curves:
             axis.plot(curve, color="tab:blue", alpha=0.35, linewidth=1)
-        axis.plot([mean(values) for values in zip(*curves, strict=True)], color="tab:blue", marker="o", label="mean of seeds")
+        axis.plot(
+            [mean(values) for values in zip(*curves, strict=True)],
+            color="tab:blue",
+            marker="o",
+            label="mean of seeds",
+        )
         real = document["truth"].get(key)
         if real is not None and math.isfinite(real):
             axis.axhline(real, color="tab:green", linestyle="--", label="real, held out")

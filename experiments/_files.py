@@ -14,7 +14,9 @@ from musiczoo.music import MusicZooError, Tune, piano_roll_picture, read, write
 SUFFIXES = ("abc", "musicxml", "mid", "svg", "png", "wav")
 
 
-def write_all(pieces: Mapping[str, Tune], folder: Path) -> tuple[list[tuple[Path, Tune]], list[str]]:
+def write_all(
+    pieces: Mapping[str, Tune], folder: Path
+) -> tuple[list[tuple[Path, Tune]], list[str]]:
     """Writes pieces in every form; what cannot be made is said, and the rest is made.
 
     Args:

@@ -1,13 +1,16 @@
 """CLaMP-DPO in small: scores over K = 0..3 rounds from the shipped checkpoint, as NotaGen's Table 2.
 
-    python -m experiments.clamp_dpo                 # make clamp-dpo: three seeds, within an hour on two cores
+    python -m experiments.clamp_dpo                 # make clamp-dpo: three seeds, within an hour on
+    two cores
 
-Wang et al. 2025 (NotaGen, arXiv 2502.18008, section 4.2). The shipped model bar-stream writes fiddle tunes for prompts of source and rhythm
-type; the encoder m3-small gives feedback; another encoder, the judge (experiments/judge), tells whether the tunes are what was asked for.
-Prompts are those of which a pilot sample is recognised in less than 90 %. Every number of the recipe is ours but those that the docs name.
+Wang et al. 2025 (NotaGen, arXiv 2502.18008, section 4.2). The shipped model bar-stream writes
+fiddle tunes for prompts of source and rhythm type; the encoder m3-small gives feedback; another
+encoder, the judge (experiments/judge), tells whether the tunes are what was asked for. Prompts are
+those of which a pilot sample is recognised in less than 90 %. Every number of the recipe is ours
+but those that the docs name.
 
-What is made is kept in --folder: a killed run goes on where it was when it is called again. The table, the figures behind it and a picture
-go to --output.
+What is made is kept in --folder: a killed run goes on where it was when it is called again. The
+table, the figures behind it and a picture go to --output.
 """
 
 from __future__ import annotations
@@ -31,13 +34,13 @@ from lightning.pytorch.loggers import CSVLogger
 import musiczoo
 from experiments._clamp_dpo_report import Examiner, report, write_report
 from musiczoo.callbacks import PreferenceRounds
-from musiczoo.callbacks.round_files import RoundFiles, Sample
+from musiczoo.callbacks.preference.files import RoundFiles, Sample
 from musiczoo.datamodules import ScoreDataModule
-from musiczoo.models.base import GenerativeModule
+from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.models.objectives import DPOP
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 # NotaGen's cuts; its temperature 1.2 belongs to a model a hundred times as large.
 SAMPLING = Sampling(top_k=9, top_p=0.9, temperature=1.0)
@@ -50,7 +53,10 @@ GENERATION = {"batch_size": 32}
 def base_model(options: argparse.Namespace, seed: int) -> GenerativeModule:
     rate = options.rate
     model = musiczoo.load(
-        "bar-stream", seed=seed, warmup_steps=5, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
+        "bar-stream",
+        seed=seed,
+        warmup_steps=5,
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01),
     )
     assert isinstance(model, GenerativeModule)
     return model
@@ -91,8 +97,17 @@ def chosen_prompts(options: argparse.Namespace) -> list[Labels]:
         examiner = Examiner(corpus(model, progress=True), candidates(model))
         asked = [labels for labels in candidates(model) for _ in range(options.pilot)]
         print(f"Pilot: {len(asked)} pieces", file=sys.stderr)
-        results = model.generate(asked, SAMPLING, None, torch.Generator().manual_seed(options.pilot_seed), progress=True, **GENERATION)
-        found = examiner.accuracy_by_prompt([Sample(place, result) for place, result in enumerate(results)])
+        results = model.generate(
+            asked,
+            SAMPLING,
+            None,
+            torch.Generator().manual_seed(options.pilot_seed),
+            progress=True,
+            **GENERATION,
+        )
+        found = examiner.accuracy_by_prompt(
+            [Sample(place, result) for place, result in enumerate(results)]
+        )
         rows = [[*astuple(labels), found[labels]] for labels in candidates(model)]
         write_atomically(path, json.dumps(rows, indent=1).encode())
     rows = json.loads(path.read_text())
@@ -133,24 +148,48 @@ def fit(options: argparse.Namespace, seed: int) -> None:
         log_every_n_steps=5,
         callbacks=[
             rounds,
-            ModelCheckpoint(folder / "checkpoints", save_last=True, save_top_k=0, every_n_train_steps=20, enable_version_counter=False),
+            ModelCheckpoint(
+                folder / "checkpoints",
+                save_last=True,
+                save_top_k=0,
+                every_n_train_steps=20,
+                enable_version_counter=False,
+            ),
         ],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(model, datamodule=corpus(model), ckpt_path=last if last.is_file() else None, weights_only=True)
+    trainer.fit(
+        model,
+        datamodule=corpus(model),
+        ckpt_path=last if last.is_file() else None,
+        weights_only=True,
+    )
     # How the chorales fare, which are no part of the training: their voices must still go together.
     for number in range(options.rounds + 1):
         files = RoundFiles(folder / "chorales" / f"round-{number + 1:03d}")
         if files.chunk(0) is None:
-            name = "bar-stream" if number == 0 else f"local-dir:{folder}/rounds/round-{number:03d}/policy"
+            name = (
+                "bar-stream"
+                if number == 0
+                else f"local-dir:{folder}/rounds/round-{number:03d}/policy"
+            )
             policy = musiczoo.load(name)
             assert isinstance(policy, GenerativeModule)
             results = policy.generate(
-                [CHORALES] * options.chorales, SAMPLING, None, torch.Generator().manual_seed(1000 + seed), **GENERATION
+                [CHORALES] * options.chorales,
+                SAMPLING,
+                None,
+                torch.Generator().manual_seed(1000 + seed),
+                **GENERATION,
             )
             files.write_chunk(0, [Sample(place, result) for place, result in enumerate(results)])
-    write_atomically(done, json.dumps({"seconds": time.monotonic() - began, "processor_seconds": time.process_time()}).encode())
+    write_atomically(
+        done,
+        json.dumps(
+            {"seconds": time.monotonic() - began, "processor_seconds": time.process_time()}
+        ).encode(),
+    )
 
 
 def run_seeds(options: argparse.Namespace) -> None:
@@ -159,8 +198,13 @@ def run_seeds(options: argparse.Namespace) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = {}
     for seed in options.seeds:
-        log = open(options.folder / f"seed-{seed}.log", "ab")  # noqa: SIM115  # closed when the process is gone
-        running[seed] = (subprocess.Popen([*words, "--only-seed", str(seed)], env=environment, stdout=log, stderr=log), log)
+        log = open(options.folder / f"seed-{seed}.log", "ab")  # closed when the process is gone
+        running[seed] = (
+            subprocess.Popen(
+                [*words, "--only-seed", str(seed)], env=environment, stdout=log, stderr=log
+            ),
+            log,
+        )
     failed = []
     for seed, (process, log) in running.items():
         if process.wait():
@@ -184,7 +228,9 @@ def main() -> None:
     parser.add_argument("--encoder", default="m3-small", help="what gives feedback")
     parser.add_argument("--pilot", type=int, default=30, help="pieces a prompt in the pilot sample")
     parser.add_argument("--pilot-seed", type=int, default=12345)
-    parser.add_argument("--chorales", type=int, default=64, help="chorales to measure bar alignment on")
+    parser.add_argument(
+        "--chorales", type=int, default=64, help="chorales to measure bar alignment on"
+    )
     parser.add_argument("--folder", type=Path, default=Path("clamp_dpo"))
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     parser.add_argument("--only-seed", type=int, help=argparse.SUPPRESS)
@@ -195,7 +241,9 @@ def main() -> None:
         return
     began = time.monotonic()
     prompts = chosen_prompts(options)
-    print(f"{len(prompts)} prompts: {Counter(labels.composer for labels in prompts)}", file=sys.stderr)
+    print(
+        f"{len(prompts)} prompts: {Counter(labels.composer for labels in prompts)}", file=sys.stderr
+    )
     run_seeds(options)
     model = base_model(options, 0)
     document: dict[str, Any] = report(options, Examiner(corpus(model), candidates(model)), prompts)

@@ -3,8 +3,9 @@
     python experiments/continuation.py bar-stream
     python experiments/continuation.py runs/last.ckpt --count 20 --free --output continuations
 
-MODEL is anything that `musiczoo continue` opens. The openings are those of chorales that a recipe keeps out of training, and of corpora
-that it does not train on; each is written to a file as ABC, MusicXML or MIDI in turn, cut to its first bars, and continued from that file.
+MODEL is anything that `musiczoo continue` opens. The openings are those of chorales that a recipe
+keeps out of training, and of corpora that it does not train on; each is written to a file as ABC,
+MusicXML or MIDI in turn, cut to its first bars, and continued from that file.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from musiczoo.datamodules import ScoreDataModule
+from musiczoo.hub.opening import open_model
 from musiczoo.metrics import bar_alignment
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.continuation import ALIGNED, Continued
@@ -34,10 +36,9 @@ from musiczoo.models.sampling import Sampling
 from musiczoo.music import from_score, read, write
 from musiczoo.music.abc import Tune, Voice, read_abc, write_abc
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.corpora import load_corpus
-from musiczoo.music.corpus import Work
+from musiczoo.music.corpora.corpus import Work
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.music.errors import MusicZooError
-from musiczoo.opening import open_model
 
 CONSOLE = Console(stderr=True)
 FORMATS = (".abc", ".musicxml", ".mid")
@@ -45,13 +46,24 @@ CHECKS = ("readable", "header_kept", "voices_kept", "opening_kept", "ended", "al
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--count", type=int, default=50, help="openings")
     parser.add_argument("--bars", type=int, default=4, help="bars of an opening")
     parser.add_argument("--max-bars", type=int, default=24, help="bars of a whole piece at most")
-    parser.add_argument("--recipe", default="bar_stream/shipped_finetune", help="says which works were kept out of training")
-    parser.add_argument("--corpora", nargs="*", default=["aird", "haydn-quartets", "misc-folk", "mozart-quartets"], help="not trained on")
+    parser.add_argument(
+        "--recipe",
+        default="bar_stream/shipped_finetune",
+        help="says which works were kept out of training",
+    )
+    parser.add_argument(
+        "--corpora",
+        nargs="*",
+        default=["aird", "haydn-quartets", "misc-folk", "mozart-quartets"],
+        help="not trained on",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.2)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -62,13 +74,18 @@ def arguments() -> argparse.Namespace:
 
 def openings(options: argparse.Namespace) -> Iterator[Work]:
     """Works in turn, one of each corpus (of those trained on, what was kept out of training), without repetition, drawn by the seed."""
-    recipe = yaml.safe_load(files("musiczoo.configs").joinpath(f"{options.recipe}.yaml").read_text())["data"]["init_args"]
+    recipe = yaml.safe_load(
+        files("musiczoo.configs").joinpath(f"{options.recipe}.yaml").read_text()
+    )["data"]["init_args"]
     data = ScoreDataModule(**{**recipe, "repeats": None, "progress": False})
     data.setup()
     unseen: dict[str, list[Work]] = {}
     for index in data.splits.test or data.splits.validation:
         unseen.setdefault(data.works[index].source, []).append(data.works[index])
-    sources = [*unseen.values(), *(list(load_corpus(name, progress=False)) for name in options.corpora)]
+    sources = [
+        *unseen.values(),
+        *(list(load_corpus(name, progress=False)) for name in options.corpora),
+    ]
     rng = random.Random(options.seed)
     queues = [iter(rng.sample(works, len(works))) for works in sources]
     for queue in cycle(queues):
@@ -96,12 +113,17 @@ def checks(given: Tune, result: Continued, bars: int) -> dict[str, Any]:
     new = [index for index in alignment.misaligned if index >= bars]
     return {
         # Read again from two notations, with all its bars and notes.
-        "readable": [len(voice.bars) for voice in again.voices] == lengths
-        and again.notes() == piece.notes()
-        and len(engraved.notes()) == len(piece.notes()),
+        "readable": (
+            [len(voice.bars) for voice in again.voices] == lengths
+            and again.notes() == piece.notes()
+            and len(engraved.notes()) == len(piece.notes())
+        ),
         "header_kept": piece.header == given.header,
         "voices_kept": [voice.id for voice in piece.voices] == [voice.id for voice in given.voices],
-        "opening_kept": all(_same_bars(own.bars[:bars], now.bars[:bars]) for own, now in zip(given.voices, piece.voices, strict=True)),
+        "opening_kept": all(
+            _same_bars(own.bars[:bars], now.bars[:bars])
+            for own, now in zip(given.voices, piece.voices, strict=True)
+        ),
         "ended": ended and lengths[0] == result.planned_bars,
         "aligned": not new,
         "bars": lengths[0],
@@ -112,9 +134,9 @@ def checks(given: Tune, result: Continued, bars: int) -> dict[str, Any]:
 
 def _same_bars(own: Any, now: Any) -> bool:
     """The same bars; the bar-line at the seam may change, for a final one is no longer final."""
-    return [(bar.left, bar.text) for bar in own] == [(bar.left, bar.text) for bar in now] and [bar.right for bar in own[:-1]] == [
-        bar.right for bar in now[: len(own) - 1]
-    ]
+    return [(bar.left, bar.text) for bar in own] == [(bar.left, bar.text) for bar in now] and [
+        bar.right for bar in own[:-1]
+    ] == [bar.right for bar in now[: len(own) - 1]]
 
 
 def main() -> None:
@@ -142,10 +164,18 @@ def main() -> None:
             scores.append((work, path, given))
         for work, path, given in scores:
             labels = work.labels
-            if labels is not None and (labels.period, labels.composer, labels.instrumentation) not in known:
+            if (
+                labels is not None
+                and (labels.period, labels.composer, labels.instrumentation) not in known
+            ):
                 labels = None
             bars = min(options.bars, len(given.voices[0].bars))
-            record: dict[str, Any] = {"work": work.id, "format": path.suffix, "voices": len(given.voices), "opening_bars": bars}
+            record: dict[str, Any] = {
+                "work": work.id,
+                "format": path.suffix,
+                "voices": len(given.voices),
+                "opening_bars": bars,
+            }
             try:
                 [result] = model.continue_pieces(
                     [path],
@@ -167,7 +197,10 @@ def main() -> None:
             CONSOLE.print(json.dumps(record), markup=False, highlight=False)
     document = {
         "model": options.model,
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+        "settings": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(options).items()
+        },
         "openings": len(records),
         **{name: sum(record[name] for record in records) for name in CHECKS},
         "new_bars": sum(record.get("new_bars", 0) for record in records),

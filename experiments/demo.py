@@ -1,7 +1,8 @@
 """The demo: loads the shipped model, fine-tunes it on a collection it has never seen, and writes new pieces in every form.
 
-Everything is the library's own: musiczoo.load, corpus, datamodule, Trainer.fit, generate, continue_pieces and musiczoo.music.write. It
-takes two cores less than six minutes. What is written is opened again and checked.
+Everything is the library's own: musiczoo.load, corpus, datamodule, Trainer.fit, generate,
+continue_pieces and musiczoo.music.write. It takes two cores less than six minutes. What is written
+is opened again and checked.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from musiczoo.datamodules import ScoreDataModule
 from musiczoo.metrics import BitsPerSymbol
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
-from musiczoo.models.base import Generated, TokenLogProbs
+from musiczoo.models.base.generative import Generated, TokenLogProbs
 from musiczoo.music.abc import Field
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 SOURCE = "aird"
 LABELS = Labels("Traditional", "Aird's Airs", "tune")
@@ -39,7 +40,8 @@ OPENING_BARS = 4
 class TimeBox(lightning.Callback):
     """Ends the fit after a time, cools the learning rate down before, shows a progress bar and keeps the losses.
 
-    A demo promises minutes, not steps. A short training gains much from a learning rate that falls to zero at its end.
+    A demo promises minutes, not steps. A short training gains much from a learning rate that falls
+    to zero at its end.
 
     Args:
         seconds: Length of the fit.
@@ -50,7 +52,13 @@ class TimeBox(lightning.Callback):
         self.seconds = seconds
         self.cooling = cooling
         self.train: list[tuple[int, float]] = []
-        columns = (TextColumn("fine-tuning"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("fine-tuning"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns)
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -59,7 +67,13 @@ class TimeBox(lightning.Callback):
         self.task = self.progress.add_task("", total=self.seconds, note="")
         self.progress.start()
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         left = 1.0 - (time.monotonic() - self.start) / self.seconds
         warm = min(1.0, (trainer.global_step + 1) / 20)
         for group, rate in zip(trainer.optimizers[0].param_groups, self.rates, strict=True):
@@ -67,9 +81,16 @@ class TimeBox(lightning.Callback):
         trainer.should_stop = left <= 0.0
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
-        self.train.append((trainer.global_step, float(trainer.callback_metrics["train/loss"]) / math.log(2.0)))
+        self.train.append(
+            (trainer.global_step, float(trainer.callback_metrics["train/loss"]) / math.log(2.0))
+        )
         recent = [value for _, value in self.train[-50:]]
         note = f"step {trainer.global_step}, {sum(recent) / len(recent):.3f} bits a character"
         self.progress.update(self.task, completed=time.monotonic() - self.start, note=note)
@@ -81,11 +102,15 @@ class TimeBox(lightning.Callback):
 def held_out_bits(model: BarStreamModule, data: ScoreDataModule) -> tuple[float, float]:
     """Bits per character of the held-out tunes: of the whole text, and of the text after the three prompt lines.
 
-    The prompt names the collection, which the model meets here for the first time; the second figure leaves that easy gain out.
+    The prompt names the collection, which the model meets here for the first time; the second
+    figure leaves that easy gain out.
     """
     whole, music = BitsPerSymbol("character"), BitsPerSymbol("character")
     size = model.net.config.patch_size
-    prompts = {label: len(model.representation.encode_prompt("Traditional", "Aird's Airs", label)) for label in rhythms(data)}
+    prompts = {
+        label: len(model.representation.encode_prompt("Traditional", "Aird's Airs", label))
+        for label in rhythms(data)
+    }
     model.eval()
     with torch.no_grad():
         for batch in data.test_dataloader():
@@ -93,10 +118,16 @@ def held_out_bits(model: BarStreamModule, data: ScoreDataModule) -> tuple[float,
             whole.update(scores)
             hidden = torch.zeros_like(scores.mask)
             for row, patches in enumerate(batch["patches"]):
-                label = model.representation.decode_text(patches[: max(prompts.values())]).split("\n")[2].removeprefix("%")
+                label = (
+                    model.representation.decode_text(patches[: max(prompts.values())])
+                    .split("\n")[2]
+                    .removeprefix("%")
+                )
                 # The begin patch is no target.
                 hidden[row, : (prompts[label] - 1) * size] = True
-            music.update(TokenLogProbs(scores.values.masked_fill(hidden, 0.0), scores.mask & ~hidden))
+            music.update(
+                TokenLogProbs(scores.values.masked_fill(hidden, 0.0), scores.mask & ~hidden)
+            )
     return float(whole.compute()), float(music.compute())
 
 
@@ -147,7 +178,9 @@ def choose(results: Sequence[Generated]) -> Generated:
     """The longest piece that came to its end; without one, the longest that can be read."""
     readable = [result for result in results if result.piece is not None and result.piece.notes()]
     if not readable:
-        raise SystemExit("No sampled piece could be read. Try another seed: make demo ARGS='--seed 2'")
+        raise SystemExit(
+            "No sampled piece could be read. Try another seed: make demo ARGS='--seed 2'"
+        )
     return max(readable, key=lambda result: (result.stop == "end", len(result.tokens)))
 
 
@@ -160,7 +193,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    # Lightning advises on loaders, worker processes and step counts that are right for a corpus this small.
+    # Lightning advises on loaders, worker processes and step counts that are right for a corpus
+    # this small.
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     console = Console()
@@ -170,7 +204,9 @@ def main() -> None:
     model = musiczoo.load(
         arguments.model,
         seed=arguments.seed,
-        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05),
+        optimizer=lambda parameters: torch.optim.AdamW(
+            parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05
+        ),
     )
     assert isinstance(model, BarStreamModule)
     data = ScoreDataModule(
@@ -187,13 +223,20 @@ def main() -> None:
     # The same opening, which the model will not be trained on, for everybody.
     opening = max((data.works[index] for index in data.splits.test), key=lambda work: work.notes)
     console.print(
-        f"{SOURCE}: {len(data.splits.train)} tunes to train on, {len(data.splits.test)} held out; {arguments.model} has seen none"
+        f"{SOURCE}: {len(data.splits.train)} tunes to train on, {len(data.splits.test)} held out;"
+        f" {arguments.model} has seen none"
     )
     before = held_out_bits(model, data)
-    console.print(f"held out, before: {before[0]:.3f} bits a character ({before[1]:.3f} without the prompt lines)")
+    console.print(
+        f"held out, before: {before[0]:.3f} bits a character ({before[1]:.3f} without the prompt"
+        " lines)"
+    )
     box = fine_tune(model, data, arguments.minutes)
     after = held_out_bits(model, data)
-    console.print(f"held out, after:  {after[0]:.3f} bits a character ({after[1]:.3f} without the prompt lines)")
+    console.print(
+        f"held out, after:  {after[0]:.3f} bits a character ({after[1]:.3f} without the prompt"
+        " lines)"
+    )
     loss_curve(box, before[0], after[0], arguments.output / "loss.png")
     clock.append(time.monotonic())
 
@@ -208,7 +251,9 @@ def main() -> None:
     clock.append(time.monotonic())
     assert chosen.piece is not None
     piece = chosen.piece.with_header((Field("X", "1"), Field("T", "Tune"), *chosen.piece.header))
-    pieces = {"tune": piece} | ({"continued": continued.piece} if continued.piece is not None else {})
+    pieces = {"tune": piece} | (
+        {"continued": continued.piece} if continued.piece is not None else {}
+    )
     written, missing = write_all(pieces, arguments.output)
     rows = [(path, check(path, piece)) for path, piece in written]
     rows.append((arguments.output / "loss.png", check(arguments.output / "loss.png", chosen.piece)))
@@ -216,14 +261,30 @@ def main() -> None:
 
     facts = Table(title=f"{arguments.model}, fine-tuned on {SOURCE}", show_header=False)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts.add_row("model", f"{parameters / 1e6:.1f} million parameters, {box.train[-1][0]} steps of fine-tuning")
+    facts.add_row(
+        "model",
+        f"{parameters / 1e6:.1f} million parameters, {box.train[-1][0]} steps of fine-tuning",
+    )
     for name, old, new in zip(("held out", "without the prompt lines"), before, after, strict=True):
         facts.add_row(name, f"{old:.3f} -> {new:.3f} bits a character ({(new - old) / old:+.1%})")
-    facts.add_row("sampled", f"{len(results)} tunes, {sum(result.stop == 'end' for result in results)} came to their end")
+    facts.add_row(
+        "sampled",
+        f"{len(results)} tunes, {sum(result.stop == 'end' for result in results)} came to"
+        " their end",
+    )
     title = opening.tune.field("T", opening.id)
-    told = f"{len(continued.piece.voices[0].bars)} bars" if continued.piece is not None else f"not readable: {continued.error}"
+    told = (
+        f"{len(continued.piece.voices[0].bars)} bars"
+        if continued.piece is not None
+        else f"not readable: {continued.error}"
+    )
     facts.add_row("continued", f"{title}, {OPENING_BARS} bars given: {told}")
-    steps = zip(("reading and fine-tuning", "sampling", "writing and checking"), clock, clock[1:], strict=False)
+    steps = zip(
+        ("reading and fine-tuning", "sampling", "writing and checking"),
+        clock,
+        clock[1:],
+        strict=False,
+    )
     facts.add_row("time", ", ".join(f"{name} {end - start:.0f} s" for name, start, end in steps))
     console.print(facts)
     files = Table("file", "bytes", "holds")

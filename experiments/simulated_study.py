@@ -1,8 +1,9 @@
 """The pictures of docs/studies.md: two studies of which the sheets are real and the answers are drawn by a random generator.
 
-Nobody listened. The simulated participants prefer, or rate higher, one of two systems by as much as the papers' participants did:
-captions as in figure 2 of MIDI-LLaMA (17 participants, 100 clips, 30 each), ratings as in table 5 of SMART (14 participants, 15 prompts,
-+1.221). The systems are invented: both have the same tunes of a built-in corpus.
+Nobody listened. The simulated participants prefer, or rate higher, one of two systems by as much as
+the papers' participants did: captions as in figure 2 of MIDI-LLaMA (17 participants, 100 clips, 30
+each), ratings as in table 5 of SMART (14 participants, 15 prompts, +1.221). The systems are
+invented: both have the same tunes of a built-in corpus.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import tempfile
 from pathlib import Path
 
 from musiczoo.music import write
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.studies import analyse, analysis_picture, make_study, read_captions, read_pieces
 from musiczoo.studies.key import Key
 
-# Wins of MIDI-LLaMA and of the baseline among 100 clips; of fluency the paper gives the 71 ties alone, here halved.
+# Wins of MIDI-LLaMA and of the baseline among 100 clips; of fluency the paper gives the 71 ties
+# alone, here halved.
 FIGURE_2 = {
     "music understanding accuracy": (63, 25),
     "text fluency": (15, 14),
@@ -40,17 +42,32 @@ def main() -> None:
         for name, study in (("study_captions", captions_study), ("study_ratings", ratings_study)):
             key, answers = study(root / name, rng)
             result = analyse(key, [write_answers(key, answers, root / name / "answers")])
-            title = f"SIMULATED answers: {len(result.participants)} participants, {result.judgements} answers"
+            title = (
+                f"SIMULATED answers: {len(result.participants)} participants, {result.judgements}"
+                " answers"
+            )
             analysis_picture(result, options.output / f"{name}.png", title=title)
-            print(name, json.dumps(result.to_json() | {"problems": len(result.problems)})[:3000], file=sys.stderr)
+            print(
+                name,
+                json.dumps(result.to_json() | {"problems": len(result.problems)})[:3000],
+                file=sys.stderr,
+            )
 
 
-def captions_study(root: Path, rng: random.Random) -> tuple[Key, dict[str, dict[str, dict[str, object]]]]:
+def captions_study(
+    root: Path, rng: random.Random
+) -> tuple[Key, dict[str, dict[str, dict[str, object]]]]:
     clips = tunes(root / "clips", 100)
-    rows = [{"item": clip, "system": system, "caption": "A tune."} for clip in clips for system in ("baseline", "model")]
+    rows = [
+        {"item": clip, "system": system, "caption": "A tune."}
+        for clip in clips
+        for system in ("baseline", "model")
+    ]
     (root / "captions.json").write_text(json.dumps(rows))
     material = read_captions(root / "clips", root / "captions.json")
-    key = make_study("captions", material, 17, root / "study", items_each=30, sound=False, seed=1).key
+    key = make_study(
+        "captions", material, 17, root / "study", items_each=30, sound=False, seed=1
+    ).key
     # What the participants tend to, item by item; each of them follows it four times out of five.
     tendency = {}
     for aspect, (wins, losses) in FIGURE_2.items():
@@ -61,13 +78,19 @@ def captions_study(root: Path, rng: random.Random) -> tuple[Key, dict[str, dict[
         for trial in trials:
             values = {}
             for aspect in FIGURE_2:
-                wanted = tendency[aspect][trial.item] if rng.random() < 0.8 else rng.choice([*trial.systems, "none"])
+                wanted = (
+                    tendency[aspect][trial.item]
+                    if rng.random() < 0.8
+                    else rng.choice([*trial.systems, "none"])
+                )
                 values[aspect] = "none" if wanted == "none" else "AB"[trial.systems.index(wanted)]
             answers.setdefault(participant, {})[trial.id] = values
     return key, answers
 
 
-def ratings_study(root: Path, rng: random.Random) -> tuple[Key, dict[str, dict[str, dict[str, object]]]]:
+def ratings_study(
+    root: Path, rng: random.Random
+) -> tuple[Key, dict[str, dict[str, dict[str, object]]]]:
     for system in ("base", "tuned"):
         tunes(root / system, 15)
     material = read_pieces({"base": root / "base", "tuned": root / "tuned"})
@@ -79,7 +102,9 @@ def ratings_study(root: Path, rng: random.Random) -> tuple[Key, dict[str, dict[s
         gain = 1.221 + 0.867 * (0.488 * shared + (1 - 0.488**2) ** 0.5 * rng.gauss(0, 1))
         for trial in trials:
             rating = level + (gain if trial.systems[0] == "tuned" else 0) + rng.gauss(0, 2.048)
-            answers.setdefault(participant, {})[trial.id] = {"enjoyment": min(10, max(1, round(rating)))}
+            answers.setdefault(participant, {})[trial.id] = {
+                "enjoyment": min(10, max(1, round(rating)))
+            }
     return key, answers
 
 
@@ -97,8 +122,17 @@ def write_answers(key: Key, answers: dict[str, dict[str, dict[str, object]]], fo
     """The files that the sheets would have exported."""
     folder.mkdir()
     for participant, given in answers.items():
-        rows = {trial: {"values": values, "plays": {}, "seconds": 30, "comment": ""} for trial, values in given.items()}
-        head = {"format": "musiczoo-study-answers", "version": 1, "study": key.study, "participant": participant, "exported": ""}
+        rows = {
+            trial: {"values": values, "plays": {}, "seconds": 30, "comment": ""}
+            for trial, values in given.items()
+        }
+        head = {
+            "format": "musiczoo-study-answers",
+            "version": 1,
+            "study": key.study,
+            "participant": participant,
+            "exported": "",
+        }
         (folder / f"{participant}.json").write_text(json.dumps({**head, "answers": rows}))
     return folder
 

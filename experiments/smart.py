@@ -1,13 +1,17 @@
 """SMART in small: the shipped decoder tuned by the shipped ear, in the paper's three settings and with prompts of real pieces.
 
-    python -m experiments.smart                 # make smart: three seeds, within an hour on two cores
+    python -m experiments.smart                 # make smart: three seeds, within an hour on two
+    cores
 
-Jonason, Casini and Sturm 2025 (SMART, arXiv 2504.16839), sections 4.1, 4.2, 5.2 and 5.3. The base model is phi3-remi, the reward
-MelAesthetics; every number of the recipe is ours but those that the docs name. The paper's 200 iterations of 8 x 8 completions of 256
-tokens become 40 of 4 x 8 of 128; its 1,000 iterations of the over-optimised runs become 250, at a gentler rate than the short ones (the
-paper's have one rate): at the whole rate the noise of small batches takes a policy further from the base than its reward needs.
+Jonason, Casini and Sturm 2025 (SMART, arXiv 2504.16839), sections 4.1, 4.2, 5.2 and 5.3. The base
+model is phi3-remi, the reward MelAesthetics; every number of the recipe is ours but those that the
+docs name. The paper's 200 iterations of 8 x 8 completions of 256 tokens become 40 of 4 x 8 of 128;
+its 1,000 iterations of the over-optimised runs become 250, at a gentler rate than the short ones
+(the paper's have one rate): at the whole rate the noise of small batches takes a policy further
+from the base than its reward needs.
 
-What is made is kept in --folder: a killed run goes on where it was when it is called again. Tables, figures and pictures go to --output.
+What is made is kept in --folder: a killed run goes on where it was when it is called again. Tables,
+figures and pictures go to --output.
 """
 
 from __future__ import annotations
@@ -31,16 +35,16 @@ from lightning.pytorch.loggers import CSVLogger
 
 import musiczoo
 from experiments._smart_report import write_report
-from musiczoo.callbacks.group_rollouts import GroupRollouts
-from musiczoo.callbacks.remi_prompts import CorpusPrompts, ProceduralPrompts
-from musiczoo.callbacks.rollout_prompts import PromptSource
+from musiczoo.callbacks.rollouts.callback import GroupRollouts
+from musiczoo.callbacks.rollouts.prompts import PromptSource
+from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
+from musiczoo.comparison.evaluate import portray
+from musiczoo.comparison.evaluation import Portrait
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.rendering import Renderer
-from musiczoo.portrait import Portrait
-from musiczoo.portraying import portray
+from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards import MelAesthetics
 
 BASE = "base"
@@ -80,7 +84,9 @@ def model_of(name: str, **settings: Any) -> Phi3RemiModule:
 def corpus(model: Phi3RemiModule) -> MidiDataModule:
     """The pieces that the shipped decoder was trained on, divided as they were."""
     told = model.provenance["training"][-1]
-    data = MidiDataModule(told["corpus"], model.representation, split_seed=told["split_seed"], progress=False)
+    data = MidiDataModule(
+        told["corpus"], model.representation, split_seed=told["split_seed"], progress=False
+    )
     data.setup()
     return data
 
@@ -130,7 +136,13 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
             log_every_n_steps=1,
             callbacks=[
                 rollouts,
-                ModelCheckpoint(folder / "checkpoints", save_last=True, save_top_k=0, every_n_train_steps=10, enable_version_counter=False),
+                ModelCheckpoint(
+                    folder / "checkpoints",
+                    save_last=True,
+                    save_top_k=0,
+                    every_n_train_steps=10,
+                    enable_version_counter=False,
+                ),
             ],
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -141,14 +153,18 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
     write_atomically(folder / "done.json", json.dumps(done).encode())
 
 
-def draw_portrait(options: argparse.Namespace, name: str, model_name: str, kind: str, count: int) -> None:
+def draw_portrait(
+    options: argparse.Namespace, name: str, model_name: str, kind: str, count: int
+) -> None:
     """What a model writes on prompts that nothing was tuned on; the same ones for every model."""
     folder: Path = options.folder / "portraits" / kind / name
     if (folder / "portrait.json").is_file():
         return
     base = model_of("phi3-remi")
     model = base if model_name == "phi3-remi" else model_of(model_name)
-    prompts = prompts_of(kind, "test", base).draw(options.pieces, random.Random(f"portrait:{options.evaluation_seed}"))[:count]
+    prompts = prompts_of(kind, "test", base).draw(
+        options.pieces, random.Random(f"portrait:{options.evaluation_seed}")
+    )[:count]
     with Renderer(workers=1) as renderer:
         portrait = portray(
             model,
@@ -163,10 +179,15 @@ def draw_portrait(options: argparse.Namespace, name: str, model_name: str, kind:
 
 
 def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
-    """Everything that is to be made, by name; a portrait stands behind the run whose policy it shows."""
+    """Everything that is to be made, by name.
+
+    A portrait stands behind the run whose policy it shows.
+    """
     found: dict[str, Callable[[], None]] = {}
     for kind in ("procedural", "corpus"):
-        found[f"portrait:{kind}:{BASE}"] = lambda kind=kind: draw_portrait(options, BASE, "phi3-remi", kind, options.pieces)
+        found[f"portrait:{kind}:{BASE}"] = lambda kind=kind: draw_portrait(
+            options, BASE, "phi3-remi", kind, options.pieces
+        )
     # Seed by seed, so that a run that is stopped early has something of every setting.
     for seed in options.seeds:
         for setting in SETTINGS:
@@ -174,22 +195,32 @@ def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
             def make(setting: Setting = setting, seed: int = seed) -> None:
                 tune(options, setting, seed)
                 policy = f"local-dir:{options.folder / setting.name / f'seed-{seed}' / 'policy'}"
-                draw_portrait(options, f"{setting.name}-{seed}", policy, setting.prompts, options.pieces)
+                draw_portrait(
+                    options, f"{setting.name}-{seed}", policy, setting.prompts, options.pieces
+                )
 
             found[f"run:{setting.name}:{seed}"] = make
     return found
 
 
 def side_by_side(options: argparse.Namespace, names: Iterable[str]) -> None:
-    """Runs tasks in processes of one thread each, so many at once; nets this small gain little from more threads."""
+    """Runs tasks in processes of one thread each, so many at once.
+
+    Nets this small gain little from more threads.
+    """
     words = [sys.executable, "-m", "experiments.smart", *sys.argv[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     waiting, running, failed = list(names), {}, []
     while waiting or running:
         while waiting and len(running) < options.workers:
             name = waiting.pop(0)
-            log = open(options.folder / f"{name.replace(':', '-')}.log", "ab")  # noqa: SIM115  # closed when the process is gone
-            running[name] = (subprocess.Popen([*words, "--only", name], env=environment, stdout=log, stderr=log), log)
+            log = open(
+                options.folder / f"{name.replace(':', '-')}.log", "ab"
+            )  # closed when the process is gone
+            running[name] = (
+                subprocess.Popen([*words, "--only", name], env=environment, stdout=log, stderr=log),
+                log,
+            )
             print(f"{time.strftime('%H:%M:%S')}  {name}  ({len(waiting)} waiting)", file=sys.stderr)
         for name, (process, log) in list(running.items()):
             if process.poll() is not None:
@@ -204,20 +235,32 @@ def side_by_side(options: argparse.Namespace, names: Iterable[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--short", type=int, default=40, help="rollout steps of the paper's setting, scaled")
-    parser.add_argument("--long", type=int, default=250, help="rollout steps of over-optimisation, scaled")
+    parser.add_argument(
+        "--short", type=int, default=40, help="rollout steps of the paper's setting, scaled"
+    )
+    parser.add_argument(
+        "--long", type=int, default=250, help="rollout steps of over-optimisation, scaled"
+    )
     parser.add_argument("--groups", type=int, default=4, help="prompts a step")
     parser.add_argument("--group-size", type=int, default=8, help="completions a prompt")
     parser.add_argument("--tokens", type=int, default=128, help="longest completion")
     parser.add_argument("--beta", type=float, default=0.04)
-    parser.add_argument("--rate", type=float, default=8e-4, help="first learning rate of the short runs")
-    parser.add_argument("--long-rate", type=float, default=3e-4, help="first learning rate of over-optimisation")
-    parser.add_argument("--pieces", type=int, default=256, help="prompts that every model is measured on")
+    parser.add_argument(
+        "--rate", type=float, default=8e-4, help="first learning rate of the short runs"
+    )
+    parser.add_argument(
+        "--long-rate", type=float, default=3e-4, help="first learning rate of over-optimisation"
+    )
+    parser.add_argument(
+        "--pieces", type=int, default=256, help="prompts that every model is measured on"
+    )
     parser.add_argument("--evaluation-seed", type=int, default=12345)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at once")
     parser.add_argument("--folder", type=Path, default=Path("smart"))
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
-    parser.add_argument("--report", action="store_true", help="write the report of what is done, and run nothing")
+    parser.add_argument(
+        "--report", action="store_true", help="write the report of what is done, and run nothing"
+    )
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Adapter-only checkpoints: a LoRA adapter in peft's own layout under ``adapter/``, and the name of the base it stands beside.
 
-The base is not copied. It is loaded by its name (with the commit, if it is on the Hub), and a digest of its tensors proves that it is the
-one that the adapter was trained on. peft alone can read the folder too: ``PeftModel.from_pretrained(net, folder / "adapter")``.
+The base is not copied. It is loaded by its name (with the commit, if it is on the Hub), and a
+digest of its tensors proves that it is the one that the adapter was trained on. peft alone can read
+the folder too: ``PeftModel.from_pretrained(net, folder / "adapter")``.
 """
 
 from __future__ import annotations
@@ -37,9 +38,13 @@ def describe_adapter(model: Publishable) -> dict[str, Any]:
     source = model.source or ""
     if not (source.startswith((LOCAL, HUB)) or source in {row.name for row in list_models()}):
         raise MusicZooError(
-            "An adapter's checkpoint folder must name its base, and this one was not loaded by a name.",
+            "An adapter's checkpoint folder must name its base, and this one was not loaded by a"
+            " name.",
             where=source or None,
-            remedy="Merge it (model.merge_adapter()), or save the base as a checkpoint folder first and start from that.",
+            remedy=(
+                "Merge it (model.merge_adapter()), or save the base as a checkpoint folder first"
+                " and start from that."
+            ),
         )
     return {**model.adapter_record(), "base": source}
 
@@ -59,10 +64,16 @@ def write_adapter(model: Publishable, folder: Path, dtype: torch.dtype) -> None:
         base_model_name_or_path=base.removeprefix(HUB),
         revision=revision or None,
     )
-    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
+    plain = {
+        name: sorted(value) if isinstance(value, set) else value
+        for name, value in config.to_dict().items()
+    }
     (folder / CONFIG).parent.mkdir()
     (folder / CONFIG).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", "utf-8")
-    tensors = {_PREFIX + _IN_MEMORY.sub(r".\1", name): value for name, value in model.adapter_tensors().items()}
+    tensors = {
+        _PREFIX + _IN_MEMORY.sub(r".\1", name): value
+        for name, value in model.adapter_tensors().items()
+    }
     save_file(rounded(tensors, dtype), folder / WEIGHTS, metadata={"format": "pt"})
 
 
@@ -87,9 +98,18 @@ def open_adapter(entry: dict[str, Any], folder: Path, settings: dict[str, Any]) 
                 remedy="Get the version that it was trained beside, with all its bytes.",
             )
         stored = read_safetensors([folder / WEIGHTS])
-        model.take_adapter({_ON_DISK.sub(r".\1.default", name.removeprefix(_PREFIX)): value for name, value in stored.items()})
+        model.take_adapter(
+            {
+                _ON_DISK.sub(r".\1.default", name.removeprefix(_PREFIX)): value
+                for name, value in stored.items()
+            }
+        )
     except (KeyError, TypeError) as error:
-        raise MusicZooError(f'The entry "adapter" is damaged ({error}).', path=folder, remedy="Fetch the checkpoint again.") from error
+        raise MusicZooError(
+            f'The entry "adapter" is damaged ({error}).',
+            path=folder,
+            remedy="Fetch the checkpoint again.",
+        ) from error
     except MusicZooError as error:
         raise error.at(path=folder) from None
     return model.eval()

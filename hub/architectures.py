@@ -1,4 +1,7 @@
-"""Classes by the names that a checkpoint's config.json holds. They are given by dotted path, so that the hub imports no model."""
+"""Classes by the names that a checkpoint's config.json holds.
+
+They are given by dotted path, so that the hub imports no model.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,12 @@ def class_of(table: dict[str, str], name: object) -> Any:
     if not isinstance(name, str) or name not in table:
         near = difflib.get_close_matches(str(name), table, n=1) or sorted(table)
         raise MusicZooError(
-            f"musiczoo {importlib.import_module('importlib.metadata').version('musiczoo')} does not know {name!r}.",
-            remedy=f"It knows {', '.join(near)}. A newer version may know more: pip install --upgrade musiczoo.",
+            f"musiczoo {importlib.import_module('importlib.metadata').version('musiczoo')} does not"
+            f" know {name!r}.",
+            remedy=(
+                f"It knows {', '.join(near)}. A newer version may know more: pip install --upgrade"
+                " musiczoo."
+            ),
         )
     return resolve(table[name])
 
@@ -49,7 +56,8 @@ def name_of(table: dict[str, str], thing: object) -> str:
         if isinstance(thing, resolve(path)):
             return name
     raise MusicZooError(
-        f"{type(thing).__module__}.{type(thing).__qualname__} cannot be saved as a checkpoint folder: the zoo does not know this class.",
+        f"{type(thing).__module__}.{type(thing).__qualname__} cannot be saved as a checkpoint"
+        " folder: the zoo does not know this class.",
         remedy="Add its row to musiczoo.hub.architectures.",
     )
 

@@ -55,7 +55,8 @@ class Card:
     Attributes:
         title: Name of the model.
         summary: What it is, in a line.
-        load_name: What :func:`musiczoo.load` takes: ``"hf-hub:org/name"``, or the name of a shipped model.
+        load_name: What :func:`musiczoo.load` takes: ``"hf-hub:org/name"``, or the name of a shipped
+            model.
         licence: The Hub's identifier of the weights' licence.
         licence_name: Of a licence that is ``"other"``.
         licence_link: To the text of a licence that is ``"other"``.
@@ -82,7 +83,11 @@ class Card:
         check_licence(self.licence, self.licence_name, self.licence_link)
         for figure in self.figures:
             if not math.isfinite(figure.value):
-                raise MusicZooError(f"The figure {figure.metric!r} is {figure.value}.", where="figures", remedy="Give what was measured.")
+                raise MusicZooError(
+                    f"The figure {figure.metric!r} is {figure.value}.",
+                    where="figures",
+                    remedy="Give what was measured.",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -105,15 +110,17 @@ class Card:
             )
         except TypeError as error:
             raise MusicZooError(
-                f"The card has a wrong entry ({error}).", remedy=f"It has {', '.join(f.name for f in fields(cls))}."
+                f"The card has a wrong entry ({error}).",
+                remedy=f"It has {', '.join(f.name for f in fields(cls))}.",
             ) from None
 
     def with_figures(self, figures: Mapping[str, Any]) -> Card:
         """The card with figures added; one of the same metric and data replaces the older one.
 
         Args:
-            figures: Metric to number, or to a table with the entries of :class:`Figure`: ``{"bits per character": {"value": 1.4, "data":
-                "held-out works of ryan", "how": "4,000 steps"}}``.
+            figures: Metric to number, or to a table with the entries of :class:`Figure`: ``{"bits
+                per character": {"value": 1.4, "data": "held-out works of ryan", "how": "4,000
+                steps"}}``.
 
         Raises:
             MusicZooError: A value that is no number, or an unknown entry.
@@ -125,7 +132,9 @@ class Card:
                 figure = Figure(**{"metric": metric, **row, "value": float(row["value"])})
             except (TypeError, ValueError, KeyError) as error:
                 raise MusicZooError(
-                    f"The figure {metric!r} cannot be used ({error}).", where="figures", remedy="Give a number, or value, data and how."
+                    f"The figure {metric!r} cannot be used ({error}).",
+                    where="figures",
+                    remedy="Give a number, or value, data and how.",
                 ) from None
             table[figure.metric, figure.data] = figure
         return replace(self, figures=tuple(table.values()))
@@ -150,20 +159,32 @@ def render_card(content: Mapping[str, Any]) -> str:
             ("", ""),
             [
                 ("architecture", f"`{content['architecture']}` ({_sizes(content['config'])})"),
-                ("parameters", f"{content['parameters']:,}" + (f" (a LoRA adapter beside `{base}`)" if adapter else "")),
+                (
+                    "parameters",
+                    f"{content['parameters']:,}"
+                    + (f" (a LoRA adapter beside `{base}`)" if adapter else ""),
+                ),
                 ("stage", content["stage"]),
                 ("licence of the weights", _licence(card)),
                 ("origin", card.origin or "not stated by the publisher"),
             ],
         ),
         "## How to load",
-        f'```python\nimport musiczoo\n\nmodel = musiczoo.load("{name}")\n[new] = model.generate(["{_example(content["prompts"])}"])\n```',
-        "Whenever the model is opened, each file is compared with its SHA-256 in `config.json`, and what the model makes of stored inputs "
-        "with the stored outputs. Nothing is unpickled.",
+        (
+            f'```python\nimport musiczoo\n\nmodel = musiczoo.load("{name}")\n[new] ='
+            f' model.generate(["{_example(content["prompts"])}"])\n```'
+        ),
+        (
+            "Whenever the model is opened, each file is compared with its SHA-256 in `config.json`,"
+            " and what the model makes of stored inputs with the stored outputs. Nothing is"
+            " unpickled."
+        ),
         "## Intended use",
-        card.intended_use or "Writing and continuing sheet music, fine-tuning on other scores, and research on symbolic music.",
+        card.intended_use
+        or "Writing and continuing sheet music, fine-tuning on other scores, and research on symbolic music.",
         "## Limits",
-        card.limits or "It knows the repertoire below and no other. What it writes may repeat passages of its training data.",
+        card.limits
+        or "It knows the repertoire below and no other. What it writes may repeat passages of its training data.",
         "## Figures",
         _figures(card.figures),
         "## Training data",
@@ -183,7 +204,10 @@ def base_of(content: Mapping[str, Any]) -> str:
     Args:
         content: The whole of ``config.json``.
     """
-    name = str((content.get("adapter") or {}).get("base") or content["provenance"].get("base", {}).get("name", ""))
+    name = str(
+        (content.get("adapter") or {}).get("base")
+        or content["provenance"].get("base", {}).get("name", "")
+    )
     return name.removeprefix("hf-hub:").partition("@")[0] if name.startswith("hf-hub:") else ""
 
 
@@ -200,7 +224,9 @@ def _metadata(card: Card, content: Mapping[str, Any], title: str) -> ModelCardDa
         )
         for figure in card.figures
     ]
-    extra: dict[str, Any] = {"base_model_relation": "adapter" if content.get("adapter") else "finetune"} if base else {}
+    extra: dict[str, Any] = (
+        {"base_model_relation": "adapter" if content.get("adapter") else "finetune"} if base else {}
+    )
     return ModelCardData(
         base_model=base or None,
         eval_results=results or None,
@@ -220,7 +246,9 @@ def _line(text: object) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in lines)
+    return "\n".join(
+        "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
 
 
 def _sizes(config: Mapping[str, Any]) -> str:
@@ -228,38 +256,61 @@ def _sizes(config: Mapping[str, Any]) -> str:
 
 
 def _licence(card: Card) -> str:
-    return f"[{card.licence_name}]({card.licence_link})" if card.licence == "other" else card.licence
+    return (
+        f"[{card.licence_name}]({card.licence_link})" if card.licence == "other" else card.licence
+    )
 
 
 def _example(prompts: Sequence[Sequence[Any]]) -> str:
     if not prompts:
         return ""
     period, composer, instrumentation, _ = max(prompts, key=lambda row: row[3])
-    return "".join(f"%{label}\\n" for label in (period, composer, instrumentation)).replace('"', '\\"')
+    return "".join(f"%{label}\\n" for label in (period, composer, instrumentation)).replace(
+        '"', '\\"'
+    )
 
 
 def _figures(figures: Sequence[Figure]) -> str:
     if not figures:
         return "Nothing was measured."
-    return _table(("metric", "value", "on", "how"), [(row.metric, f"{row.value:.6g}", row.data, row.how) for row in figures])
+    return _table(
+        ("metric", "value", "on", "how"),
+        [(row.metric, f"{row.value:.6g}", row.data, row.how) for row in figures],
+    )
 
 
 def _data(sources: Sequence[Source], provenance: Mapping[str, Any]) -> str:
     if not sources:
-        recorded = sorted({str(name) for fit in provenance.get("training", []) for name in fit.get("corpus", [])})
+        recorded = sorted(
+            {str(name) for fit in provenance.get("training", []) for name in fit.get("corpus", [])}
+        )
         if recorded:
             return f"{', '.join(recorded)}. The publisher does not state the terms."
         return "The publisher does not name the training data."
-    return _table(("corpus", "works", "terms"), [(row.name, f"{row.works:,}" if row.works else "", row.licence) for row in sources])
+    return _table(
+        ("corpus", "works", "terms"),
+        [(row.name, f"{row.works:,}" if row.works else "", row.licence) for row in sources],
+    )
 
 
 def _training(provenance: Mapping[str, Any]) -> str:
     lines = []
     if base := provenance.get("base"):
-        told = ", ".join(f"{name} {value}" for name, value in base.items() if name != "name" and value)
-        lines.append(f"- Started from `{_line(base.get('name', ''))}`" + (f" ({_line(told)})." if told else "."))
+        told = ", ".join(
+            f"{name} {value}" for name, value in base.items() if name != "name" and value
+        )
+        lines.append(
+            f"- Started from `{_line(base.get('name', ''))}`"
+            + (f" ({_line(told)})." if told else ".")
+        )
     for fit in provenance.get("training", []):
-        lines.append("- " + _line("; ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in fit.items())) + ".")
+        lines.append(
+            "- "
+            + _line(
+                "; ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in fit.items())
+            )
+            + "."
+        )
     for name, value in provenance.items():
         if name not in ("base", "training"):
             lines.append(f"- {name.replace('_', ' ').capitalize()}: {_line(_told(value))}.")
@@ -278,6 +329,9 @@ def _prompts(prompts: Sequence[Sequence[Any]]) -> str:
     if not prompts:
         return "The model was trained without labels."
     rows = sorted(prompts, key=lambda row: -row[3])
-    table = _table(("period", "composer or collection", "instrumentation or rhythm", "training works"), rows[:_PROMPTS_SHOWN])
+    table = _table(
+        ("period", "composer or collection", "instrumentation or rhythm", "training works"),
+        rows[:_PROMPTS_SHOWN],
+    )
     rest = len(rows) - _PROMPTS_SHOWN
     return f"{table}\n\nAnd {rest} more; `config.json` lists all." if rest > 0 else table

@@ -1,4 +1,4 @@
-"""What the hub asks of a module, as a protocol: the hub imports no model (:class:`musiczoo.models.zoo_module.ZooModule` provides it)."""
+"""What the hub asks of a module, as a protocol: the hub imports no model (:class:`musiczoo.models.base.checkpointed.ZooModule` provides it)."""
 
 from __future__ import annotations
 

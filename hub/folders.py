@@ -19,14 +19,16 @@ def new_folder(target: str | Path, *, replaces: str | None = None) -> Iterator[P
 
     Args:
         target: The folder to make; the folder around it is made too.
-        replaces: An existing folder gives way if it holds a file of this name, so that nothing but the like is ever deleted;
-            None replaces nothing. An empty folder always gives way.
+        replaces: An existing folder gives way if it holds a file of this name, so that nothing but
+            the like is ever deleted; None replaces nothing. An empty folder always gives way.
 
     Yields:
-        The folder to fill. After an error or an interrupt nothing is left of it, and what was there before is untouched.
+        The folder to fill. After an error or an interrupt nothing is left of it, and what was there
+        before is untouched.
 
     Raises:
-        MusicZooError: There is something else at this place, the place cannot be written to, or the disk is full.
+        MusicZooError: There is something else at this place, the place cannot be written to, or the
+            disk is full.
     """
     place = Path(os.path.realpath(target))
     _check_free(place, Path(target), replaces)
@@ -37,14 +39,17 @@ def new_folder(target: str | Path, *, replaces: str | None = None) -> Iterator[P
         yield part
         for file in part.rglob("*"):
             if file.is_file():
-                # safetensors writes files that only their owner may read; these get what the umask gave to the folder.
+                # safetensors writes files that only their owner may read; these get what the umask
+                # gave to the folder.
                 file.chmod(part.stat().st_mode & 0o666)
                 with open(file, "rb+") as stream:
                     os.fsync(stream.fileno())
         _take_place(part, place)
     except OSError as error:
         raise MusicZooError(
-            f"The folder cannot be written: {error.strerror or error}.", path=target, remedy="Check the permissions and the free space."
+            f"The folder cannot be written: {error.strerror or error}.",
+            path=target,
+            remedy="Check the permissions and the free space.",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -52,16 +57,31 @@ def new_folder(target: str | Path, *, replaces: str | None = None) -> Iterator[P
 
 def _check_free(place: Path, target: Path, replaces: str | None) -> None:
     if place.is_file():
-        raise MusicZooError("There is a file of this name.", path=target, remedy="Choose another name for the folder.")
+        raise MusicZooError(
+            "There is a file of this name.",
+            path=target,
+            remedy="Choose another name for the folder.",
+        )
     if place.is_dir() and any(place.iterdir()):
         if replaces is None:
-            raise MusicZooError("The folder exists.", path=target, remedy="Choose another name, or allow it to be overwritten.")
+            raise MusicZooError(
+                "The folder exists.",
+                path=target,
+                remedy="Choose another name, or allow it to be overwritten.",
+            )
         if not (place / replaces).is_file():
-            raise MusicZooError(f"The folder holds something else (no {replaces}).", path=target, remedy="Choose another name.")
+            raise MusicZooError(
+                f"The folder holds something else (no {replaces}).",
+                path=target,
+                remedy="Choose another name.",
+            )
 
 
 def _take_place(part: Path, place: Path) -> None:
-    """Two moves, for no system call that Python offers exchanges folders; a failing second move takes the first one back."""
+    """Two moves, for no system call that Python offers exchanges folders.
+
+    A failing second move takes the first one back.
+    """
     if not place.exists():
         os.replace(part, place)
         return

@@ -7,14 +7,16 @@ import difflib
 from musiczoo.music.errors import MusicZooError
 
 _ALL = (
-    "afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 "
-    "bigscience-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 "
-    "cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 "
-    "cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m "
-    "deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 fair-noncommercial-research-license gemma gfdl gpl "
-    "gpl-2.0 gpl-3.0 h-research intel-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 "
-    "lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openmdw-1.0 openrail openrail++ osl-3.0 other pddl postgresql unknown "
-    "unlicense wtfpl zlib "
+    "afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m"
+    " bigscience-bloom-rail-1.0 bigscience-openrail-m bsd bsd-2-clause bsd-3-clause"
+    " bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0"
+    " cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0"
+    " cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0"
+    " cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m deepfloyd-if-license ecl-2.0"
+    " epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 fair-noncommercial-research-license gemma gfdl"
+    " gpl gpl-2.0 gpl-3.0 h-research intel-research isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2"
+    " llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1"
+    " openmdw-1.0 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib "
 )
 IDENTIFIERS = frozenset(_ALL.split())
 
@@ -28,10 +30,13 @@ def check_licence(identifier: str, name: str = "", link: str = "") -> str:
         link: To its text, needed for ``"other"``.
 
     Raises:
-        MusicZooError: An unknown identifier (the nearest are given), or ``"other"`` without a name and a link.
+        MusicZooError: An unknown identifier (the nearest are given), or ``"other"`` without a name
+            and a link.
     """
     if identifier not in IDENTIFIERS:
-        near = difflib.get_close_matches(str(identifier).strip().lower().replace(" ", "-"), sorted(IDENTIFIERS), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(
+            str(identifier).strip().lower().replace(" ", "-"), sorted(IDENTIFIERS), n=3, cutoff=0.5
+        )
         question = f"Did you mean {' or '.join(near)}? " if near else ""
         raise MusicZooError(
             f"The Hub knows no licence {identifier!r}.",
@@ -40,6 +45,8 @@ def check_licence(identifier: str, name: str = "", link: str = "") -> str:
         )
     if identifier == "other" and not (name and link):
         raise MusicZooError(
-            "The licence 'other' needs a name and a link.", where="licence", remedy="Give licence_name and licence_link (a URL)."
+            "The licence 'other' needs a name and a link.",
+            where="licence",
+            remedy="Give licence_name and licence_link (a URL).",
         )
     return identifier

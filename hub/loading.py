@@ -16,21 +16,27 @@ LOCAL = "local-dir:"
 HUB = "hf-hub:"
 
 
-def load(name: str, weights: str | Path | None = None, **settings: Any) -> lightning.LightningModule:
-    """Loads a model. Nothing is guessed: what is no name of the registry says what it is by its first word.
+def load(
+    name: str, weights: str | Path | None = None, **settings: Any
+) -> lightning.LightningModule:
+    """Loads a model.
+
+    Nothing is guessed: what is no name of the registry says what it is by its first word.
 
     Args:
-        name: A name of :func:`musiczoo.list_models`; ``"local-dir:PATH"``, a checkpoint folder; or ``"hf-hub:org/name@revision"``, a
-            checkpoint folder on the Hugging Face Hub (``@revision``, a branch, tag or commit, may be left out).
-        weights: With a name of the registry, a file (or, in transformers' layout, a folder) as its publisher lays it out; without it this
-            is fetched from the Hub (or its cache).
+        name: A name of :func:`musiczoo.list_models`; ``"local-dir:PATH"``, a checkpoint folder; or
+            ``"hf-hub:org/name@revision"``, a checkpoint folder on the Hugging Face Hub
+            (``@revision``, a branch, tag or commit, may be left out).
+        weights: With a name of the registry, a file (or, in transformers' layout, a folder) as its
+            publisher lays it out; without it this is fetched from the Hub (or its cache).
         settings: Passed to the module, such as ``dropout=0.0`` or ``seed=1``.
 
     Returns:
         The LightningModule in eval mode; ``Trainer.fit`` puts it into training mode.
 
     Raises:
-        MusicZooError: An unknown name, a folder or file that is missing, damaged or does not fit, or a Hub that cannot be reached.
+        MusicZooError: An unknown name, a folder or file that is missing, damaged or does not fit,
+            or a Hub that cannot be reached.
     """
     row = None if name.startswith((LOCAL, HUB)) else entry(name)
     if row is None or row.opener is None:
@@ -38,16 +44,28 @@ def load(name: str, weights: str | Path | None = None, **settings: Any) -> light
             raise MusicZooError(
                 f"{name} is a checkpoint folder and has its own weights.",
                 where="weights",
-                remedy='Leave weights= out. For a file in NotaGen\'s layout write load("notagen", weights=PATH).',
+                remedy=(
+                    'Leave weights= out. For a file in NotaGen\'s layout write load("notagen",'
+                    " weights=PATH)."
+                ),
             )
         return _open_folder(name, settings)
     # An adapter stands beside weights that are there already.
     adapter = settings.pop("lora", None)
     path = Path(weights) if weights is not None else fetch(name)
-    if not (path.is_file() or (path.is_dir() and row.repository is not None and row.filename is None)):
-        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a file in the model's published layout.")
+    if not (
+        path.is_file() or (path.is_dir() and row.repository is not None and row.filename is None)
+    ):
+        raise MusicZooError(
+            "There is no such weights file.",
+            path=path,
+            remedy="Give the path of a file in the model's published layout.",
+        )
     model: Any = resolve(row.opener)(path, **settings)
-    model.loaded_from = {"name": name if weights is None else f"{name}, {path.name}", "licence": row.licence}
+    model.loaded_from = {
+        "name": name if weights is None else f"{name}, {path.name}",
+        "licence": row.licence,
+    }
     if weights is None:
         model.source = name
     return _with_adapter(model, adapter, settings)
@@ -71,7 +89,11 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     if name.startswith(HUB):
         repository, _, revision = name.removeprefix(HUB).partition("@")
         if repository.count("/") != 1:
-            raise MusicZooError(f"{repository!r} is no repository.", where=name, remedy=f"Write {HUB}org/name, and @revision if you like.")
+            raise MusicZooError(
+                f"{repository!r} is no repository.",
+                where=name,
+                remedy=f"Write {HUB}org/name, and @revision if you like.",
+            )
         return fetch_folder(repository, revision or None)
     row = entry(name)
     if row.folder is not None:
@@ -80,7 +102,10 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     if row.repository is not None and row.filename is None:
         return fetch_published(row.repository, row.revision, note), None
     if row.repository is None or row.filename is None:
-        raise MusicZooError(f"{name} is opened from a file.", remedy=f'Give its path: musiczoo.load("{name}", weights="...").')
+        raise MusicZooError(
+            f"{name} is opened from a file.",
+            remedy=f'Give its path: musiczoo.load("{name}", weights="...").',
+        )
     return fetch_file(row.repository, row.filename, row.revision, note), None
 
 
@@ -99,10 +124,16 @@ def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModu
     if model.lora is None:
         # Otherwise the source is that of the base.
         model.source = name
-    model.loaded_from = {"name": told, "revision": commit or model.loaded_from["revision"], "licence": model.loaded_from["licence"]}
+    model.loaded_from = {
+        "name": told,
+        "revision": commit or model.loaded_from["revision"],
+        "licence": model.loaded_from["licence"],
+    }
     return _with_adapter(model, adapter, settings)
 
 
 def _with_adapter(model: Any, adapter: Any, settings: dict[str, Any]) -> lightning.LightningModule:
-    opened: lightning.LightningModule = model if adapter is None else model.add_lora(adapter, settings.get("seed", 0))
+    opened: lightning.LightningModule = (
+        model if adapter is None else model.add_lora(adapter, settings.get("seed", 0))
+    )
     return opened

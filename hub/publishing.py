@@ -13,7 +13,14 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from musiczoo.hub.card import Card
-from musiczoo.hub.checkpoint import CONFIG, WEIGHTS, read_checkpoint, save_checkpoint, with_card, write_config
+from musiczoo.hub.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    read_checkpoint,
+    save_checkpoint,
+    with_card,
+    write_config,
+)
 from musiczoo.hub.licences import check_licence
 from musiczoo.hub.transfer import UPLOAD_ERRORS, explained
 from musiczoo.music.errors import MusicZooError
@@ -55,14 +62,15 @@ def publish(
 ) -> Published:
     """Publishes a model on the Hugging Face Hub: weights, configuration, card, and inputs and outputs to verify a download.
 
-    Everything is checked before anything is sent, and it is one commit: an upload that is interrupted leaves the repository as it was (a
-    repository made for it stays, empty) and can be repeated.
+    Everything is checked before anything is sent, and it is one commit: an upload that is
+    interrupted leaves the repository as it was (a repository made for it stays, empty) and can be
+    repeated.
 
     Args:
         model: A module of the zoo, or a checkpoint folder.
         repository: ``"org/name"``; made if there is none.
-        licence: Of the weights, by the Hub's identifier (``"cc-by-4.0"``), or ``"other"`` with a name and a link. Fine-tuned weights stay
-            under the terms of what they were trained from.
+        licence: Of the weights, by the Hub's identifier (``"cc-by-4.0"``), or ``"other"`` with a
+            name and a link. Fine-tuned weights stay under the terms of what they were trained from.
         licence_name: Of a licence that is ``"other"``.
         licence_link: To its text.
         figures: What was measured, see :meth:`musiczoo.hub.card.Card.with_figures`.
@@ -79,12 +87,15 @@ def publish(
         The repository, its page and the commit.
 
     Raises:
-        MusicZooError: A wrong licence or repository name, a model that cannot be saved, no token, no permission, no network.
+        MusicZooError: A wrong licence or repository name, a model that cannot be saved, no token,
+            no permission, no network.
     """
     check_licence(licence, licence_name, licence_link)
     if repository.count("/") != 1:
         raise MusicZooError(
-            f"{repository!r} is no repository.", where="repository", remedy="Write org/name, with your user name or organisation."
+            f"{repository!r} is no repository.",
+            where="repository",
+            remedy="Write org/name, with your user name or organisation.",
         )
     try:
         # Makes an address, for which it looks at the name; nothing is sent.
@@ -93,7 +104,9 @@ def publish(
         raise explained(error, repository) from error
     if token is None and huggingface_hub.get_token() is None:
         raise MusicZooError(
-            "There is no access token for the Hugging Face Hub.", where=repository, remedy="Log in (hf auth login) or set HF_TOKEN."
+            "There is no access token for the Hugging Face Hub.",
+            where=repository,
+            remedy="Log in (hf auth login) or set HF_TOKEN.",
         )
     with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
         folder = Path(temporary) / repository.rpartition("/")[2]
@@ -117,36 +130,74 @@ def publish(
             write_config(replace(with_card(source, facts), folder=folder))
         else:
             save_checkpoint(model, folder, card=facts, dtype=dtype)
-        if str(read_checkpoint(folder).content.get("adapter", {}).get("base", "")).startswith("local-dir:"):
+        if str(read_checkpoint(folder).content.get("adapter", {}).get("base", "")).startswith(
+            "local-dir:"
+        ):
             raise MusicZooError(
                 "The base of the adapter is a folder of this machine, which nobody else can load.",
                 where=repository,
-                remedy="Publish the base and train the adapter beside hf-hub:org/base, or merge it (model.merge_adapter()).",
+                remedy=(
+                    "Publish the base and train the adapter beside hf-hub:org/base, or merge it"
+                    " (model.merge_adapter())."
+                ),
             )
         api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
         try:
-            return _upload(api, folder, repository, private, revision, tag, message or f"{facts.title}, by musiczoo")
+            return _upload(
+                api,
+                folder,
+                repository,
+                private,
+                revision,
+                tag,
+                message or f"{facts.title}, by musiczoo",
+            )
         except UPLOAD_ERRORS as error:
             raise explained(error, repository) from error
 
 
-def _upload(api: HfApi, folder: Path, repository: str, private: bool, branch: str | None, tag: str | None, message: str) -> Published:
+def _upload(
+    api: HfApi,
+    folder: Path,
+    repository: str,
+    private: bool,
+    branch: str | None,
+    tag: str | None,
+    message: str,
+) -> Published:
     api.create_repo(repository, private=private, exist_ok=True)
     if branch is not None:
         api.create_branch(repository, branch=branch, exist_ok=True)
-    if tag is not None and tag in {reference.name for reference in api.list_repo_refs(repository).tags}:
+    if tag is not None and tag in {
+        reference.name for reference in api.list_repo_refs(repository).tags
+    }:
         raise MusicZooError(
-            f"The repository has a tag {tag!r} already.", where=repository, remedy="Choose another: a tag names one version for good."
+            f"The repository has a tag {tag!r} already.",
+            where=repository,
+            remedy="Choose another: a tag names one version for good.",
         )
-    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {
+        str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
     # Weights of an older version (more shards, an adapter) would stay beside those of the new one.
     there = api.list_repo_files(repository, revision=branch)
-    old = [name for name in there if WEIGHTS.fullmatch(name) or name.startswith(("model.safetensors", "adapter/"))]
+    old = [
+        name
+        for name in there
+        if WEIGHTS.fullmatch(name) or name.startswith(("model.safetensors", "adapter/"))
+    ]
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
-        *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
+        *(
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
+            for name, path in files.items()
+        ),
         *(CommitOperationDelete(path_in_repo=name) for name in old if name not in files),
     ]
-    commit = api.create_commit(repository, list(operations), commit_message=message, revision=branch)
+    commit = api.create_commit(
+        repository, list(operations), commit_message=message, revision=branch
+    )
     if tag is not None:
         api.create_tag(repository, tag=tag, revision=commit.oid)
-    return Published(repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}")
+    return Published(
+        repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}"
+    )

@@ -1,7 +1,9 @@
-"""The table of models that can be loaded by name. It names classes by their dotted path, so that it imports no model.
+"""The table of models that can be loaded by name.
 
-Two kinds of models have names: weights in their publisher's layout, which the rows below describe, and the checkpoint folders that come
-with musiczoo in ``hub/shipped``, which describe themselves.
+It names classes by their dotted path, so that it imports no model.
+
+Two kinds of models have names: weights in their publisher's layout, which the rows below describe,
+and the checkpoint folders that come with musiczoo in ``hub/shipped``, which describe themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Entry:
         parameters: Numbers in the weights; None when the file decides.
         licence: Terms of the weights, as their publisher states them.
         origin: Paper and publisher.
-        opener: ``"module:attribute"`` of the callable that opens a weights file; None for a checkpoint folder.
+        opener: ``"module:attribute"`` of the callable that opens a weights file; None for a
+            checkpoint folder.
         repository: Repository on the Hugging Face Hub, or None.
         filename: File in the repository; None for the whole of one in transformers' layout.
         revision: Branch, tag or commit.
@@ -102,7 +105,12 @@ ENTRIES: tuple[Entry, ...] = (
         516_000_000,
         f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
     ),
-    _notagen("notagen-x", "the authors' later model", 516_000_000, f"weights_notagenx_{_LARGE}_h_size_1280.pth"),
+    _notagen(
+        "notagen-x",
+        "the authors' later model",
+        516_000_000,
+        f"weights_notagenx_{_LARGE}_h_size_1280.pth",
+    ),
     Entry(
         name="clamp2",
         summary="features of music, and of text in 101 languages",
@@ -111,8 +119,10 @@ ENTRIES: tuple[Entry, ...] = (
         origin=_CLAMP2,
         opener="musiczoo.models.clamp2:Clamp2Module.from_clamp2",
         repository="sander-wood/clamp2",
-        filename="weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-roberta-base"
-        "_t_dropout_True_m3_True.pth",
+        filename=(
+            "weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-roberta-base"
+            "_t_dropout_True_m3_True.pth"
+        ),
     ),
     Entry(
         name="clamp3",
@@ -122,8 +132,10 @@ ENTRIES: tuple[Entry, ...] = (
         origin="Wu et al. 2025, CLaMP 3, arXiv 2502.10362",
         opener="musiczoo.models.clamp2:Clamp2Module.from_clamp3",
         repository="sander-wood/clamp3",
-        filename="weights_clamp3_c2_h_size_768_t_model_FacebookAI_xlm-roberta-base_t_length_128_a_size_768_a_layers_12_a_length_128"
-        "_s_size_768_s_layers_12_p_size_64_p_length_512.pth",
+        filename=(
+            "weights_clamp3_c2_h_size_768_t_model_FacebookAI_xlm-roberta-base_t_length_128_a_size_768_a_layers_12_a_length_128"
+            "_s_size_768_s_layers_12_p_size_64_p_length_512.pth"
+        ),
     ),
     Entry(
         name="m3",
@@ -137,7 +149,9 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="audiobox-aesthetics",
-        summary="ratings of sound: content enjoyment and usefulness, production complexity and quality",
+        summary=(
+            "ratings of sound: content enjoyment and usefulness, production complexity and quality"
+        ),
         parameters=103_859_112,
         licence="cc-by-4.0",
         origin="Tjandra et al. 2025, Meta Audiobox Aesthetics, arXiv 2502.05139",
@@ -148,7 +162,10 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         name="smart",
-        summary="the base model of SMART: piano music as REMI tokens; or any Phi-3 over REMI tokens, from a folder",
+        summary=(
+            "the base model of SMART: piano music as REMI tokens; or any Phi-3 over REMI tokens,"
+            " from a folder"
+        ),
         parameters=None,
         licence="the publisher's terms, see huggingface.co/lucacasini/metamidipianophi3_4L",
         origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",
@@ -159,7 +176,10 @@ ENTRIES: tuple[Entry, ...] = (
 
 
 def list_models() -> list[Entry]:
-    """The models that ``musiczoo.load`` knows, as rows with ``.name``; those that come with musiczoo first."""
+    """The models that ``musiczoo.load`` knows, as rows with ``.name``.
+
+    Those that come with musiczoo first.
+    """
     return [*_shipped(), *ENTRIES]
 
 
@@ -169,7 +189,16 @@ def _shipped() -> list[Entry]:
     for path in sorted(SHIPPED.glob("*/config.json")):
         content = json.loads(path.read_text("utf-8"))
         card = content["card"]
-        rows.append(Entry(path.parent.name, card["summary"], content["parameters"], card["licence"], card["origin"], folder=path.parent))
+        rows.append(
+            Entry(
+                path.parent.name,
+                card["summary"],
+                content["parameters"],
+                card["licence"],
+                card["origin"],
+                folder=path.parent,
+            )
+        )
     return rows
 
 
@@ -177,7 +206,8 @@ def entry(name: str) -> Entry:
     """The row of a name.
 
     Raises:
-        MusicZooError: There is no such model; the nearest names are given, or what to write where a path or a repository was meant.
+        MusicZooError: There is no such model; the nearest names are given, or what to write where a
+            path or a repository was meant.
     """
     table = {row.name: row for row in list_models()}
     if name in table:
@@ -186,8 +216,13 @@ def entry(name: str) -> Entry:
     if Path(name).is_dir():
         raise MusicZooError(wrong, remedy=f"For a checkpoint folder write local-dir:{name}.")
     if Path(name).is_file():
-        raise MusicZooError(wrong, remedy=f'For a file in NotaGen\'s layout write load("notagen", weights="{name}").')
+        raise MusicZooError(
+            wrong,
+            remedy=f'For a file in NotaGen\'s layout write load("notagen", weights="{name}").',
+        )
     if name.count("/") == 1:
-        raise MusicZooError(wrong, remedy=f"For a repository on the Hugging Face Hub write hf-hub:{name}.")
+        raise MusicZooError(
+            wrong, remedy=f"For a repository on the Hugging Face Hub write hf-hub:{name}."
+        )
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.4) or list(table)
     raise MusicZooError(wrong, remedy=f"Did you mean {' or '.join(near)}? musiczoo list shows all.")

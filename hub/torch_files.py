@@ -1,6 +1,7 @@
 """PyTorch files of other publishers.
 
-Nothing but tensors and plain containers is unpickled, and tensors stay on the disk until they are used.
+Nothing but tensors and plain containers is unpickled, and tensors stay on the disk until they are
+used.
 """
 
 from __future__ import annotations
@@ -18,30 +19,41 @@ from musiczoo.music.errors import MusicZooError
 
 
 def read_torch_file(path: Path) -> dict[str, Any]:
-    """The content of a ``.pth``, ``.pt`` or ``.ckpt`` file, with nothing executed; its tensors are windows on the file.
+    """The content of a ``.pth``, ``.pt`` or ``.ckpt`` file, with nothing executed.
+
+    Its tensors are windows on the file.
 
     Raises:
-        MusicZooError: The file is missing, damaged, or holds more than tensors and plain containers.
+        MusicZooError: The file is missing, damaged, or holds more than tensors and plain
+            containers.
     """
     if not path.is_file():
-        raise MusicZooError("There is no such weights file.", path=path, remedy="Give the path of a file in the model's published layout.")
+        raise MusicZooError(
+            "There is no such weights file.",
+            path=path,
+            remedy="Give the path of a file in the model's published layout.",
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise MusicZooError(
-            f"The file is damaged or holds more than tensors, and nothing else is unpickled ({str(error).splitlines()[0]}).",
+            "The file is damaged or holds more than tensors, and nothing else is unpickled"
+            f" ({str(error).splitlines()[0]}).",
             path=path,
             remedy="Download the weights again from their publisher.",
         ) from None
     except Exception as error:
         # A damaged file can fail anywhere inside torch's reader, with any error.
         raise MusicZooError(
-            f"This is no readable PyTorch file ({type(error).__name__}: {str(error).partition(chr(10))[0]}).",
+            f"This is no readable PyTorch file ({type(error).__name__}:"
+            f" {str(error).partition(chr(10))[0]}).",
             path=path,
             remedy="Download the weights again; the file may be truncated.",
         ) from error
     if not isinstance(content, dict):
-        raise MusicZooError(f"The file holds a {type(content).__name__}, not a checkpoint.", path=path)
+        raise MusicZooError(
+            f"The file holds a {type(content).__name__}, not a checkpoint.", path=path
+        )
     return content
 
 
@@ -57,7 +69,11 @@ def tensor_table(content: Mapping[str, Any], key: str, path: Path) -> dict[str, 
         MusicZooError: There is no such table.
     """
     table = content.get(key)
-    if not isinstance(table, Mapping) or not table or not all(isinstance(value, Tensor) for value in table.values()):
+    if (
+        not isinstance(table, Mapping)
+        or not table
+        or not all(isinstance(value, Tensor) for value in table.values())
+    ):
         raise MusicZooError(
             f'The file has no table of tensors under "{key}".',
             path=path,
@@ -73,12 +89,21 @@ def shape_of(tensors: Mapping[str, Tensor], name: str, axes: int, path: Path) ->
         MusicZooError: It is missing or has another number of axes.
     """
     if name not in tensors:
-        raise MusicZooError(f"The tensor {name} is missing.", path=path, remedy="The file is of another architecture, or incomplete.")
+        raise MusicZooError(
+            f"The tensor {name} is missing.",
+            path=path,
+            remedy="The file is of another architecture, or incomplete.",
+        )
     if tensors[name].ndim != axes:
-        raise MusicZooError(f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were expected.", path=path)
+        raise MusicZooError(
+            f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were expected.",
+            path=path,
+        )
     return tensors[name].shape
 
 
 def count_layers(tensors: Mapping[str, Tensor], stem: str) -> int:
     """How many numbers follow a stem in the names of tensors: ``"encoder.layer."`` of ``encoder.layer.0.bias`` and so on."""
-    return len({match[1] for name in tensors if (match := re.match(rf"{re.escape(stem)}(\d+)\.", name))})
+    return len(
+        {match[1] for name in tensors if (match := re.match(rf"{re.escape(stem)}(\d+)\.", name))}
+    )

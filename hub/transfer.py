@@ -24,8 +24,13 @@ from huggingface_hub.errors import (
 from musiczoo.music.errors import MusicZooError
 
 _log = logging.getLogger(__name__)
-# The errors of the client's HTTP library have no common name over its versions (httpx, httpx2) but this base class.
-_HTTP_ERROR = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError" and issubclass(base, Exception))
+# The errors of the client's HTTP library have no common name over its versions (httpx, httpx2) but
+# this base class.
+_HTTP_ERROR = next(
+    base
+    for base in HfHubHTTPError.__mro__
+    if base.__name__ == "HTTPError" and issubclass(base, Exception)
+)
 CLIENT_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, EntryNotFoundError, _HTTP_ERROR)
 UPLOAD_ERRORS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, RuntimeError)
 _LOG_IN = "Log in (hf auth login) or set HF_TOKEN."
@@ -56,7 +61,9 @@ def fetch_file(repository: str, filename: str, revision: str | None = None, note
             library_version=version("musiczoo"),
         )
     except CLIENT_ERRORS as error:
-        raise explained(error, f"{repository}/{filename}" + (f"@{revision}" if revision else "")) from error
+        raise explained(
+            error, f"{repository}/{filename}" + (f"@{revision}" if revision else "")
+        ) from error
     return Path(file)
 
 
@@ -76,7 +83,8 @@ def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, st
     from musiczoo.hub.checkpoint import read_checkpoint
 
     config = fetch_file(repository, CONFIG, revision)
-    # The cache keeps each commit in a folder of its name; a push between two downloads cannot mix them.
+    # The cache keeps each commit in a folder of its name; a push between two downloads cannot mix
+    # them.
     commit = config.parent.name
     files = read_checkpoint(config.parent).content["files"]
     for name in (*files, CARD):
@@ -85,7 +93,9 @@ def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, st
 
 
 def fetch_published(repository: str, revision: str | None = None, note: str = "") -> Path:
-    """The folder of a model in transformers' layout with a MidiTok tokenizer; its files are of one and the same commit.
+    """The folder of a model in transformers' layout with a MidiTok tokenizer.
+
+    Its files are of one and the same commit.
 
     Args:
         repository: ``"org/name"``.
@@ -115,18 +125,29 @@ def explained(error: Exception, where: str) -> MusicZooError:
     offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
     # From the particular to the general: most of these classes are subclasses of later ones.
     meanings: list[tuple[type[Exception], str, str]] = [
-        (OfflineModeIsEnabled, "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked.", "Unset it to go online."),
+        (
+            OfflineModeIsEnabled,
+            "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked.",
+            "Unset it to go online.",
+        ),
         (
             LocalEntryNotFoundError,
             f"The Hugging Face Hub cannot be reached{offline} and the file is not in its cache.",
-            "Go online once, or get the files on another machine and give local-dir:PATH, or weights=PATH for a weights file.",
+            (
+                "Go online once, or get the files on another machine and give local-dir:PATH, or"
+                " weights=PATH for a weights file."
+            ),
         ),
         (
             GatedRepoError,
             "The repository asks for its terms to be accepted first.",
             f"Accept them at {constants.ENDPOINT}, then log in: hf auth login",
         ),
-        (RevisionNotFoundError, "The repository has no such revision.", "Look up its branches, tags and commits on the Hub."),
+        (
+            RevisionNotFoundError,
+            "The repository has no such revision.",
+            "Look up its branches, tags and commits on the Hub.",
+        ),
         (
             RepositoryNotFoundError,
             "The Hugging Face Hub has no such repository, or it is private.",
@@ -137,16 +158,32 @@ def explained(error: Exception, where: str) -> MusicZooError:
             "The Hugging Face Hub has no such file (any more).",
             "Look at the repository's files or at an older revision, or give weights=PATH.",
         ),
-        (HFValidationError, f"This is no repository name ({told}).", "Write org/name, and @revision behind it if you like."),
+        (
+            HFValidationError,
+            f"This is no repository name ({told}).",
+            "Write org/name, and @revision behind it if you like.",
+        ),
         (LocalTokenNotFoundError, "There is no access token for the Hugging Face Hub.", _LOG_IN),
-        (BadRequestError, f"The Hugging Face Hub refuses the request: {told}", "Change what it complains about and try again."),
+        (
+            BadRequestError,
+            f"The Hugging Face Hub refuses the request: {told}",
+            "Change what it complains about and try again.",
+        ),
     ]
     for kind, message, remedy in meanings:
         if isinstance(error, kind):
             return MusicZooError(message, where=where, remedy=remedy)
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
+    status = (
+        error.response.status_code
+        if isinstance(error, HfHubHTTPError) and error.response is not None
+        else None
+    )
     if status == 401:
-        return MusicZooError("The Hugging Face Hub does not know your access token, or there is none.", where=where, remedy=_LOG_IN)
+        return MusicZooError(
+            "The Hugging Face Hub does not know your access token, or there is none.",
+            where=where,
+            remedy=_LOG_IN,
+        )
     if status == 403:
         remedy = "Use a token with write access to this organisation or user."
         return MusicZooError("Your access token does not allow this.", where=where, remedy=remedy)

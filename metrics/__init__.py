@@ -4,7 +4,13 @@ from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_
 from musiczoo.metrics.bits import BitsPerSymbol
 from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.copying import CopyRate, SpanIndex, longest_run, span_hashes
-from musiczoo.metrics.diversity import DistinctNgrams, FeatureDistance, PieceDistance, distinct_ngrams, mean_pairwise_distance
+from musiczoo.metrics.diversity import (
+    DistinctNgrams,
+    FeatureDistance,
+    PieceDistance,
+    distinct_ngrams,
+    mean_pairwise_distance,
+)
 from musiczoo.metrics.features import Encoder, tune_features
 from musiczoo.metrics.figures import Figures, ReportCard
 from musiczoo.metrics.frechet import (
@@ -17,7 +23,12 @@ from musiczoo.metrics.frechet import (
 )
 from musiczoo.metrics.held_out import Likelihoods, PieceScore, likelihoods, piece_scores
 from musiczoo.metrics.label_accuracy import LabelAccuracy, LabelProbe, label_accuracy
-from musiczoo.metrics.midi_features import FEATURE_NAMES, MidiFeatures, MidiFeatureStatistics, midi_features
+from musiczoo.metrics.midi_features import (
+    FEATURE_NAMES,
+    MidiFeatures,
+    MidiFeatureStatistics,
+    midi_features,
+)
 from musiczoo.metrics.ngram import CharacterNgram
 from musiczoo.metrics.perplexity import Perplexity
 from musiczoo.metrics.piano_rolls import MeanPianoRoll, onset_roll, piano_roll

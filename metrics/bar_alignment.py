@@ -1,7 +1,8 @@
 """Bar-alignment error: the share of bars whose voices are not equally long.
 
-Wang et al. 2025 (NotaGen, arXiv 2502.18008) report it in percent (0.269 for the fine-tuned model, 0.377 for human sheets). Their program is
-not published, so the exact rule is ours and stands at :func:`bar_alignment`.
+Wang et al. 2025 (NotaGen, arXiv 2502.18008) report it in percent (0.269 for the fine-tuned model,
+0.377 for human sheets). Their program is not published, so the exact rule is ours and stands at
+:func:`bar_alignment`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Field, Tune, header_meter, header_unit
 from musiczoo.music.abc.bars import split_bars
 from musiczoo.music.abc.rests import BarClock
 from musiczoo.music.errors import MusicZooError
 
-# What the voices of one bar say: voice -> music code, or None where a voice does not have exactly one bar.
+# What the voices of one bar say: voice -> music code, or None where a voice does not have exactly
+# one bar.
 _Row = dict[str, str | None]
 
 _COUNTER = re.compile(r"\[r:[^\]]*\]")
@@ -35,7 +37,8 @@ class BarAlignment:
 
     Attributes:
         bars: Multi-voice bars: those in which at least two voices are present.
-        misaligned: Indices of the bars whose voices do not agree, counted over all bars of the piece.
+        misaligned: Indices of the bars whose voices do not agree, counted over all bars of the
+            piece.
     """
 
     bars: int
@@ -50,14 +53,16 @@ class BarAlignment:
 def bar_alignment(piece: Tune | Generated) -> BarAlignment:
     r"""Compares the exact lengths of the voices, bar by bar.
 
-    A bar counts when at least two voices are present in it. It is misaligned when their lengths, as exact fractions with tuplets and broken
-    rhythms worked out, are not all equal; when the music code of one cannot be read; and when a voice does not have exactly one bar where
-    the others have theirs. A piece of one voice has no such bars.
+    A bar counts when at least two voices are present in it. It is misaligned when their lengths, as
+    exact fractions with tuplets and broken rhythms worked out, are not all equal; when the music
+    code of one cannot be read; and when a voice does not have exactly one bar where the others have
+    theirs. A piece of one voice has no such bars.
 
     Args:
-        piece: A tune, in which every voice is present in every bar; or a generated piece, whose text is judged line by line as the model
-            wrote it, before rests are restored. Bars that were left out as rests are not present there, and the last line of a piece that
-            was cut off is not looked at.
+        piece: A tune, in which every voice is present in every bar; or a generated piece, whose
+            text is judged line by line as the model wrote it, before rests are restored. Bars that
+            were left out as rests are not present there, and the last line of a piece that was cut
+            off is not looked at.
 
     Returns:
         The number of bars compared and the misaligned ones.
@@ -94,14 +99,26 @@ def bar_alignment(piece: Tune | Generated) -> BarAlignment:
 
 def _rows_of_tune(tune: Tune) -> Iterator[_Row]:
     for index in range(max((len(voice.bars) for voice in tune.voices), default=0)):
-        yield {voice.id: voice.bars[index].text if index < len(voice.bars) else None for voice in tune.voices}
+        yield {
+            voice.id: voice.bars[index].text if index < len(voice.bars) else None
+            for voice in tune.voices
+        }
 
 
 def _rows_of_text(text: str) -> tuple[Tune, list[_Row]]:
-    """The header and the rows of interleaved text; not by the reader, which restores rests and so evens out what is to be compared."""
+    """The header and the rows of interleaved text.
+
+    Not by the reader, which restores rests and so evens out what is to be compared.
+    """
     lines = [line for line in text.split("\n") if line.strip()]
-    start = next((place for place, line in enumerate(lines) if line.startswith(("[V:", "[r:"))), len(lines))
-    fields = tuple(Field(found[1], found[2].strip()) for line in lines[:start] if (found := _HEADER_LINE.match(line)))
+    start = next(
+        (place for place, line in enumerate(lines) if line.startswith(("[V:", "[r:"))), len(lines)
+    )
+    fields = tuple(
+        Field(found[1], found[2].strip())
+        for line in lines[:start]
+        if (found := _HEADER_LINE.match(line))
+    )
     rows = []
     for line in lines[start:]:
         stray, *pieces = _VOICE.split(_COUNTER.sub("", line))
@@ -122,8 +139,8 @@ def _only_bar(code: str) -> str | None:
 class BarAlignmentError(Metric):
     r"""Misaligned bars in percent of all multi-voice bars of all pieces (micro-average), by the rule of :func:`bar_alignment`.
 
-    NaN while no multi-voice bar was seen. ``pieces`` and ``aligned_pieces`` hold how many pieces had such bars, and how many of those were
-    aligned throughout.
+    NaN while no multi-voice bar was seen. ``pieces`` and ``aligned_pieces`` hold how many pieces
+    had such bars, and how many of those were aligned throughout.
 
     Args:
         settings: Of :class:`torchmetrics.Metric`.
@@ -156,7 +173,9 @@ class BarAlignmentError(Metric):
         Args:
             pieces: Tunes or results of generation, also unreadable ones.
         """
-        found: Sequence[BarAlignment] = [one for piece in pieces if (one := bar_alignment(piece)).bars]
+        found: Sequence[BarAlignment] = [
+            one for piece in pieces if (one := bar_alignment(piece)).bars
+        ]
         self.bars += sum(one.bars for one in found)
         self.misaligned += sum(len(one.misaligned) for one in found)
         self.pieces += len(found)

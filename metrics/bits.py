@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.models.base import TokenLogProbs
+from musiczoo.models.base.generative import TokenLogProbs
 from musiczoo.music.errors import MusicZooError
 
 Average = Literal["micro", "macro"]
@@ -19,14 +19,17 @@ Average = Literal["micro", "macro"]
 class BitsPerSymbol(Metric):
     """Negative log-likelihood in bits, divided by a number of symbols.
 
-    What is divided by decides what may be compared. Without ``symbols`` it is the model's own targets: for bar-stream models that is
-    ``val/bits_per_character``, whose targets include the marks that end patches and pieces. With the number of characters of the text
-    itself, of its bars, or of its notes, models of any tokenisation can be compared, for the total belongs to the same music.
+    What is divided by decides what may be compared. Without ``symbols`` it is the model's own
+    targets: for bar-stream models that is ``val/bits_per_character``, whose targets include the
+    marks that end patches and pieces. With the number of characters of the text itself, of its
+    bars, or of its notes, models of any tokenisation can be compared, for the total belongs to the
+    same music.
 
     Args:
         symbol: What is counted, for reports (``"target"``, ``"character"``, ``"bar"``, ``"note"``).
-        average: ``"micro"`` divides the bits of all pieces by the symbols of all; ``"macro"`` is the mean over pieces of each one's own
-            figure, in which a short piece counts as much as a long one.
+        average: ``"micro"`` divides the bits of all pieces by the symbols of all; ``"macro"`` is
+            the mean over pieces of each one's own figure, in which a short piece counts as much as
+            a long one.
         settings: Of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -61,16 +64,20 @@ class BitsPerSymbol(Metric):
         for name in ("bits", "symbols", "piece_means", "pieces"):
             self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None) -> None:
+    def update(
+        self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None
+    ) -> None:
         """Adds texts.
 
         Args:
-            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any shape, in nats.
-            symbols: Number of symbols in these texts: of all together, or (for the macro-average) of each. None counts the scored targets.
+            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
+                shape, in nats.
+            symbols: Number of symbols in these texts: of all together, or (for the macro-average)
+                of each. None counts the scored targets.
 
         Raises:
-            MusicZooError: Sums without a number of symbols, no symbols for a likelihood, another number of counts than texts, or a
-                macro-average of one count for several texts.
+            MusicZooError: Sums without a number of symbols, no symbols for a likelihood, another
+                number of counts than texts, or a macro-average of one count for several texts.
         """
         nats, counts = nats_and_symbols(scores, symbols, self.average)
         bits, counts = nats.to(self.bits.device) / math.log(2), counts.to(self.bits.device)
@@ -81,7 +88,9 @@ class BitsPerSymbol(Metric):
 
     def compute(self) -> Tensor:
         """Scalar, bits per symbol; NaN before the first text."""
-        return self.bits / self.symbols if self.average == "micro" else self.piece_means / self.pieces
+        return (
+            self.bits / self.symbols if self.average == "micro" else self.piece_means / self.pieces
+        )
 
 
 def check_average(average: str) -> None:
@@ -91,7 +100,9 @@ def check_average(average: str) -> None:
         MusicZooError: There is no such average.
     """
     if average not in get_args(Average):
-        raise MusicZooError(f"There is no average {average!r}.", where="average", remedy="Choose micro or macro.")
+        raise MusicZooError(
+            f"There is no average {average!r}.", where="average", remedy="Choose micro or macro."
+        )
 
 
 def nats_and_symbols(
@@ -100,32 +111,57 @@ def nats_and_symbols(
     """What texts cost, and how many symbols they have.
 
     Args:
-        scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any shape, in nats.
+        scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
+            shape, in nats.
         symbols: Of all texts together, or of each; None counts the scored targets.
         average: ``"macro"`` insists on a count for each text.
 
     Returns:
-        Nats (negative log-likelihood) and symbols, (texts,) float64; one text where there is one count for all.
+        Nats (negative log-likelihood) and symbols, (texts,) float64; one text where there is one
+        count for all.
 
     Raises:
         MusicZooError: See :meth:`BitsPerSymbol.update`.
     """
-    nats = -(scores.sums() if isinstance(scores, TokenLogProbs) else scores).detach().double().flatten()
+    nats = (
+        -(scores.sums() if isinstance(scores, TokenLogProbs) else scores)
+        .detach()
+        .double()
+        .flatten()
+    )
     if symbols is None:
         if not isinstance(scores, TokenLogProbs):
-            raise MusicZooError("Sums do not tell how many symbols they are of.", where="symbols", remedy="Give symbols=N.")
+            raise MusicZooError(
+                "Sums do not tell how many symbols they are of.",
+                where="symbols",
+                remedy="Give symbols=N.",
+            )
         counts = scores.mask.sum(dim=1).double()
     elif isinstance(symbols, int):
         if average == "macro" and nats.numel() > 1:
             raise MusicZooError(
-                f"One count for {nats.numel()} texts gives no mean over texts.", where="symbols", remedy="Give the symbols of each."
+                f"One count for {nats.numel()} texts gives no mean over texts.",
+                where="symbols",
+                remedy="Give the symbols of each.",
             )
         nats, counts = nats.sum().reshape(1), torch.tensor([float(symbols)], dtype=torch.float64)
     else:
         counts = torch.as_tensor(symbols, dtype=torch.float64).flatten()
     if counts.shape != nats.shape:
-        raise MusicZooError(f"{counts.numel()} counts for {nats.numel()} texts.", where="symbols", remedy="Give one for each text, or one.")
+        raise MusicZooError(
+            f"{counts.numel()} counts for {nats.numel()} texts.",
+            where="symbols",
+            remedy="Give one for each text, or one.",
+        )
     counts = counts.to(nats.device)
-    if wrong := [f"{count:g}" for count, cost in zip(counts.tolist(), nats.tolist(), strict=True) if count < 0 or (count == 0 and cost)]:
-        raise MusicZooError(f"{wrong[0]} symbols cannot have a likelihood.", where="symbols", remedy="Give the number of symbols scored.")
+    if wrong := [
+        f"{count:g}"
+        for count, cost in zip(counts.tolist(), nats.tolist(), strict=True)
+        if count < 0 or (count == 0 and cost)
+    ]:
+        raise MusicZooError(
+            f"{wrong[0]} symbols cannot have a likelihood.",
+            where="symbols",
+            remedy="Give the number of symbols scored.",
+        )
     return nats, counts

@@ -13,7 +13,7 @@ import numpy as np
 from musiczoo.metrics.figures import Figures, ReportCard
 from musiczoo.metrics.frechet import FrechetDistance
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.pictures import COLOURS
+from musiczoo.music.pictures.piano_roll import COLOURS
 
 _Bars = Sequence[tuple[str, Callable[[Figures], float | None]]]
 _PERCENT: _Bars = (
@@ -27,7 +27,9 @@ _BITS: _Bars = (
 )
 
 
-def report_card_picture(card: ReportCard, path: str | Path | None = None, *, dpi: int = 130) -> bytes:
+def report_card_picture(
+    card: ReportCard, path: str | Path | None = None, *, dpi: int = 130
+) -> bytes:
     r"""Draw a card. What it does not know is left out.
 
     Args:
@@ -76,10 +78,19 @@ def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> N
     shown = [(name, values) for name, values in shown if any(value is not None for value in values)]
     width = 0.8 / len(columns)
     for number, one in enumerate(columns):
-        heights = [math.nan if values[number] is None else float(values[number] or 0) for _, values in shown]
+        heights = [
+            math.nan if values[number] is None else float(values[number] or 0)
+            for _, values in shown
+        ]
         places = np.arange(len(shown)) + (number - (len(columns) - 1) / 2) * width
-        drawn = axes.bar(places, heights, 0.94 * width, color=COLOURS[number], label=_plain(one.name))
-        axes.bar_label(drawn, labels=["" if math.isnan(height) else f"{height:.3g}" for height in heights], fontsize=7)
+        drawn = axes.bar(
+            places, heights, 0.94 * width, color=COLOURS[number], label=_plain(one.name)
+        )
+        axes.bar_label(
+            drawn,
+            labels=["" if math.isnan(height) else f"{height:.3g}" for height in heights],
+            fontsize=7,
+        )
     axes.set_xticks(range(len(shown)), [name for name, _ in shown])
     axes.set_ylabel(unit, fontsize=9)
     axes.margins(y=0.12)
@@ -94,8 +105,15 @@ def _scores(axes: Any, columns: Sequence[Figures]) -> None:
         if one.scores:
             share = np.full(len(one.scores), 100 / len(one.scores))
             label = _plain(f"{one.name} (n = {len(one.scores)})")
-            axes.hist(one.scores, edges, weights=share, color=COLOURS[number], alpha=0.55, label=label)
-            axes.axvline(float(np.mean(one.scores)), color=COLOURS[number], linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.hist(
+                one.scores, edges, weights=share, color=COLOURS[number], alpha=0.55, label=label
+            )
+            axes.axvline(
+                float(np.mean(one.scores)),
+                color=COLOURS[number],
+                linewidth=1.2,
+                linestyle=(0, (4, 2)),
+            )
     axes.set_xlabel("CLaMP score of a piece", fontsize=9)
     axes.set_ylabel("% of pieces", fontsize=9)
     _legend(axes)
@@ -108,7 +126,9 @@ def _distances(axes: Any, columns: Sequence[Figures]) -> None:
         for place, distance in enumerate(one.frechet):
             estimator = distance.estimator if isinstance(distance, FrechetDistance) else "infinity"
             label = None if place else _plain(one.name)
-            bar = axes.barh(len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number], label=label)
+            bar = axes.barh(
+                len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number], label=label
+            )
             axes.bar_label(bar, labels=[f"{distance.value:.3g}"], fontsize=7)
             names.append(f"{estimator}\nn = {distance.n} against {distance.reference_n}")
     axes.set_yticks(range(len(names)), names)
@@ -120,7 +140,9 @@ def _distances(axes: Any, columns: Sequence[Figures]) -> None:
 
 def _legend(axes: Any) -> None:
     """Above the axes, where nothing is drawn."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2
+    )
 
 
 def _plain(text: str) -> str:

@@ -1,8 +1,9 @@
 """Copy rate: how much of new pieces stands in the training corpus already.
 
-A piece is cut into all its spans of a few successive bars. A span is described by what sounds in it, free of its key: for every note its
-onset in the bar, its written length, and its distance in semitones from the span's first note. Two spans with the same description are the
-same music in another key. What is and is not seen:
+A piece is cut into all its spans of a few successive bars. A span is described by what sounds in
+it, free of its key: for every note its onset in the bar, its written length, and its distance in
+semitones from the span's first note. Two spans with the same description are the same music in
+another key. What is and is not seen:
 
 * Voices: all notes of all voices together, so the order, number and names of voices, and doublings in unison, make no difference.
   ``voices="top"`` takes the first voice of the body alone, its highest note where it has chords.
@@ -28,10 +29,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import from_score
+from musiczoo.music.midi.convert import from_score
 
 Voices = Literal["all", "top"]
 Hashes = NDArray[np.uint64]
@@ -40,7 +41,9 @@ SPAN = 4
 """Bars of a span."""
 
 
-def span_hashes(tune: Tune, bars: int = SPAN, voices: Voices = "all") -> tuple[Hashes, NDArray[np.intp]]:
+def span_hashes(
+    tune: Tune, bars: int = SPAN, voices: Voices = "all"
+) -> tuple[Hashes, NDArray[np.intp]]:
     """The spans of a piece.
 
     Args:
@@ -91,7 +94,11 @@ def _bar_digests(tune: Tune, voices: Voices) -> tuple[Hashes, NDArray[np.int64]]
         for event in voice.events:
             if event.heads and not event.grace:
                 onset = event.onset - starts[event.bar]
-                heads = event.heads if voices == "all" else (max(event.heads, key=lambda head: head.pitch.midi),)
+                heads = (
+                    event.heads
+                    if voices == "all"
+                    else (max(event.heads, key=lambda head: head.pitch.midi),)
+                )
                 notes[event.bar].update((onset, head.pitch.midi, head.duration) for head in heads)
     digests = np.zeros(count, dtype=np.uint64)
     references = np.full(count, -1, dtype=np.int64)
@@ -100,7 +107,13 @@ def _bar_digests(tune: Tune, voices: Voices) -> tuple[Hashes, NDArray[np.int64]]
         for onset, pitch, duration in sorted(bar):
             if references[index] < 0:
                 references[index] = pitch
-            numbers.extend((*onset.as_integer_ratio(), pitch - int(references[index]), *duration.as_integer_ratio()))
+            numbers.extend(
+                (
+                    *onset.as_integer_ratio(),
+                    pitch - int(references[index]),
+                    *duration.as_integer_ratio(),
+                )
+            )
         digests[index] = int.from_bytes(hashlib.blake2b(numbers.tobytes(), digest_size=8).digest())
     return digests, references
 
@@ -127,7 +140,9 @@ class SpanIndex:
             MusicZooError: Spans of less than one bar, or music code that cannot be read.
         """
         if bars < 1:
-            raise MusicZooError(f"A span of {bars} bars is none.", where="bars", remedy="Give 1 or more.")
+            raise MusicZooError(
+                f"A span of {bars} bars is none.", where="bars", remedy="Give 1 or more."
+            )
         found = [span_hashes(tune, bars, voices)[0] for tune in tunes]
         return cls(np.concatenate(found) if found else np.empty(0, dtype=np.uint64), bars, voices)
 
@@ -173,10 +188,13 @@ def longest_run(copied: NDArray[np.bool_], places: NDArray[np.intp], bars: int =
 
 
 class CopyRate(Metric):
-    r"""Copied spans in percent of all spans of all pieces (micro-average); see the module for what a copy is.
+    r"""Copied spans in percent of all spans of all pieces (micro-average).
 
-    To put the number into proportion, measure held-out human pieces of the same kind against the same index: real music shares formulas,
-    too. NaN while no span was seen. Generated pieces that cannot be read have no spans.
+    See the module for what a copy is.
+
+    To put the number into proportion, measure held-out human pieces of the same kind against the
+    same index: real music shares formulas, too. NaN while no span was seen. Generated pieces that
+    cannot be read have no spans.
 
     Args:
         index: The spans of the training corpus.

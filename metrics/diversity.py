@@ -1,11 +1,16 @@
-"""Diversity: how much pieces differ from one another. A model that is tuned too hard for a reward writes one piece over and over.
+"""Diversity: how much pieces differ from one another.
 
-Two views, either of which a collapse may escape: distinct n-grams of token ids (Li et al. 2016, arXiv 1510.03055), and the mean distance of
-pairs of pieces in what sounds (piano rolls, onsets of pitch classes) or in the features of an encoder.
+A model that is tuned too hard for a reward writes one piece over and over.
 
-The distance is 1 minus the cosine of two rows. Its mean over all pairs of ``n`` rows needs no pairs: with the rows scaled to length 1,
-the cosines of all ordered pairs, each row with itself included, sum to the squared length of the rows' sum, so the mean distance of two
-different rows is ``n / (n - 1) * (1 - |mean|^2)``. That is exact, linear in ``n``, and sums over batches and processes.
+Two views, either of which a collapse may escape: distinct n-grams of token ids (Li et al. 2016,
+arXiv 1510.03055), and the mean distance of pairs of pieces in what sounds (piano rolls, onsets of
+pitch classes) or in the features of an encoder.
+
+The distance is 1 minus the cosine of two rows. Its mean over all pairs of ``n`` rows needs no
+pairs: with the rows scaled to length 1, the cosines of all ordered pairs, each row with itself
+included, sum to the squared length of the rows' sum, so the mean distance of two different rows is
+``n / (n - 1) * (1 - |mean|^2)``. That is exact, linear in ``n``, and sums over batches and
+processes.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from musiczoo.metrics.piano_rolls import BEATS, STEPS_PER_BEAT, onset_roll, piano_roll, roll_steps
 from musiczoo.metrics.sounding import music_of
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -33,11 +38,16 @@ if TYPE_CHECKING:
 View = Literal["piano_roll", "onsets"]
 
 # Each with the number of rows of its rolls.
-_ROLLS: dict[str, tuple[int, Callable[..., NDArray[np.bool_]]]] = {"piano_roll": (128, piano_roll), "onsets": (12, onset_roll)}
+_ROLLS: dict[str, tuple[int, Callable[..., NDArray[np.bool_]]]] = {
+    "piano_roll": (128, piano_roll),
+    "onsets": (12, onset_roll),
+}
 
 
 def distinct_ngrams(sequences: Iterable[Tensor], n: int) -> float:
-    """Distinct-n: the different n-grams of all sequences, divided by all their n-grams, 0 to 1; NaN without any.
+    """Distinct-n: the different n-grams of all sequences, divided by all their n-grams, 0 to 1.
+
+    NaN without any.
 
     It falls with the amount of text: compare equal numbers of sequences of equal length only.
 
@@ -81,10 +91,15 @@ class DistinctNgrams(Metric):
     def __init__(self, orders: Sequence[int] = (1, 2, 4), **settings: Any) -> None:
         super().__init__(**settings)
         if not orders or min(orders) < 1:
-            raise MusicZooError(f"There are no n-grams of {list(orders)} tokens.", where="orders", remedy="Give numbers from 1 on.")
+            raise MusicZooError(
+                f"There are no n-grams of {list(orders)} tokens.",
+                where="orders",
+                remedy="Give numbers from 1 on.",
+            )
         self.orders = tuple(dict.fromkeys(orders))
         for n in self.orders:
-            # The different n-grams themselves, so that they can be told apart over batches and processes.
+            # The different n-grams themselves, so that they can be told apart over batches and
+            # processes.
             self.add_state(f"ngrams_{n}", [], dist_reduce_fx="cat")
             self.add_state(f"total_{n}", torch.tensor(0), dist_reduce_fx="sum")
 
@@ -92,23 +107,34 @@ class DistinctNgrams(Metric):
         """Adds pieces.
 
         Args:
-            pieces: Token ids, (length,) each, or results of generation, of which the sampled tokens count.
+            pieces: Token ids, (length,) each, or results of generation, of which the sampled tokens
+                count.
 
         Raises:
             MusicZooError: Ids that are no row.
         """
-        rows = [piece.tokens[piece.scored] if isinstance(piece, Generated) else piece for piece in pieces]
+        rows = [
+            piece.tokens[piece.scored] if isinstance(piece, Generated) else piece
+            for piece in pieces
+        ]
         if wrong := [tuple(row.shape) for row in rows if row.ndim != 1]:
             raise MusicZooError(
-                f"Token ids of shape {wrong[0]} are no sequence.", where="pieces", remedy="Give rows of ids, (length,) each."
+                f"Token ids of shape {wrong[0]} are no sequence.",
+                where="pieces",
+                remedy="Give rows of ids, (length,) each.",
             )
         for n in self.orders:
             total: Tensor = getattr(self, f"total_{n}")
-            windows = [sliding_window_view(row.detach().cpu().numpy(), n) for row in rows if len(row) >= n]
-            # Also where there are none: processes without n-grams must gather rows of the same kind as the others.
+            windows = [
+                sliding_window_view(row.detach().cpu().numpy(), n) for row in rows if len(row) >= n
+            ]
+            # Also where there are none: processes without n-grams must gather rows of the same kind
+            # as the others.
             found = np.concatenate([np.zeros((0, n), dtype=np.int64), *windows])
             total += len(found)
-            getattr(self, f"ngrams_{n}").append(torch.from_numpy(np.unique(found, axis=0)).to(total.device))
+            getattr(self, f"ngrams_{n}").append(
+                torch.from_numpy(np.unique(found, axis=0)).to(total.device)
+            )
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars ``distinct_1`` ... by the orders, 0 to 1; NaN before the first n-gram."""
@@ -128,7 +154,8 @@ def mean_pairwise_distance(rows: Tensor) -> Tensor:
         rows: (n, dimensions), one a piece; rows without a direction (zeros, NaN) are left out.
 
     Returns:
-        Scalar float64: 0 where all rows point the same way, 1 where they have nothing in common. NaN for fewer than two rows.
+        Scalar float64: 0 where all rows point the same way, 1 where they have nothing in common.
+        NaN for fewer than two rows.
 
     Raises:
         MusicZooError: No matrix.
@@ -144,7 +171,10 @@ def mean_pairwise_distance(rows: Tensor) -> Tensor:
 def _units(rows: Tensor) -> Tensor:
     """The rows that have a direction, scaled to length 1, float64."""
     if rows.ndim != 2:
-        raise MusicZooError(f"A tensor of shape {tuple(rows.shape)} has no rows.", remedy="Give shape (pieces, dimensions).")
+        raise MusicZooError(
+            f"A tensor of shape {tuple(rows.shape)} has no rows.",
+            remedy="Give shape (pieces, dimensions).",
+        )
     rows = rows.detach().double()
     lengths = rows.norm(dim=1, keepdim=True)
     usable = (lengths.isfinite() & (lengths > 0)).squeeze(1)
@@ -191,7 +221,9 @@ class _Distances(Metric):
 
 
 class FeatureDistance(_Distances):
-    """Mean distance of pairs of pieces in the features of an encoder; see :func:`mean_pairwise_distance`.
+    """Mean distance of pairs of pieces in the features of an encoder.
+
+    See :func:`mean_pairwise_distance`.
 
     Pieces without features (NaN) are left out and counted in ``skipped``.
 
@@ -217,7 +249,9 @@ class FeatureDistance(_Distances):
         """
         if features.ndim != 2 or features.shape[1] != len(self.total):
             raise MusicZooError(
-                f"Features of shape {tuple(features.shape)} do not have {len(self.total)} dimensions.", remedy="Take all from one encoder."
+                f"Features of shape {tuple(features.shape)} do not have {len(self.total)}"
+                " dimensions.",
+                remedy="Take all from one encoder.",
             )
         self._add(features)
 
@@ -225,12 +259,13 @@ class FeatureDistance(_Distances):
 class PieceDistance(_Distances):
     r"""Mean distance of pairs of pieces in what sounds in their first beats: 0 where all are the same, 1 where no two share anything.
 
-    Pieces in whose beginning nothing sounds (and results of generation that are no pieces) have no direction: they are left out and
-    counted in ``skipped``, which says by itself that a model falls silent.
+    Pieces in whose beginning nothing sounds (and results of generation that are no pieces) have no
+    direction: they are left out and counted in ``skipped``, which says by itself that a model falls
+    silent.
 
     Args:
-        by: ``"piano_roll"``, every pitch at every step; or ``"onsets"``, the pitch classes that begin at each step, which sees through
-            octaves and durations.
+        by: ``"piano_roll"``, every pitch at every step; or ``"onsets"``, the pitch classes that
+            begin at each step, which sees through octaves and durations.
         beats: Quarter notes of a roll.
         resolution: Steps of a quarter note.
         settings: Of :class:`torchmetrics.Metric`.
@@ -246,9 +281,19 @@ class PieceDistance(_Distances):
         tensor(0.2500, dtype=torch.float64)
     """
 
-    def __init__(self, by: View = "piano_roll", beats: int = BEATS, resolution: int = STEPS_PER_BEAT, **settings: Any) -> None:
+    def __init__(
+        self,
+        by: View = "piano_roll",
+        beats: int = BEATS,
+        resolution: int = STEPS_PER_BEAT,
+        **settings: Any,
+    ) -> None:
         if by not in _ROLLS:
-            raise MusicZooError(f"There is no view {by!r} of a piece.", where="by", remedy=f"Choose {' or '.join(_ROLLS)}.")
+            raise MusicZooError(
+                f"There is no view {by!r} of a piece.",
+                where="by",
+                remedy=f"Choose {' or '.join(_ROLLS)}.",
+            )
         rows, self._roll = _ROLLS[by]
         super().__init__(rows * roll_steps(beats, resolution), **settings)
         self.by: View = by
@@ -262,5 +307,11 @@ class PieceDistance(_Distances):
             MusicZooError: A tune with music code that cannot be read.
         """
         for piece in pieces:
-            roll = music_of(piece, lambda music: self._roll(music, beats=self.beats, resolution=self.resolution))
-            self._add(torch.zeros(1, len(self.total)) if roll is None else torch.from_numpy(roll.reshape(1, -1)))
+            roll = music_of(
+                piece, lambda music: self._roll(music, beats=self.beats, resolution=self.resolution)
+            )
+            self._add(
+                torch.zeros(1, len(self.total))
+                if roll is None
+                else torch.from_numpy(roll.reshape(1, -1))
+            )

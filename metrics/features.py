@@ -19,8 +19,8 @@ def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
         features: (pieces, dimensions).
 
     Returns:
-        (usable, dimensions), and (pieces,) bool. Rows with NaN or infinite values are not usable: a piece that an encoder cannot read has
-        such a row.
+        (usable, dimensions), and (pieces,) bool. Rows with NaN or infinite values are not usable: a
+        piece that an encoder cannot read has such a row.
 
     Raises:
         MusicZooError: No matrix.
@@ -30,7 +30,10 @@ def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([[1., 2.]], dtype=torch.float64), tensor([ True, False]))
     """
     if features.ndim != 2:
-        raise MusicZooError(f"A tensor of shape {tuple(features.shape)} holds no features.", remedy="Give shape (pieces, dimensions).")
+        raise MusicZooError(
+            f"A tensor of shape {tuple(features.shape)} holds no features.",
+            remedy="Give shape (pieces, dimensions).",
+        )
     rows = features.detach().double()
     usable = rows.isfinite().all(dim=1)
     return rows[usable], usable
@@ -44,7 +47,8 @@ def same_dimensions(features: Tensor, references: Tensor) -> None:
     """
     if features.ndim != 2 or references.ndim != 2 or features.shape[1] != references.shape[1]:
         raise MusicZooError(
-            f"Features of shape {tuple(features.shape)} do not go with references of shape {tuple(references.shape)}.",
+            f"Features of shape {tuple(features.shape)} do not go with references of shape"
+            f" {tuple(references.shape)}.",
             remedy="Take both from one encoder.",
         )
 
@@ -58,19 +62,26 @@ class Encoder(Protocol):
 
 
 def tune_features(
-    encoder: Encoder, tunes: Sequence[Tune], *, text: Callable[[Tune], str] | None = None, batch_size: int = 64
+    encoder: Encoder,
+    tunes: Sequence[Tune],
+    *,
+    text: Callable[[Tune], str] | None = None,
+    batch_size: int = 64,
 ) -> tuple[Tensor, list[str | None]]:
-    """Features of pieces. One that cannot be read costs no other: it has a row of NaN, and a reason.
+    """Features of pieces.
+
+    One that cannot be read costs no other: it has a row of NaN, and a reason.
 
     Args:
         encoder: Of ABC text.
         tunes: The pieces.
-        text: Writes a piece as the encoder reads it; :func:`musiczoo.representations.m3_patches.abc_text` when None.
+        text: Writes a piece as the encoder reads it;
+            :func:`musiczoo.representations.m3_patches.abc_text` when None.
         batch_size: Pieces that are handed to the encoder at once.
 
     Returns:
-        (pieces, dimensions) float32, and for each piece why it has no features, or None. Without a single piece that has some the tensor
-        has no dimensions.
+        (pieces, dimensions) float32, and for each piece why it has no features, or None. Without a
+        single piece that has some the tensor has no dimensions.
     """
     write = text
     if write is None:

@@ -13,7 +13,9 @@ from musiczoo.metrics.held_out import Likelihoods
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one set of pieces; what was not asked for, or cannot be computed, is None or empty.
+    """The figures of one set of pieces.
+
+    What was not asked for, or cannot be computed, is None or empty.
 
     Attributes:
         name: Of the set.
@@ -27,11 +29,14 @@ class Figures:
         aligned_bars: Bars with several voices.
         copy_rate: Copied spans in percent of ``spans``.
         spans: Sounding spans of all pieces.
-        clamp_score: Mean cosine with the mean feature of the whole ground truth; the ground truth's own is leave-one-out.
-        clamp_score_by_prompt: Mean over prompts, each piece compared with the real works of its prompt.
+        clamp_score: Mean cosine with the mean feature of the whole ground truth; the ground truth's
+            own is leave-one-out.
+        clamp_score_by_prompt: Mean over prompts, each piece compared with the real works of its
+            prompt.
         prompts: Prompts in that mean.
         scores: The cosine of each piece that has features.
-        frechet: Distances from the ground truth; the ground truth's own is that of a random part of it from the rest.
+        frechet: Distances from the ground truth; the ground truth's own is that of a random part of
+            it from the rest.
         likelihoods: Under the model.
         left_out: Readable pieces that a figure leaves out, with the reason and how many.
     """
@@ -82,7 +87,10 @@ class ReportCard:
         return [self.pieces] if self.truth is None else [self.pieces, self.truth]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """What a table shows: the name of a figure, then its value for each of :meth:`columns`. Figures that nobody has are left out."""
+        """What a table shows: the name of a figure, then its value for each of :meth:`columns`.
+
+        Figures that nobody has are left out.
+        """
         columns = self.columns()
         rows = [(name, *(_shown(one) for one in columns)) for name, _shown in _ROWS]
         known = [{_estimator(distance): distance for distance in one.frechet} for one in columns]
@@ -93,7 +101,12 @@ class ReportCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; NaN and infinity, which JSON does not know, are None."""
-        found = _plain({"pieces": asdict(self.pieces), "truth": None if self.truth is None else asdict(self.truth)})
+        found = _plain(
+            {
+                "pieces": asdict(self.pieces),
+                "truth": None if self.truth is None else asdict(self.truth),
+            }
+        )
         for name, one in (("pieces", self.pieces), ("truth", self.truth)):
             if one is not None:
                 found[name]["percent_readable"] = _plain(one.percent_readable)
@@ -126,7 +139,9 @@ def _number(value: float | None, digits: str = ".4g", of: str = "") -> str:
 
 
 def _likelihood(name: str, digits: str) -> Any:
-    return lambda one: "" if one.likelihoods is None else _number(getattr(one.likelihoods, name), digits)
+    return lambda one: (
+        "" if one.likelihoods is None else _number(getattr(one.likelihoods, name), digits)
+    )
 
 
 _ROWS: tuple[tuple[str, Any], ...] = (
@@ -135,10 +150,19 @@ _ROWS: tuple[tuple[str, Any], ...] = (
     ("bars, median", lambda one: _number(one.bars)),
     ("notes, median", lambda one: _number(one.notes)),
     ("voices, median", lambda one: _number(one.voices)),
-    ("bar-alignment error, %", lambda one: _number(one.bar_alignment_error, ".3f", f" (of {one.aligned_bars:,} bars)")),
+    (
+        "bar-alignment error, %",
+        lambda one: _number(one.bar_alignment_error, ".3f", f" (of {one.aligned_bars:,} bars)"),
+    ),
     ("copy rate, %", lambda one: _number(one.copy_rate, ".2f", f" (of {one.spans:,} spans)")),
-    ("average CLaMP score", lambda one: _number(one.clamp_score, ".4f", f" (n = {len(one.scores)})")),
-    ("average CLaMP score, mean of prompts", lambda one: _number(one.clamp_score_by_prompt, ".4f", f" (prompts: {one.prompts})")),
+    (
+        "average CLaMP score",
+        lambda one: _number(one.clamp_score, ".4f", f" (n = {len(one.scores)})"),
+    ),
+    (
+        "average CLaMP score, mean of prompts",
+        lambda one: _number(one.clamp_score_by_prompt, ".4f", f" (prompts: {one.prompts})"),
+    ),
     ("bits per character", _likelihood("bits_per_character", ".3f")),
     ("bits per bar", _likelihood("bits_per_bar", ".2f")),
     ("bits per note", _likelihood("bits_per_note", ".2f")),

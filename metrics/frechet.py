@@ -1,15 +1,17 @@
 """Frechet music distance: how far two sets of pieces lie apart, as normal distributions of an encoder's features.
 
-Retkowski, Stepniak and Modrzejewski 2024 (arXiv 2412.07948), after Heusel et al. 2017 (FID, arXiv 1706.08500):
+Retkowski, Stepniak and Modrzejewski 2024 (arXiv 2412.07948), after Heusel et al. 2017 (FID, arXiv
+1706.08500):
 
     FMD = |m_a - m_b|^2 + tr S_a + tr S_b - 2 tr sqrtm(S_a S_b)
 
-with the means m and the covariances S of both sets. A covariance of few pieces in many dimensions is a poor estimate, and the distance
-comes out too large by far (two samples of 300 from distributions 1.92 apart, 768 dimensions: 765). So the number of pieces and the
-estimator belong to the figure, and :meth:`FrechetDistance.describe` always says both.
+with the means m and the covariances S of both sets. A covariance of few pieces in many dimensions
+is a poor estimate, and the distance comes out too large by far (two samples of 300 from
+distributions 1.92 apart, 768 dimensions: 765). So the number of pieces and the estimator belong to
+the figure, and :meth:`FrechetDistance.describe` always says both.
 
-No matrix square root is taken. With S = F^T F, tr sqrtm(S_a S_b) is the sum of the singular values of F_a F_b^T: exact, real always, and
-much quicker, for F needs no more rows than there are pieces.
+No matrix square root is taken. With S = F^T F, tr sqrtm(S_a S_b) is the sum of the singular values
+of F_a F_b^T: exact, real always, and much quicker, for F needs no more rows than there are pieces.
 """
 
 from __future__ import annotations
@@ -53,7 +55,10 @@ class FrechetDistance:
         >>> FrechetDistance(25.0, 4, 4, 2, "mle").describe()
         'FMD 25 (mle, n = 4 against 4, 2 dimensions)'
         """
-        return f"FMD {self.value:.4g} ({self.estimator}, n = {self.n} against {self.reference_n}, {self.dimensions} dimensions)"
+        return (
+            f"FMD {self.value:.4g} ({self.estimator}, n = {self.n} against {self.reference_n},"
+            f" {self.dimensions} dimensions)"
+        )
 
 
 def gaussian_distance(one: Gaussian, other: Gaussian) -> Tensor:
@@ -63,7 +68,9 @@ def gaussian_distance(one: Gaussian, other: Gaussian) -> Tensor:
     return distance.clamp(min=0)
 
 
-def frechet_distance(features: Tensor, reference_features: Tensor, estimator: Estimator = "mle") -> FrechetDistance:
+def frechet_distance(
+    features: Tensor, reference_features: Tensor, estimator: Estimator = "mle"
+) -> FrechetDistance:
     """The Frechet music distance of two sets of pieces.
 
     Args:
@@ -75,7 +82,8 @@ def frechet_distance(features: Tensor, reference_features: Tensor, estimator: Es
         The distance with the numbers of pieces and the estimator.
 
     Raises:
-        MusicZooError: Fewer than two pieces on one side, features of two encoders, or no such estimator.
+        MusicZooError: Fewer than two pieces on one side, features of two encoders, or no such
+            estimator.
 
     Example:
         >>> square = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
@@ -84,13 +92,16 @@ def frechet_distance(features: Tensor, reference_features: Tensor, estimator: Es
     """
     same_dimensions(features, reference_features)
     one, other = Gaussian.of(features, estimator), Gaussian.of(reference_features, estimator)
-    return FrechetDistance(float(gaussian_distance(one, other)), one.n, other.n, features.shape[1], estimator)
+    return FrechetDistance(
+        float(gaussian_distance(one, other)), one.n, other.n, features.shape[1], estimator
+    )
 
 
 def individual_distances(features: Tensor, reference_features: Tensor) -> Tensor:
     """How far single pieces lie from a set: the distance of a distribution around each with the set's own covariance.
 
-    With equal covariances the distance is that of the means, squared, so that no covariance has to be estimated.
+    With equal covariances the distance is that of the means, squared, so that no covariance has to
+    be estimated.
 
     Args:
         features: (pieces, dimensions).
@@ -110,7 +121,9 @@ def individual_distances(features: Tensor, reference_features: Tensor) -> Tensor
     references = usable_features(reference_features)[0]
     if not len(references):
         raise MusicZooError(
-            "There is no reference to compare with.", where="reference_features", remedy="Give the features of real pieces."
+            "There is no reference to compare with.",
+            where="reference_features",
+            remedy="Give the features of real pieces.",
         )
     _, usable = usable_features(features)
     distances = (features.detach().double() - references.mean(dim=0)).square().sum(dim=1)
@@ -122,9 +135,11 @@ class FrechetInfinity:
     """The distance extrapolated to infinitely many pieces.
 
     Attributes:
-        value: Where the fitted line meets 1/n = 0. An estimate: below 0 it means that the two sets cannot be told apart.
+        value: Where the fitted line meets 1/n = 0. An estimate: below 0 it means that the two sets
+            cannot be told apart.
         slope: Of the line, over 1/n.
-        r2: Share of the variance that the line explains; far below 1 it is no line, and the value means little.
+        r2: Share of the variance that the line explains; far below 1 it is no line, and the value
+            means little.
         sizes: Pieces of each subset.
         distances: Its distance.
         n: Pieces that subsets were drawn from.
@@ -151,30 +166,41 @@ class FrechetInfinity:
         'FMD-inf 1.5 (mle, 2 subsets of n = 500 to 1000 against 2000, 64 dimensions, r2 = 0.990)'
         """
         return (
-            f"FMD-inf {self.value:.4g} (mle, {len(self.sizes)} subsets of n = {self.sizes[0]} to {self.sizes[-1]} "
-            f"against {self.reference_n}, {self.dimensions} dimensions, r2 = {self.r2:.3f})"
+            f"FMD-inf {self.value:.4g} (mle, {len(self.sizes)} subsets of n = {self.sizes[0]} to"
+            f" {self.sizes[-1]} against {self.reference_n}, {self.dimensions} dimensions, r2 ="
+            f" {self.r2:.3f})"
         )
 
 
 def fmd_infinity(
-    features: Tensor, reference_features: Tensor, *, steps: int = 25, min_n: int = 500, seed: int = 0, replacement: bool = False
+    features: Tensor,
+    reference_features: Tensor,
+    *,
+    steps: int = 25,
+    min_n: int = 500,
+    seed: int = 0,
+    replacement: bool = False,
 ) -> FrechetInfinity:
     """Extrapolates the distance to infinitely many pieces (Chong and Forsyth 2020, arXiv 1911.07023, for images).
 
-    The bias of the distance falls about as 1/n. So distances of subsets of growing size from the whole reference are fitted with a line
-    over 1/n by least squares. The reference stays as large as it is, and so does its share of the bias.
+    The bias of the distance falls about as 1/n. So distances of subsets of growing size from the
+    whole reference are fitted with a line over 1/n by least squares. The reference stays as large
+    as it is, and so does its share of the bias.
 
     Args:
         features: (pieces, dimensions).
         reference_features: (references, dimensions).
         steps: Subsets.
-        min_n: Pieces of the smallest one; below some multiple of ``dimensions`` the bias is no longer a line.
+        min_n: Pieces of the smallest one; below some multiple of ``dimensions`` the bias is no
+            longer a line.
         seed: Of the subsets.
-        replacement: Draw a subset's pieces with replacement, as the package frechet-music-distance does. A piece that is drawn twice makes
-            a covariance narrower, so that subsets seem smaller than they are; without, as Chong and Forsyth do, each subset is a true one.
+        replacement: Draw a subset's pieces with replacement, as the package frechet-music-distance
+            does. A piece that is drawn twice makes a covariance narrower, so that subsets seem
+            smaller than they are; without, as Chong and Forsyth do, each subset is a true one.
 
     Raises:
-        MusicZooError: Fewer than ``min_n`` + 1 pieces, too few subsets, or what :func:`frechet_distance` refuses.
+        MusicZooError: Fewer than ``min_n`` + 1 pieces, too few subsets, or what
+            :func:`frechet_distance` refuses.
     """
     same_dimensions(features, reference_features)
     rows = usable_features(features)[0]
@@ -193,9 +219,20 @@ def fmd_infinity(
             drawn = torch.randint(len(rows), (size,), generator=generator)
         else:
             drawn = torch.randperm(len(rows), generator=generator)[:size]
-        distances.append(float(gaussian_distance(Gaussian.of(rows[drawn.to(rows.device)]), reference)))
+        distances.append(
+            float(gaussian_distance(Gaussian.of(rows[drawn.to(rows.device)]), reference))
+        )
     slope, value, r2 = _line(1 / sizes.double(), torch.tensor(distances, dtype=torch.float64))
-    return FrechetInfinity(value, slope, r2, tuple(sizes.tolist()), tuple(distances), len(rows), reference.n, rows.shape[1])
+    return FrechetInfinity(
+        value,
+        slope,
+        r2,
+        tuple(sizes.tolist()),
+        tuple(distances),
+        len(rows),
+        reference.n,
+        rows.shape[1],
+    )
 
 
 def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
@@ -210,8 +247,8 @@ def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
 class FrechetMusicDistance(Metric):
     """Frechet music distance of all pieces from a fixed reference; :meth:`describe` adds the numbers of pieces and the estimator.
 
-    The features themselves are kept: 4 MB for a thousand pieces of 512 dimensions. Over processes they are brought together. Pieces without
-    features are left out and counted in ``skipped``.
+    The features themselves are kept: 4 MB for a thousand pieces of 512 dimensions. Over processes
+    they are brought together. Pieces without features are left out and counted in ``skipped``.
 
     Args:
         reference_features: (references, dimensions), the same in every process.
@@ -238,11 +275,14 @@ class FrechetMusicDistance(Metric):
     features: list[Tensor] | Tensor
     skipped: Tensor
 
-    def __init__(self, reference_features: Tensor, estimator: Estimator = "mle", **settings: Any) -> None:
+    def __init__(
+        self, reference_features: Tensor, estimator: Estimator = "mle", **settings: Any
+    ) -> None:
         super().__init__(**settings)
         self.reference = Gaussian.of(reference_features, estimator)
         self.estimator: Estimator = estimator
-        # A process without pieces joins in with an empty tensor of the metric's type, which must then be that of the others'.
+        # A process without pieces joins in with an empty tensor of the metric's type, which must
+        # then be that of the others'.
         self.set_dtype(torch.float64)
         self.add_state("features", [], dist_reduce_fx="cat")
         self.add_state("skipped", torch.tensor(0), dist_reduce_fx="sum")
@@ -267,12 +307,19 @@ class FrechetMusicDistance(Metric):
         """Scalar; NaN before the second piece."""
         # A list, or the one tensor that it becomes when processes bring their features together.
         kept = [self.features] if isinstance(self.features, Tensor) else self.features
-        rows = torch.cat([torch.zeros(0).to(self.reference.mean), *(some.to(self.reference.mean) for some in kept)])
+        rows = torch.cat(
+            [
+                torch.zeros(0).to(self.reference.mean),
+                *(some.to(self.reference.mean) for some in kept),
+            ]
+        )
         rows = rows.reshape(-1, len(self.reference.mean))
         value = rows.new_tensor(torch.nan)
         if len(rows) > 1:
             value = gaussian_distance(Gaussian.of(rows, self.estimator), self.reference)
-        self._result = FrechetDistance(float(value), len(rows), self.reference.n, rows.shape[1], self.estimator)
+        self._result = FrechetDistance(
+            float(value), len(rows), self.reference.n, rows.shape[1], self.estimator
+        )
         return value
 
     def result(self) -> FrechetDistance:

@@ -39,10 +39,12 @@ class Gaussian:
     def of(cls, features: Tensor, estimator: Estimator = "mle") -> Gaussian:
         """Estimates mean and covariance.
 
-        ``"mle"`` is the sample covariance, divided by n - 1. The others draw the covariance, here divided by n, to a multiple of the
-        identity of the same trace: ``"shrinkage"`` by 0.1; ``"ledoit_wolf"`` by the weight that Ledoit and Wolf (2004, J. Multivariate
-        Analysis 88) show to be best for any distribution, ``"oas"`` by that of Chen et al. (2010, arXiv 0907.4698) for normal ones, without
-        its terms 2/dimensions. These are the conventions of frechet-music-distance and scikit-learn, so that figures can be compared.
+        ``"mle"`` is the sample covariance, divided by n - 1. The others draw the covariance, here
+        divided by n, to a multiple of the identity of the same trace: ``"shrinkage"`` by 0.1;
+        ``"ledoit_wolf"`` by the weight that Ledoit and Wolf (2004, J. Multivariate Analysis 88)
+        show to be best for any distribution, ``"oas"`` by that of Chen et al. (2010, arXiv
+        0907.4698) for normal ones, without its terms 2/dimensions. These are the conventions of
+        frechet-music-distance and scikit-learn, so that figures can be compared.
 
         Args:
             features: (pieces, dimensions), two usable rows at least; unusable ones are left out.
@@ -59,19 +61,26 @@ class Gaussian:
         """
         if estimator not in ESTIMATORS:
             raise MusicZooError(
-                f"There is no estimator {estimator!r}.", where="estimator", remedy=f"Choose one of {', '.join(ESTIMATORS)}."
+                f"There is no estimator {estimator!r}.",
+                where="estimator",
+                remedy=f"Choose one of {', '.join(ESTIMATORS)}.",
             )
         rows = usable_features(features)[0]
         n, dimensions = rows.shape
         if n < 2:
-            raise MusicZooError(f"A covariance cannot be estimated from {n} piece{'s' * (n != 1)}.", remedy="Give two or more; best many.")
+            raise MusicZooError(
+                f"A covariance cannot be estimated from {n} piece{'s' * (n != 1)}.",
+                remedy="Give two or more; best many.",
+            )
         mean = rows.mean(dim=0)
         centred = rows - mean
         if estimator == "mle":
             return cls(mean, _reduced(centred / (n - 1) ** 0.5), n, estimator, 0.0)
         weight = _weight(centred, estimator)
         identity = (weight * float(centred.square().sum()) / n / dimensions) ** 0.5
-        stacked = torch.cat([centred * ((1 - weight) / n) ** 0.5, identity * torch.eye(dimensions).to(centred)])
+        stacked = torch.cat(
+            [centred * ((1 - weight) / n) ** 0.5, identity * torch.eye(dimensions).to(centred)]
+        )
         return cls(mean, _reduced(stacked), n, estimator, weight)
 
     @property
@@ -82,7 +91,9 @@ class Gaussian:
 
 def _reduced(factor: Tensor) -> Tensor:
     """A factor of the same covariance with at most as many rows as columns."""
-    reduced: Tensor = torch.linalg.qr(factor, mode="r").R if factor.shape[0] > factor.shape[1] else factor
+    reduced: Tensor = (
+        torch.linalg.qr(factor, mode="r").R if factor.shape[0] > factor.shape[1] else factor
+    )
     return reduced
 
 
@@ -91,7 +102,8 @@ def _weight(centred: Tensor, estimator: Estimator) -> float:
     if estimator == "shrinkage":
         return SHRINKAGE
     n, dimensions = centred.shape
-    # Of the covariance S = X^T X / n: the sum of its squares, from whichever product of X with itself is smaller.
+    # Of the covariance S = X^T X / n: the sum of its squares, from whichever product of X with
+    # itself is smaller.
     small = centred @ centred.T if n < dimensions else centred.T @ centred
     squares = float(small.square().sum()) / n**2
     trace = float(centred.square().sum()) / n

@@ -10,9 +10,9 @@ import torch
 
 from musiczoo.metrics.bits import BitsPerSymbol
 from musiczoo.metrics.perplexity import Perplexity
-from musiczoo.models.base import GenerativeModule
+from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.music.abc import Tune
-from musiczoo.music.cleaning import clean
+from musiczoo.music.abc.cleaning import clean
 from musiczoo.music.errors import MusicZooError
 
 # More than any piece has: a length that crops nothing.
@@ -47,7 +47,8 @@ class Likelihoods:
     Attributes:
         pieces: Pieces scored.
         cropped: Of these, longer than the model's context: scored to the last whole bar that fits.
-        bits_per_character: Of the text; comparable between models of any tokenisation, as are those of bars and notes.
+        bits_per_character: Of the text; comparable between models of any tokenisation, as are those
+            of bars and notes.
         bits_per_bar: Of the longest voice.
         bits_per_note: That sounds, ties merged.
         perplexity: Of a target of the model; comparable only within one tokenisation.
@@ -68,11 +69,12 @@ def piece_scores(
 ) -> tuple[list[PieceScore | None], list[str | None]]:
     """Scores pieces as the model meets them: cleaned, with prompt lines where they have them, from the beginning.
 
-    Of a piece that is longer than the model's context, all up to the last whole bar that fits is scored, so that bars and notes are those
-    of the text.
+    Of a piece that is longer than the model's context, all up to the last whole bar that fits is
+    scored, so that bars and notes are those of the text.
 
     Args:
-        model: Of a representation of text, such as bar-stream patches. It is left in its mode; eval mode is for the caller to set.
+        model: Of a representation of text, such as bar-stream patches. It is left in its mode; eval
+            mode is for the caller to set.
         tunes: The pieces.
         batch_size: Pieces of a forward pass; pieces of similar length go together.
 
@@ -100,12 +102,17 @@ def piece_scores(
     items.sort(key=lambda item: len(item[1]))
     for start in range(0, len(items), batch_size):
         some = items[start : start + batch_size]
-        batch = {name: value.to(model.device) for name, value in representation.collate([item[1] for item in some]).items()}
+        batch = {
+            name: value.to(model.device)
+            for name, value in representation.collate([item[1] for item in some]).items()
+        }
         with torch.no_grad():
             found = model.log_probs(batch)
         sums, targets = found.values.double().sum(dim=1).tolist(), found.mask.sum(dim=1).tolist()
         for (place, _, counts), log_prob, count in zip(some, sums, targets, strict=True):
-            scores[place] = PieceScore(log_prob, count, counts.characters, counts.bars, counts.notes, counts.cropped)
+            scores[place] = PieceScore(
+                log_prob, count, counts.characters, counts.bars, counts.notes, counts.cropped
+            )
     return scores, reasons
 
 
@@ -121,7 +128,11 @@ def _encoded(representation: Any, tune: Tune) -> tuple[torch.Tensor, PieceScore]
     bars = max((len(voice.bars) for voice in scored.voices), default=0)
     notes = len(scored.notes()) if bars else 0
     if not notes:
-        raise MusicZooError("no bar with notes fits into the model's context" if cropped else "there are no notes in it")
+        raise MusicZooError(
+            "no bar with notes fits into the model's context"
+            if cropped
+            else "there are no notes in it"
+        )
     return encoded, PieceScore(0.0, 0, len(text), bars, notes, cropped)
 
 
@@ -149,7 +160,9 @@ def likelihoods(scores: Sequence[PieceScore | None]) -> Likelihoods | None:
     return Likelihoods(
         pieces=len(usable),
         cropped=sum(score.cropped for score in usable),
-        bits_per_character=figure(BitsPerSymbol("character"), [score.characters for score in usable]),
+        bits_per_character=figure(
+            BitsPerSymbol("character"), [score.characters for score in usable]
+        ),
         bits_per_bar=figure(BitsPerSymbol("bar"), [score.bars for score in usable]),
         bits_per_note=figure(BitsPerSymbol("note"), [score.notes for score in usable]),
         perplexity=figure(Perplexity(), targets),

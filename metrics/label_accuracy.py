@@ -1,11 +1,13 @@
 """Label accuracy: whether pieces that were asked for by a label are recognised as such.
 
-Wang et al. 2025 (NotaGen, arXiv 2502.18008) train classifiers of period and instrumentation on the features of real works, and report how
-many of a model's pieces they assign to what the prompt asked for. Theirs are linear layers on the hidden states of M3; ours is a
-multinomial logistic regression on an encoder's features, which has one solution and nothing to draw.
+Wang et al. 2025 (NotaGen, arXiv 2502.18008) train classifiers of period and instrumentation on the
+features of real works, and report how many of a model's pieces they assign to what the prompt asked
+for. Theirs are linear layers on the hidden states of M3; ours is a multinomial logistic regression
+on an encoder's features, which has one solution and nothing to draw.
 
-The encoder must not be the one that gave feedback. A model that was rewarded for closeness in some features moves its pieces to where those
-features say so, whether the music follows or not: a probe on the same features would confirm the reward, not the music.
+The encoder must not be the one that gave feedback. A model that was rewarded for closeness in some
+features moves its pieces to where those features say so, whether the music follows or not: a probe
+on the same features would confirm the reward, not the music.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class LabelProbe:
         bias: (classes,).
     """
 
-    def __init__(self, classes: Sequence[str], mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> None:
+    def __init__(
+        self, classes: Sequence[str], mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor
+    ) -> None:
         self.classes = tuple(classes)
         self.mean = mean
         self.scale = scale
@@ -56,27 +60,43 @@ class LabelProbe:
             penalty: Of the weights, above 0; biases are free.
 
         Raises:
-            MusicZooError: Another number of labels than works, fewer than two different ones, or no penalty.
+            MusicZooError: Another number of labels than works, fewer than two different ones, or no
+                penalty.
         """
         if len(labels) != len(features):
-            raise MusicZooError(f"{len(features)} works with {len(labels)} labels.", where="labels", remedy="Give one for each work.")
+            raise MusicZooError(
+                f"{len(features)} works with {len(labels)} labels.",
+                where="labels",
+                remedy="Give one for each work.",
+            )
         rows, usable = usable_features(features)
         kept = [label for label, use in zip(labels, usable.tolist(), strict=True) if use]
         classes = sorted(set(kept))
         if len(classes) < 2:
-            raise MusicZooError(f"{len(classes)} kinds of labels leave nothing to tell apart.", where="labels", remedy="Give two or more.")
+            raise MusicZooError(
+                f"{len(classes)} kinds of labels leave nothing to tell apart.",
+                where="labels",
+                remedy="Give two or more.",
+            )
         if penalty <= 0:
-            raise MusicZooError(f"A penalty of {penalty} leaves the probe without a solution.", where="penalty", remedy="Give 1.0.")
+            raise MusicZooError(
+                f"A penalty of {penalty} leaves the probe without a solution.",
+                where="penalty",
+                remedy="Give 1.0.",
+            )
         mean = rows.mean(dim=0)
         scale = rows.std(dim=0, correction=0)
-        # A dimension that never changes says nothing; divided by its spread of 0 it would say anything.
+        # A dimension that never changes says nothing; divided by its spread of 0 it would say
+        # anything.
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         targets = torch.tensor([classes.index(label) for label in kept], device=rows.device)
         weight, bias = _solved((rows - mean) / scale, targets, len(classes), penalty)
         return cls(classes, mean, scale, weight, bias)
 
     def log_probs(self, features: Tensor) -> Tensor:
-        """(pieces, classes) float64, the logarithm of each label's probability; NaN for a piece without features.
+        """(pieces, classes) float64, the logarithm of each label's probability.
+
+        NaN for a piece without features.
 
         Raises:
             MusicZooError: Features of another encoder.
@@ -95,19 +115,31 @@ class LabelProbe:
         """
         scores = self.log_probs(features)
         best = scores.nan_to_num().argmax(dim=1).tolist()
-        return [None if lost else self.classes[place] for place, lost in zip(best, scores.isnan().any(dim=1).tolist(), strict=True)]
+        return [
+            None if lost else self.classes[place]
+            for place, lost in zip(best, scores.isnan().any(dim=1).tolist(), strict=True)
+        ]
 
 
 def _solved(rows: Tensor, targets: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor]:
-    weight = torch.zeros(classes, rows.shape[1], dtype=rows.dtype, device=rows.device, requires_grad=True)
+    weight = torch.zeros(
+        classes, rows.shape[1], dtype=rows.dtype, device=rows.device, requires_grad=True
+    )
     bias = torch.zeros(classes, dtype=rows.dtype, device=rows.device, requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=_STEPS, tolerance_grad=_GRADIENT, tolerance_change=0.0, history_size=100, line_search_fn="strong_wolfe"
+        [weight, bias],
+        max_iter=_STEPS,
+        tolerance_grad=_GRADIENT,
+        tolerance_change=0.0,
+        history_size=100,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = functional.cross_entropy(functional.linear(rows, weight, bias), targets, reduction="sum")
+        loss = functional.cross_entropy(
+            functional.linear(rows, weight, bias), targets, reduction="sum"
+        )
         loss = (loss + penalty / 2 * weight.square().sum()) / len(rows)
         torch.autograd.backward(loss)
         return loss
@@ -134,7 +166,9 @@ def label_accuracy(predicted: Sequence[str], labels: Sequence[str]) -> tuple[flo
     """
     if len(predicted) != len(labels) or not labels:
         raise MusicZooError(
-            f"{len(predicted)} pieces with {len(labels)} labels.", where="labels", remedy="Give one for each of some pieces."
+            f"{len(predicted)} pieces with {len(labels)} labels.",
+            where="labels",
+            remedy="Give one for each of some pieces.",
         )
     classes = sorted({*predicted, *labels})
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.float64)
@@ -145,7 +179,10 @@ def label_accuracy(predicted: Sequence[str], labels: Sequence[str]) -> tuple[flo
 
 
 def _accuracy_and_f1(confusion: Tensor) -> tuple[Tensor, Tensor]:
-    """From counts (asked, given); labels that neither were asked for nor given do not enter the mean."""
+    """From counts (asked, given).
+
+    Labels that neither were asked for nor given do not enter the mean.
+    """
     both = confusion.sum(dim=1) + confusion.sum(dim=0)
     f1 = (2 * confusion.diagonal() / both)[both > 0].mean()
     return confusion.diagonal().sum() / confusion.sum(), f1
@@ -154,8 +191,9 @@ def _accuracy_and_f1(confusion: Tensor) -> tuple[Tensor, Tensor]:
 class LabelAccuracy(Metric):
     """How many pieces a probe assigns to the label they were asked for, in percent, and macro-F1 in percent.
 
-    One metric judges one kind of label (instrumentation, say, or source). :meth:`by_label` tells the labels apart. Pieces without features
-    are not taken for wrong; they are left out and counted in ``skipped``.
+    One metric judges one kind of label (instrumentation, say, or source). :meth:`by_label` tells
+    the labels apart. Pieces without features are not taken for wrong; they are left out and counted
+    in ``skipped``.
 
     Args:
         probe: Fitted on real works, with an encoder that gave no feedback (see the module).
@@ -182,7 +220,9 @@ class LabelAccuracy(Metric):
         super().__init__(**settings)
         self.probe = probe
         count = len(probe.classes)
-        self.add_state("confusion", torch.zeros(count, count, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state(
+            "confusion", torch.zeros(count, count, dtype=torch.float64), dist_reduce_fx="sum"
+        )
         self.add_state("skipped", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, features: Tensor, labels: Sequence[str]) -> None:
@@ -193,14 +233,23 @@ class LabelAccuracy(Metric):
             labels: What each piece was asked to be.
 
         Raises:
-            MusicZooError: A label that the probe does not know, another number of labels than pieces, or features of another encoder.
+            MusicZooError: A label that the probe does not know, another number of labels than
+                pieces, or features of another encoder.
         """
         if len(labels) != len(features):
-            raise MusicZooError(f"{len(features)} pieces with {len(labels)} labels.", where="labels", remedy="Give one for each piece.")
+            raise MusicZooError(
+                f"{len(features)} pieces with {len(labels)} labels.",
+                where="labels",
+                remedy="Give one for each piece.",
+            )
         classes = self.probe.classes
         if unknown := [label for label in labels if label not in classes]:
             near = difflib.get_close_matches(unknown[0], classes, n=2) or classes[:3]
-            raise MusicZooError(f"The probe does not know {unknown[0]!r}.", where="labels", remedy=f"It knows {', '.join(near)} ...")
+            raise MusicZooError(
+                f"The probe does not know {unknown[0]!r}.",
+                where="labels",
+                remedy=f"It knows {', '.join(near)} ...",
+            )
         for given, asked in zip(self.probe.predict(features), labels, strict=True):
             if given is None:
                 self.skipped += 1
@@ -211,7 +260,11 @@ class LabelAccuracy(Metric):
         """Scalars ``accuracy`` and ``macro_f1``, percent; NaN before the first piece."""
         asked = self.confusion.sum(dim=1)
         recognised = 100.0 * self.confusion.diagonal() / asked
-        self._by_label = {label: float(recognised[place]) for place, label in enumerate(self.probe.classes) if asked[place] > 0}
+        self._by_label = {
+            label: float(recognised[place])
+            for place, label in enumerate(self.probe.classes)
+            if asked[place] > 0
+        }
         accuracy, f1 = _accuracy_and_f1(self.confusion)
         return {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * f1}
 

@@ -1,7 +1,8 @@
 """The eight symbolic features by which SMART compares models before and after tuning, on the ticks of a score.
 
-Number of notes, polyphony rate, empty-beat rate, scale consistency, pitch range, velocity range, and the distributions of pitches and of
-velocities pooled over pieces (SMART, arXiv 2504.16839, section 4; most are MusPy's, arXiv 2008.01951).
+Number of notes, polyphony rate, empty-beat rate, scale consistency, pitch range, velocity range,
+and the distributions of pitches and of velocities pooled over pieces (SMART, arXiv 2504.16839,
+section 4; most are MusPy's, arXiv 2008.01951).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from musiczoo.metrics.sounding import music_of, sounding
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -29,14 +30,22 @@ if TYPE_CHECKING:
 Rule = Literal["sounding", "muspy"]
 Integers = NDArray[np.int64]
 
-FEATURE_NAMES = ("notes", "polyphony_rate", "empty_beat_rate", "scale_consistency", "pitch_range", "velocity_range")
+FEATURE_NAMES = (
+    "notes",
+    "polyphony_rate",
+    "empty_beat_rate",
+    "scale_consistency",
+    "pitch_range",
+    "velocity_range",
+)
 """The features that are one number a piece."""
 
 POLYPHONY_THRESHOLD = 2
 """As in MusPy, whose function SMART calls: a moment is polyphonic when *more* than two pitches sound, so a dyad is not."""
 
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
-# Row r: the classes of the major scale on r. The natural minor scales are the same twelve sets of classes.
+# Row r: the classes of the major scale on r. The natural minor scales are the same twelve sets of
+# classes.
 _SCALES = np.zeros((12, 12), dtype=np.int64)
 for _root in range(12):
     _SCALES[_root, [(_root + step) % 12 for step in _MAJOR]] = 1
@@ -48,10 +57,12 @@ class MidiFeatures:
 
     Attributes:
         notes: Notes of all tracks.
-        polyphony_rate: Part of the length in which more than ``threshold`` different pitches sound, 0 to 1; drums have no pitch. NaN
-            where nothing has a length.
-        empty_beat_rate: Part of the beats (quarter notes) in which nothing sounds, drums included. NaN where nothing has a length.
-        scale_consistency: The largest part of the notes that lie in one major or natural minor scale; NaN without pitched notes.
+        polyphony_rate: Part of the length in which more than ``threshold`` different pitches sound,
+            0 to 1; drums have no pitch. NaN where nothing has a length.
+        empty_beat_rate: Part of the beats (quarter notes) in which nothing sounds, drums included.
+            NaN where nothing has a length.
+        scale_consistency: The largest part of the notes that lie in one major or natural minor
+            scale; NaN without pitched notes.
         pitch_range: Semitones from the lowest to the highest note that is no drum; 0 without any.
         velocity_range: Largest minus smallest velocity, drums included; 0 without notes.
         pitches: (128,) number of notes of each pitch, drums included as in SMART's plots.
@@ -72,18 +83,24 @@ class MidiFeatures:
         return {name: float(getattr(self, name)) for name in FEATURE_NAMES}
 
 
-def midi_features(piece: ScoreTick | Tune, *, threshold: int = POLYPHONY_THRESHOLD, rule: Rule = "sounding") -> MidiFeatures:
+def midi_features(
+    piece: ScoreTick | Tune, *, threshold: int = POLYPHONY_THRESHOLD, rule: Rule = "sounding"
+) -> MidiFeatures:
     r"""The features of a piece, on the ticks of its file.
 
-    Under ``rule="muspy"`` every number is that of MusPy 0.5.0. The rule of the house differs where MusPy's counts what does not sound:
+    Under ``rule="muspy"`` every number is that of MusPy 0.5.0. The rule of the house differs where
+    MusPy's counts what does not sound:
 
     * Empty beats: a note fills the beats that it sounds in, and a piece has as many beats as it takes to hold it. MusPy's notes also
-      fill the beat that begins where they end, and its pieces that end on a beat have one beat more.
+      fill the beat that begins where they end, and its pieces that end on a beat have one beat
+      more.
     * Length: to the end of the last note; MusPy counts to the last controller too.
     * Pitch range of drums alone: 0; MusPy's is -127.
 
-    MusPy raises where there are no tracks; rates of such pieces are NaN under both rules. Velocities of notated music are mostly one
-    constant (:data:`musiczoo.music.dynamics.VELOCITY`): its velocity range tells of the conversion, not of a performance.
+    MusPy raises where there are no tracks; rates of such pieces are NaN under both rules.
+    Velocities of notated music are mostly one constant
+    (:data:`musiczoo.music.abc.dynamics.VELOCITY`): its velocity range tells of the conversion, not
+    of a performance.
 
     Args:
         piece: A score in ticks, or a tune, which is turned into one.
@@ -100,18 +117,26 @@ def midi_features(piece: ScoreTick | Tune, *, threshold: int = POLYPHONY_THRESHO
         (4, 0.25, 0.25, 0.75, 7, 0)
     """
     if rule not in get_args(Rule):
-        raise MusicZooError(f"There is no rule {rule!r}.", where="rule", remedy="Choose sounding or muspy.")
+        raise MusicZooError(
+            f"There is no rule {rule!r}.", where="rule", remedy="Choose sounding or muspy."
+        )
     notes = sounding(piece)
     pitched = notes.only(~notes.drum)
     length = int(notes.end.max(initial=0))
     if rule == "muspy":
         length = max(length, notes.last_control)
-        pitch_range = int(pitched.pitch.max(initial=0) - pitched.pitch.min(initial=127)) if notes.count else 0
+        pitch_range = (
+            int(pitched.pitch.max(initial=0) - pitched.pitch.min(initial=127)) if notes.count else 0
+        )
     else:
         pitch_range = int(np.ptp(pitched.pitch)) if pitched.count else 0
     return MidiFeatures(
         notes.count,
-        _polyphonic_ticks(pitched.start, pitched.end, pitched.pitch, threshold) / length if length > 0 else math.nan,
+        (
+            _polyphonic_ticks(pitched.start, pitched.end, pitched.pitch, threshold) / length
+            if length > 0
+            else math.nan
+        ),
         _empty_beat_rate(notes.start, notes.end, notes.resolution, length, rule),
         _scale_consistency(pitched.pitch),
         pitch_range,
@@ -122,7 +147,9 @@ def midi_features(piece: ScoreTick | Tune, *, threshold: int = POLYPHONY_THRESHO
 
 
 def _polyphonic_ticks(start: Integers, end: Integers, pitch: Integers, threshold: int) -> int:
-    """Ticks in which more than ``threshold`` pitches sound; a pitch that several notes play at once is one.
+    """Ticks in which more than ``threshold`` pitches sound.
+
+    A pitch that several notes play at once is one.
 
     Works on the notes' ends, not on a piano roll: its cost does not grow with the resolution.
     """
@@ -131,7 +158,8 @@ def _polyphonic_ticks(start: Integers, end: Integers, pitch: Integers, threshold
         return 0
     order = np.lexsort((start, pitch))
     start, end, pitch = start[order], end[order], pitch[order]
-    # The latest end so far among the notes of the same pitch, the pitches lying apart by more than the piece is long.
+    # The latest end so far among the notes of the same pitch, the pitches lying apart by more than
+    # the piece is long.
     apart = pitch * (int(end.max()) - min(0, int(start.min())) + 1)
     latest = np.maximum.accumulate(end + apart) - apart
     first = np.ones(len(start), dtype=bool)
@@ -145,7 +173,9 @@ def _polyphonic_ticks(start: Integers, end: Integers, pitch: Integers, threshold
     return int(np.diff(times)[together[:-1] > threshold].sum())
 
 
-def _empty_beat_rate(start: Integers, end: Integers, resolution: int, length: int, rule: Rule) -> float:
+def _empty_beat_rate(
+    start: Integers, end: Integers, resolution: int, length: int, rule: Rule
+) -> float:
     if length < 1:
         return math.nan
     first = start // resolution
@@ -175,7 +205,8 @@ def _scale_consistency(pitch: Integers) -> float:
 class MidiFeatureStatistics(Metric):
     r"""The features of many pieces: the mean of each that is a number, and the pooled distributions of pitches and velocities.
 
-    Pieces without notes (and results of generation that are no pieces) are left out and counted in ``skipped``, as SMART does.
+    Pieces without notes (and results of generation that are no pieces) are left out and counted in
+    ``skipped``, as SMART does.
 
     Args:
         threshold: See :func:`midi_features`.
@@ -200,7 +231,9 @@ class MidiFeatureStatistics(Metric):
     velocities: Tensor
     skipped: Tensor
 
-    def __init__(self, threshold: int = POLYPHONY_THRESHOLD, rule: Rule = "sounding", **settings: Any) -> None:
+    def __init__(
+        self, threshold: int = POLYPHONY_THRESHOLD, rule: Rule = "sounding", **settings: Any
+    ) -> None:
         super().__init__(**settings)
         self.threshold = threshold
         self.rule: Rule = rule
@@ -216,13 +249,23 @@ class MidiFeatureStatistics(Metric):
             MusicZooError: A tune with music code that cannot be read.
         """
         # Also for no pieces: processes without any must gather rows of the same kind as the others.
-        self.rows.append(torch.zeros(0, len(FEATURE_NAMES), dtype=torch.float64, device=self.pitches.device))
+        self.rows.append(
+            torch.zeros(0, len(FEATURE_NAMES), dtype=torch.float64, device=self.pitches.device)
+        )
         for piece in pieces:
-            found = music_of(piece, lambda music: midi_features(music, threshold=self.threshold, rule=self.rule))
+            found = music_of(
+                piece, lambda music: midi_features(music, threshold=self.threshold, rule=self.rule)
+            )
             if found is None or not found.notes:
                 self.skipped += 1
                 continue
-            self.rows.append(torch.tensor([list(found.numbers().values())], dtype=torch.float64, device=self.pitches.device))
+            self.rows.append(
+                torch.tensor(
+                    [list(found.numbers().values())],
+                    dtype=torch.float64,
+                    device=self.pitches.device,
+                )
+            )
             self.pitches += torch.from_numpy(found.pitches).to(self.pitches)
             self.velocities += torch.from_numpy(found.velocities).to(self.velocities)
 
@@ -234,10 +277,13 @@ class MidiFeatureStatistics(Metric):
         return rows
 
     def compute(self) -> dict[str, Tensor]:
-        """Means by name, and the shares ``pitch_distribution`` and ``velocity_distribution``; NaN before the first piece.
+        """Means by name, and the shares ``pitch_distribution`` and ``velocity_distribution``.
+
+        NaN before the first piece.
 
         Returns:
-            Scalars, each over the pieces where the feature is defined, and twice (128,), all float64.
+            Scalars, each over the pieces where the feature is defined, and twice (128,), all
+            float64.
         """
         means = self.values().nanmean(dim=0)
         return {

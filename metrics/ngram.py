@@ -1,9 +1,10 @@
 """A character n-gram model with interpolated Kneser-Ney smoothing: what counting alone achieves, as a measure of what a network adds.
 
-Chen and Goodman 1998 ("An Empirical Study of Smoothing Techniques for Language Modeling", TR-10-98), modified Kneser-Ney, interpolated,
-with three discounts an order from the counts of counts. As in KenLM (Heafield et al. 2013), n-grams that begin with the start of the text
-keep their plain counts in lower orders, for nothing can stand before them, and orders whose counts of counts give no discounts take 0.5, 1
-and 1.5.
+Chen and Goodman 1998 ("An Empirical Study of Smoothing Techniques for Language Modeling",
+TR-10-98), modified Kneser-Ney, interpolated, with three discounts an order from the counts of
+counts. As in KenLM (Heafield et al. 2013), n-grams that begin with the start of the text keep their
+plain counts in lower orders, for nothing can stand before them, and orders whose counts of counts
+give no discounts take 0.5, 1 and 1.5.
 """
 
 from __future__ import annotations
@@ -58,11 +59,17 @@ class CharacterNgram:
 
     def __init__(self, texts: Iterable[str], order: int = 8) -> None:
         if not 1 <= order <= MAX_ORDER:
-            raise MusicZooError(f"There is no order {order}.", where="order", remedy=f"Give 1 to {MAX_ORDER}.")
+            raise MusicZooError(
+                f"There is no order {order}.", where="order", remedy=f"Give 1 to {MAX_ORDER}."
+            )
         self.order = order
-        codes = np.concatenate([np.empty(0, dtype=np.uint8), *(_codes(text, order, ended=True) for text in texts)])
+        codes = np.concatenate(
+            [np.empty(0, dtype=np.uint8), *(_codes(text, order, ended=True) for text in texts)]
+        )
         if not len(codes):
-            raise MusicZooError("There are no texts to learn from.", where="texts", remedy="Give at least one.")
+            raise MusicZooError(
+                "There are no texts to learn from.", where="texts", remedy="Give at least one."
+            )
         keys, counts = np.unique(_packed(codes, order), return_counts=True)
         self.orders: list[_Order] = []
         for length in range(order, 0, -1):
@@ -91,11 +98,16 @@ class CharacterNgram:
             place, known = _find(table.contexts, ngrams >> _BITS)
             entry, counted = _find(table.keys, ngrams)
             kept = np.where(counted, table.discounted[entry], 0.0)
-            found = np.where(known, (kept + table.backoff[place] * found) / table.totals[place], found)
+            found = np.where(
+                known, (kept + table.backoff[place] * found) / table.totals[place], found
+            )
         return found
 
     def log2_probs(self, text: str, *, ended: bool = True) -> Floats:
-        """Binary logarithms of :meth:`probabilities`; the negative of their sum is the bits that the text costs."""
+        """Binary logarithms of :meth:`probabilities`.
+
+        The negative of their sum is the bits that the text costs.
+        """
         return np.log2(self.probabilities(text, ended=ended))
 
     def __len__(self) -> int:
@@ -109,11 +121,14 @@ def _codes(text: str, order: int, *, ended: bool) -> NDArray[np.uint8]:
         codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     except UnicodeEncodeError as error:
         raise MusicZooError(
-            f"The character {text[error.start]!r} is not ASCII.", remedy="Clean the text first (musiczoo.music.cleaning)."
+            f"The character {text[error.start]!r} is not ASCII.",
+            remedy="Clean the text first (musiczoo.music.abc.cleaning).",
         ) from None
     if len(codes) and codes.min() < _RESERVED:
         raise MusicZooError("The text holds the codes 0, 1 or 2.", remedy="Give text, not patches.")
-    return np.concatenate([np.full(order - 1, START, dtype=np.uint8), codes, np.full(int(ended), END, dtype=np.uint8)])
+    return np.concatenate(
+        [np.full(order - 1, START, dtype=np.uint8), codes, np.full(int(ended), END, dtype=np.uint8)]
+    )
 
 
 def _packed(codes: NDArray[np.uint8], order: int) -> _Keys:
@@ -131,9 +146,13 @@ def _mask(length: int) -> np.uint64:
     return np.uint64((1 << (7 * length)) - 1)
 
 
-def _shorter(keys: _Keys, counts: NDArray[np.int64], length: int) -> tuple[_Keys, NDArray[np.int64]]:
+def _shorter(
+    keys: _Keys, counts: NDArray[np.int64], length: int
+) -> tuple[_Keys, NDArray[np.int64]]:
     """From the n-grams of a length those that are one shorter, with the number of different characters that precede them."""
-    suffixes, inverse, different = np.unique(keys & _mask(length - 1), return_inverse=True, return_counts=True)
+    suffixes, inverse, different = np.unique(
+        keys & _mask(length - 1), return_inverse=True, return_counts=True
+    )
     plain = np.bincount(inverse, weights=counts).astype(np.int64)
     at_start = suffixes >> np.uint64(7 * (length - 2)) == START
     return suffixes, np.where(at_start, plain, different)
@@ -154,7 +173,9 @@ def _discounts(counts: NDArray[np.int64]) -> tuple[float, float, float]:
         return _FALLBACK
     share = one / (one + 2 * two)
     found = (1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three)
-    return found if all(0 <= value <= number for number, value in enumerate(found, 1)) else _FALLBACK
+    return (
+        found if all(0 <= value <= number for number, value in enumerate(found, 1)) else _FALLBACK
+    )
 
 
 def _find(table: _Keys, wanted: _Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -10,20 +10,22 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from musiczoo.metrics.bits import Average, check_average, nats_and_symbols
-from musiczoo.models.base import TokenLogProbs
+from musiczoo.models.base.generative import TokenLogProbs
 
 
 class Perplexity(Metric):
     """The exponential of the mean negative log-likelihood of a symbol.
 
-    Perplexities of models with different tokenisations cannot be compared: 1.2 a character and 36 a token may be the same quality. Give
-    ``symbols``, or better compare :class:`~musiczoo.metrics.bits.BitsPerSymbol` per character, bar or note. Nor can the two averages be
-    compared with each other. Micro is the usual one of a corpus; macro is the mean perplexity of its pieces, and one piece that a model
-    finds impossible decides it.
+    Perplexities of models with different tokenisations cannot be compared: 1.2 a character and 36 a
+    token may be the same quality. Give ``symbols``, or better compare
+    :class:`~musiczoo.metrics.bits.BitsPerSymbol` per character, bar or note. Nor can the two
+    averages be compared with each other. Micro is the usual one of a corpus; macro is the mean
+    perplexity of its pieces, and one piece that a model finds impossible decides it.
 
     Args:
         symbol: What is counted, for reports (``"target"``, ``"character"``, ``"bar"``, ``"note"``).
-        average: ``"micro"``: exp(all nats / all symbols). ``"macro"``: the mean over pieces of exp(a piece's nats / its symbols).
+        average: ``"micro"``: exp(all nats / all symbols). ``"macro"``: the mean over pieces of
+            exp(a piece's nats / its symbols).
         settings: Of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -57,17 +59,24 @@ class Perplexity(Metric):
         for name in ("nats", "symbols", "piece_perplexities", "pieces"):
             self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None) -> None:
+    def update(
+        self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None
+    ) -> None:
         """Adds texts.
 
         Args:
-            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any shape, in nats.
-            symbols: Number of symbols in these texts: of all together, or (for the macro-average) of each. None counts the scored targets.
+            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
+                shape, in nats.
+            symbols: Number of symbols in these texts: of all together, or (for the macro-average)
+                of each. None counts the scored targets.
 
         Raises:
             MusicZooError: See :meth:`musiczoo.metrics.bits.BitsPerSymbol.update`.
         """
-        nats, counts = (values.to(self.nats.device) for values in nats_and_symbols(scores, symbols, self.average))
+        nats, counts = (
+            values.to(self.nats.device)
+            for values in nats_and_symbols(scores, symbols, self.average)
+        )
         self.nats += nats.sum()
         self.symbols += counts.sum()
         self.piece_perplexities += (nats / counts)[counts > 0].exp().sum()
@@ -75,4 +84,8 @@ class Perplexity(Metric):
 
     def compute(self) -> Tensor:
         """Scalar; NaN before the first text, infinite where it is too large for a number."""
-        return (self.nats / self.symbols).exp() if self.average == "micro" else self.piece_perplexities / self.pieces
+        return (
+            (self.nats / self.symbols).exp()
+            if self.average == "micro"
+            else self.piece_perplexities / self.pieces
+        )

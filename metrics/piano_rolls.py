@@ -1,7 +1,7 @@
 """Piano rolls: which pitches sound when in the beginning of a piece, and the mean roll of many pieces.
 
-SMART (arXiv 2504.16839, figure 6) shows the mean over a thousand pieces of the first sixteen beats: a model that has lost its variety has
-distinct patterns there.
+SMART (arXiv 2504.16839, figure 6) shows the mean over a thousand pieces of the first sixteen beats:
+a model that has lost its variety has distinct patterns there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from musiczoo.metrics.sounding import music_of, sounding
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -29,7 +29,9 @@ BEATS = 16
 STEPS_PER_BEAT = 4
 
 
-def piano_roll(piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int = STEPS_PER_BEAT) -> NDArray[np.bool_]:
+def piano_roll(
+    piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int = STEPS_PER_BEAT
+) -> NDArray[np.bool_]:
     """The beginning of a piece as a piano roll, without drums.
 
     Args:
@@ -56,10 +58,13 @@ def piano_roll(piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int =
     return np.cumsum(changes[:, :steps], axis=1) > 0
 
 
-def onset_roll(piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int = STEPS_PER_BEAT) -> NDArray[np.bool_]:
+def onset_roll(
+    piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int = STEPS_PER_BEAT
+) -> NDArray[np.bool_]:
     """Which pitch classes begin where in the beginning of a piece, without drums: (12, beats * resolution), each onset at its nearest step.
 
-    Unlike a piano roll it knows no octaves and no durations, so that it sees the same line in another setting as the same.
+    Unlike a piano roll it knows no octaves and no durations, so that it sees the same line in
+    another setting as the same.
 
     Args:
         piece: A score in ticks, or a tune.
@@ -89,14 +94,18 @@ def roll_steps(beats: int, resolution: int) -> int:
         MusicZooError: There is none.
     """
     if beats < 1 or resolution < 1:
-        raise MusicZooError(f"{beats} beats of {resolution} steps are no roll.", remedy="Give beats and resolution of 1 or more.")
+        raise MusicZooError(
+            f"{beats} beats of {resolution} steps are no roll.",
+            remedy="Give beats and resolution of 1 or more.",
+        )
     return beats * resolution
 
 
 class MeanPianoRoll(Metric):
     r"""In which part of the pieces each pitch sounds at each step of the beginning, without drums.
 
-    Results of generation that are no pieces are left out and counted in ``skipped``; pieces without notes count as silence.
+    Results of generation that are no pieces are left out and counted in ``skipped``; pieces without
+    notes count as silence.
 
     Args:
         beats: Quarter notes that the roll is long.
@@ -122,7 +131,9 @@ class MeanPianoRoll(Metric):
     pieces: Tensor
     skipped: Tensor
 
-    def __init__(self, beats: int = BEATS, resolution: int = STEPS_PER_BEAT, **settings: Any) -> None:
+    def __init__(
+        self, beats: int = BEATS, resolution: int = STEPS_PER_BEAT, **settings: Any
+    ) -> None:
         super().__init__(**settings)
         steps = roll_steps(beats, resolution)
         self.beats = beats
@@ -138,7 +149,9 @@ class MeanPianoRoll(Metric):
             MusicZooError: A tune with music code that cannot be read.
         """
         for piece in pieces:
-            roll = music_of(piece, lambda music: piano_roll(music, beats=self.beats, resolution=self.resolution))
+            roll = music_of(
+                piece, lambda music: piano_roll(music, beats=self.beats, resolution=self.resolution)
+            )
             if roll is None:
                 self.skipped += 1
             else:

@@ -1,7 +1,8 @@
 """The report card: every figure that a set of pieces has, beside the same figures of real music.
 
-A figure of generated music means little alone. Real music shares bars with a training corpus, human sheets have misaligned bars, and the
-halves of one corpus are a Frechet distance apart: the row of the ground truth says how much.
+A figure of generated music means little alone. Real music shares bars with a training corpus, human
+sheets have misaligned bars, and the halves of one corpus are a Frechet distance apart: the row of
+the ground truth says how much.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out
 from musiczoo.metrics.copying import CopyRate, SpanIndex
 from musiczoo.metrics.features import Encoder, tune_features, usable_features
 from musiczoo.metrics.figures import Figures, ReportCard
-from musiczoo.metrics.frechet import FrechetDistance, FrechetInfinity, fmd_infinity, frechet_distance
+from musiczoo.metrics.frechet import (
+    FrechetDistance,
+    FrechetInfinity,
+    fmd_infinity,
+    frechet_distance,
+)
 from musiczoo.metrics.gaussian import ESTIMATORS, Estimator
 from musiczoo.metrics.held_out import likelihoods, piece_scores
-from musiczoo.models.base import Generated, GenerativeModule
+from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import from_score
+from musiczoo.music.midi.convert import from_score
 
 _LEAST_FOR_INFINITY = 500
 _DEFAULT_ESTIMATORS: tuple[Estimator, ...] = ("mle", "ledoit_wolf")
@@ -50,17 +56,21 @@ def report_card(
     r"""Measures a set of pieces.
 
     Args:
-        pieces: Tunes, or results of generation, unreadable ones included. A tune of several voices is compared bar by bar as it was read,
-            a result of generation as the model wrote it.
+        pieces: Tunes, or results of generation, unreadable ones included. A tune of several voices
+            is compared bar by bar as it was read, a result of generation as the model wrote it.
         truth: Real music to compare with.
-        encoder: Gives features, for the average CLaMP score and the Frechet distance; these need ``truth``.
+        encoder: Gives features, for the average CLaMP score and the Frechet distance; these need
+            ``truth``.
         model: Gives likelihoods.
         training: Spans of a training corpus, for the copy rate.
-        labels: The prompt of each piece, None for a piece without; that of :attr:`Generated.labels` when not given.
+        labels: The prompt of each piece, None for a piece without; that of :attr:`Generated.labels`
+            when not given.
         truth_labels: The same of the ground truth.
         estimators: Of the Frechet distance.
-        infinity: Extrapolate the distance to infinitely many pieces as well; more than 500 are needed.
-        unread: Pieces that could not even be opened: the reason and how many. They count as unreadable.
+        infinity: Extrapolate the distance to infinitely many pieces as well; more than 500 are
+            needed.
+        unread: Pieces that could not even be opened: the reason and how many. They count as
+            unreadable.
         truth_unread: The same of the ground truth.
         names: Of the two sets.
         seed: Of the parts that the ground truth is divided in.
@@ -69,7 +79,8 @@ def report_card(
         The card.
 
     Raises:
-        MusicZooError: No pieces at all, another number of labels than pieces, no such estimator, or a model that cannot score text.
+        MusicZooError: No pieces at all, another number of labels than pieces, no such estimator, or
+            a model that cannot score text.
 
     Example:
         >>> from musiczoo.music.abc import read_abc
@@ -78,7 +89,11 @@ def report_card(
         (50.0, 2.0, 5.0)
     """
     if wrong := [name for name in estimators if name not in ESTIMATORS]:
-        raise MusicZooError(f"There is no estimator {wrong[0]!r}.", where="estimators", remedy=f"Choose among {', '.join(ESTIMATORS)}.")
+        raise MusicZooError(
+            f"There is no estimator {wrong[0]!r}.",
+            where="estimators",
+            remedy=f"Choose among {', '.join(ESTIMATORS)}.",
+        )
     mine = _Set(names[0], pieces, labels, unread)
     if not mine.given:
         raise MusicZooError("There are no pieces to measure.", where="pieces")
@@ -95,11 +110,23 @@ class _Set:
     """One column of the card while it is worked out."""
 
     def __init__(
-        self, name: str, pieces: Sequence[Tune | Generated], labels: Sequence[Hashable] | None, unread: Mapping[str, int] | None
+        self,
+        name: str,
+        pieces: Sequence[Tune | Generated],
+        labels: Sequence[Hashable] | None,
+        unread: Mapping[str, int] | None,
     ) -> None:
         if labels is not None and len(labels) != len(pieces):
-            raise MusicZooError(f"{len(pieces)} pieces with {len(labels)} labels.", where="labels", remedy="Give one for each, or None.")
-        given = [piece.labels if isinstance(piece, Generated) else None for piece in pieces] if labels is None else list(labels)
+            raise MusicZooError(
+                f"{len(pieces)} pieces with {len(labels)} labels.",
+                where="labels",
+                remedy="Give one for each, or None.",
+            )
+        given = (
+            [piece.labels if isinstance(piece, Generated) else None for piece in pieces]
+            if labels is None
+            else list(labels)
+        )
         self.name = name
         self.all = pieces
         self.given = len(pieces) + sum((unread or {}).values())
@@ -132,7 +159,11 @@ class _Set:
         """All that needs no other set."""
         if self.tunes:
             self.found |= {
-                "bars": float(np.median([max(len(voice.bars) for voice in tune.voices) for tune in self.tunes])),
+                "bars": float(
+                    np.median(
+                        [max(len(voice.bars) for voice in tune.voices) for tune in self.tunes]
+                    )
+                ),
                 "notes": float(np.median(self.notes)),
                 "voices": float(np.median([len(tune.voices) for tune in self.tunes])),
             }
@@ -140,7 +171,10 @@ class _Set:
         alignment = BarAlignmentError()
         alignment.update([*self.all])
         if alignment.bars:
-            self.found |= {"bar_alignment_error": float(alignment.compute()), "aligned_bars": int(alignment.bars)}
+            self.found |= {
+                "bar_alignment_error": float(alignment.compute()),
+                "aligned_bars": int(alignment.bars),
+            }
         if training is not None:
             copying = CopyRate(training)
             copying.update(self.tunes)
@@ -157,10 +191,25 @@ class _Set:
 
     def figures(self) -> Figures:
         """What was found."""
-        return Figures(self.name, self.given, len(self.tunes), dict(self.unreadable), left_out=dict(self.left_out), **self.found)
+        return Figures(
+            self.name,
+            self.given,
+            len(self.tunes),
+            dict(self.unreadable),
+            left_out=dict(self.left_out),
+            **self.found,
+        )
 
 
-def _compare(mine: _Set, theirs: _Set, encoder: Encoder, estimators: Sequence[Estimator], *, infinity: bool, seed: int) -> None:
+def _compare(
+    mine: _Set,
+    theirs: _Set,
+    encoder: Encoder,
+    estimators: Sequence[Estimator],
+    *,
+    infinity: bool,
+    seed: int,
+) -> None:
     """Average CLaMP scores and Frechet distances of both sets."""
     features = []
     for one in (mine, theirs):
@@ -178,12 +227,19 @@ def _compare(mine: _Set, theirs: _Set, encoder: Encoder, estimators: Sequence[Es
             one.found |= {"clamp_score": float(known.mean()), "scores": tuple(known.tolist())}
     _by_prompt(mine, theirs, pieces, truth)
     if infinity and len(pieces) <= _LEAST_FOR_INFINITY:
-        mine.left_out[f"no FMD-inf: more than {_LEAST_FOR_INFINITY} pieces are needed"] += len(pieces)
+        mine.left_out[f"no FMD-inf: more than {_LEAST_FOR_INFINITY} pieces are needed"] += len(
+            pieces
+        )
     mine.found["frechet"] = _distances(pieces, truth, estimators, infinity=infinity, seed=seed)
-    # How far apart real music is from itself, with as many pieces as there are to judge, if the ground truth has them twice.
+    # How far apart real music is from itself, with as many pieces as there are to judge, if the
+    # ground truth has them twice.
     part = min(len(pieces), len(truth) // 2)
-    order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed)).to(truth.device)
-    theirs.found["frechet"] = _distances(truth[order[:part]], truth[order[part:]], estimators, infinity=infinity, seed=seed)
+    order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed)).to(
+        truth.device
+    )
+    theirs.found["frechet"] = _distances(
+        truth[order[:part]], truth[order[part:]], estimators, infinity=infinity, seed=seed
+    )
 
 
 def _by_prompt(mine: _Set, theirs: _Set, pieces: Tensor, truth: Tensor) -> None:
@@ -199,8 +255,14 @@ def _by_prompt(mine: _Set, theirs: _Set, pieces: Tensor, truth: Tensor) -> None:
     metric = ClampScore(references)
     metric.update(pieces[asked], [mine.labels[place] for place in asked])
     own = [leave_one_out_scores(rows).nanmean() for rows in references.values()]
-    mine.found |= {"clamp_score_by_prompt": float(metric.compute()["average"]), "prompts": len(references)}
-    theirs.found |= {"clamp_score_by_prompt": float(torch.stack(own).nanmean()), "prompts": len(references)}
+    mine.found |= {
+        "clamp_score_by_prompt": float(metric.compute()["average"]),
+        "prompts": len(references),
+    }
+    theirs.found |= {
+        "clamp_score_by_prompt": float(torch.stack(own).nanmean()),
+        "prompts": len(references),
+    }
     if without := len(mine.labels) - len(asked):
         mine.left_out["no average by prompt: fewer than two real works have its prompt"] += without
 
@@ -210,7 +272,9 @@ def _distances(
 ) -> tuple[FrechetDistance | FrechetInfinity, ...]:
     if len(pieces) < 2 or len(truth) < 2:
         return ()
-    found: list[FrechetDistance | FrechetInfinity] = [frechet_distance(pieces, truth, estimator) for estimator in estimators]
+    found: list[FrechetDistance | FrechetInfinity] = [
+        frechet_distance(pieces, truth, estimator) for estimator in estimators
+    ]
     if infinity and len(pieces) > _LEAST_FOR_INFINITY:
         found.append(fmd_infinity(pieces, truth, min_n=_LEAST_FOR_INFINITY, seed=seed))
     return tuple(found)

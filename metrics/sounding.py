@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -59,7 +59,9 @@ class Sounding:
 
 
 def sounding(piece: ScoreTick | Tune) -> Sounding:
-    r"""The notes of a piece: those of a score on its own ticks; a tune is played first, its repeats too.
+    r"""The notes of a piece: those of a score on its own ticks.
+
+    A tune is played first, its repeats too.
 
     Raises:
         MusicZooError: A tune with music code that cannot be read, or what is no piece.
@@ -70,19 +72,24 @@ def sounding(piece: ScoreTick | Tune) -> Sounding:
         [60, 64]
     """
     if isinstance(piece, Tune):
-        from musiczoo.music.midi import to_score
+        from musiczoo.music.midi.convert import to_score
 
         score = to_score(piece)
     else:
         score = piece
     if not hasattr(score, "ticks_per_quarter") or not hasattr(score, "tracks"):
-        raise MusicZooError(f"A {type(piece).__name__} is no piece of music.", remedy="Give a symusic Score in ticks, or a Tune.")
+        raise MusicZooError(
+            f"A {type(piece).__name__} is no piece of music.",
+            remedy="Give a symusic Score in ticks, or a Tune.",
+        )
     tracks = [track for track in score.tracks if len(track.notes)]
     arrays = [track.notes.numpy() for track in tracks]
 
     def column(name: str) -> NDArray[np.int64]:
         # symusic's ticks are 32 bits wide, pitches 8: sums would run over.
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(array[name] for array in arrays)]).astype(np.int64, copy=False)
+        return np.concatenate(
+            [np.zeros(0, dtype=np.int64), *(array[name] for array in arrays)]
+        ).astype(np.int64, copy=False)
 
     start = column("time")
     return Sounding(
@@ -91,13 +98,22 @@ def sounding(piece: ScoreTick | Tune) -> Sounding:
         start + np.maximum(column("duration"), 0),
         column("pitch"),
         column("velocity"),
-        np.repeat([bool(track.is_drum) for track in tracks], [len(array["time"]) for array in arrays]).astype(bool),
-        max((int(track.controls.numpy()["time"].max()) for track in tracks if len(track.controls)), default=0),
+        np.repeat(
+            [bool(track.is_drum) for track in tracks], [len(array["time"]) for array in arrays]
+        ).astype(bool),
+        max(
+            (int(track.controls.numpy()["time"].max()) for track in tracks if len(track.controls)),
+            default=0,
+        ),
     )
 
 
-def music_of(piece: ScoreTick | Tune | Generated, measure: Callable[[ScoreTick | Tune], Measure]) -> Measure | None:
-    """What is measured of a piece; None for a result of generation that is no piece, or has music code that cannot be read.
+def music_of(
+    piece: ScoreTick | Tune | Generated, measure: Callable[[ScoreTick | Tune], Measure]
+) -> Measure | None:
+    """What is measured of a piece.
+
+    None for a result of generation that is no piece, or has music code that cannot be read.
 
     Args:
         piece: A score, a tune, or a result of generation.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -67,4 +67,7 @@ class Validity(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars, percent; NaN before the first piece."""
-        return {name: 100.0 * getattr(self, name) / self.pieces for name in ("readable", "ended", "valid")}
+        return {
+            name: 100.0 * getattr(self, name) / self.pieces
+            for name in ("readable", "ended", "valid")
+        }

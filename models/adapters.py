@@ -1,8 +1,9 @@
 """LoRA adapters (Hu et al. 2021, arXiv 2106.09685) for the nets of any architecture.
 
-Small trainable matrices stand beside frozen layers: ``y = W x + (alpha / rank) B A x``. The base is never written to, so that one base
-serves many adapters, and a fine-tuned model is a file of some per cent of its size. peft puts the adapters in; the net stays a plain
-``nn.Module`` of the same class.
+Small trainable matrices stand beside frozen layers: ``y = W x + (alpha / rank) B A x``. The base is
+never written to, so that one base serves many adapters, and a fine-tuned model is a file of some
+per cent of its size. peft puts the adapters in; the net stays a plain ``nn.Module`` of the same
+class.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ class LoRA:
         rank: Width of the small matrices.
         alpha: Their product is scaled by ``alpha / rank``.
         dropout: Dropout of what goes into them.
-        targets: Ends of the names of the layers that get one, such as ``"attn.c_attn"``; empty for all that the architecture offers.
+        targets: Ends of the names of the layers that get one, such as ``"attn.c_attn"``; empty for
+            all that the architecture offers.
 
-    The defaults are common practice and no paper's: Hu et al. tune rank and alpha for each task and adapt attention alone.
+    The defaults are common practice and no paper's: Hu et al. tune rank and alpha for each task and
+    adapt attention alone.
     """
 
     rank: int = 16
@@ -46,9 +49,16 @@ class LoRA:
     def __post_init__(self) -> None:
         # Settings from YAML and from checkpoints come as lists.
         object.__setattr__(self, "targets", tuple(self.targets))
-        for name, good in (("rank", self.rank >= 1), ("alpha", self.alpha > 0), ("dropout", 0.0 <= self.dropout < 1.0)):
+        for name, good in (
+            ("rank", self.rank >= 1),
+            ("alpha", self.alpha > 0),
+            ("dropout", 0.0 <= self.dropout < 1.0),
+        ):
             if not good:
-                raise MusicZooError(f"The LoRA setting {name}={getattr(self, name)} is out of range.", remedy="See models.adapters.LoRA.")
+                raise MusicZooError(
+                    f"The LoRA setting {name}={getattr(self, name)} is out of range.",
+                    remedy="See models.adapters.LoRA.",
+                )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> LoRA:
@@ -59,7 +69,8 @@ class LoRA:
         """
         if unknown := sorted(set(settings) - set(cls.__dataclass_fields__)):
             raise MusicZooError(
-                f"LoRA has no setting {', '.join(map(str, unknown))}.", remedy=f"It has {', '.join(cls.__dataclass_fields__)}."
+                f"LoRA has no setting {', '.join(map(str, unknown))}.",
+                remedy=f"It has {', '.join(cls.__dataclass_fields__)}.",
             )
         return cls(**settings)
 
@@ -69,33 +80,47 @@ class LoRA:
 
 
 def add_adapter(net: nn.Module, lora: LoRA, offered: Sequence[str], seed: int = 0) -> None:
-    """Puts adapters beside layers of a net, in place, and freezes everything else. Right after it the net computes what it did before.
+    """Puts adapters beside layers of a net, in place, and freezes everything else.
+
+    Right after it the net computes what it did before.
 
     Args:
         net: The net.
         lora: The settings.
-        offered: Ends of the names of the layers that the architecture calls (and does not read the weights of) in all its ways.
+        offered: Ends of the names of the layers that the architecture calls (and does not read the
+            weights of) in all its ways.
         seed: Seed of the adapters' random halves; torch's random state is left alone.
 
     Raises:
-        MusicZooError: There is an adapter already, or a target that the architecture does not offer.
+        MusicZooError: There is an adapter already, or a target that the architecture does not
+            offer.
     """
     if has_adapter(net):
-        raise MusicZooError("The model has an adapter already.", remedy="Merge it first (merge_adapter()), or load the model anew.")
+        raise MusicZooError(
+            "The model has an adapter already.",
+            remedy="Merge it first (merge_adapter()), or load the model anew.",
+        )
     if unknown := [target for target in lora.targets if target not in offered]:
         raise MusicZooError(
             f"There is no layer {', '.join(unknown)} for an adapter.",
             where="lora.targets",
-            remedy=f"Choose of {', '.join(offered)}." if offered else "This architecture takes no adapters.",
+            remedy=(
+                f"Choose of {', '.join(offered)}."
+                if offered
+                else "This architecture takes no adapters."
+            ),
         )
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = list(lora.targets or offered)
     alpha: Any = lora.alpha  # declared as a whole number there, and only ever divided by the rank
-    config = LoraConfig(r=lora.rank, lora_alpha=alpha, lora_dropout=lora.dropout, target_modules=targets)
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=alpha, lora_dropout=lora.dropout, target_modules=targets
+    )
     devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices), warnings.catch_warnings():
-        # transformers' Conv1D stores its weight transposed; peft finds that out and warns that it did.
+        # transformers' Conv1D stores its weight transposed; peft finds that out and warns that it
+        # did.
         warnings.filterwarnings("ignore", message="fan_in_fan_out")
         torch.manual_seed(seed)
         inject_adapter_in_model(config, net, _NAME)
@@ -113,7 +138,11 @@ def is_adapter(name: str) -> bool:
 
 def base_state_dict(net: nn.Module) -> dict[str, Tensor]:
     """The tensors of the base under the names that they have without an adapter."""
-    return {name.replace(_BASE_LAYER, "."): value for name, value in net.state_dict().items() if not is_adapter(name)}
+    return {
+        name.replace(_BASE_LAYER, "."): value
+        for name, value in net.state_dict().items()
+        if not is_adapter(name)
+    }
 
 
 def adapter_state_dict(net: nn.Module) -> dict[str, Tensor]:
@@ -138,7 +167,8 @@ def load_adapter(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     if problems:
         rest = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise MusicZooError(
-            f"The adapter does not fit: {'; '.join(problems[:5])}{rest}.", remedy="Take the LoRA settings that it was trained with."
+            f"The adapter does not fit: {'; '.join(problems[:5])}{rest}.",
+            remedy="Take the LoRA settings that it was trained with.",
         )
     with torch.no_grad():
         for name, value in expected.items():
@@ -158,9 +188,14 @@ def merge(net: nn.Module) -> None:
     # Two rounds, so that a diverged adapter is found before the first layer is changed.
     layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, LoraLayer)]
     weights = [effective_weight(layer) for _, layer in layers]
-    if broken := [name for (name, _), weight in zip(layers, weights, strict=True) if not bool(weight.isfinite().all())]:
+    if broken := [
+        name
+        for (name, _), weight in zip(layers, weights, strict=True)
+        if not bool(weight.isfinite().all())
+    ]:
         raise MusicZooError(
-            f"The adapter of {broken[0]} holds values that are not finite.", remedy="Train it again with a lower learning rate."
+            f"The adapter of {broken[0]} holds values that are not finite.",
+            remedy="Train it again with a lower learning rate.",
         )
     for (name, layer), weight in zip(layers, weights, strict=True):
         base = layer.get_base_layer()
@@ -201,7 +236,8 @@ class AdaptedModule(lightning.LightningModule):
     Attributes:
         net: The plain net.
         lora: The settings of the adapter, None without one.
-        source: Where the weights come from, as the constructor's ``pretrained`` takes it; an adapter's checkpoint finds its base by it.
+        source: Where the weights come from, as the constructor's ``pretrained`` takes it; an
+            adapter's checkpoint finds its base by it.
         lora_targets: The layers that may have an adapter (see :func:`add_adapter`).
     """
 
@@ -223,10 +259,13 @@ class AdaptedModule(lightning.LightningModule):
             seed: Of the adapter's random half.
 
         Raises:
-            MusicZooError: There is an adapter already, or a target that the architecture does not offer.
+            MusicZooError: There is an adapter already, or a target that the architecture does not
+                offer.
         """
         lora = lora if isinstance(lora, LoRA) else LoRA.from_dict(lora)
-        trainable = frozenset(name for name, parameter in self.net.named_parameters() if parameter.requires_grad)
+        trainable = frozenset(
+            name for name, parameter in self.net.named_parameters() if parameter.requires_grad
+        )
         add_adapter(self.net, lora, self.lora_targets, seed)
         self.lora, self._trainable = lora, trainable
         # Taken now, for a Trainer may change the type of the weights later.
@@ -248,28 +287,45 @@ class AdaptedModule(lightning.LightningModule):
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leaves the base out where there is an adapter; its name and a digest tell which one it was."""
+        """Leaves the base out where there is an adapter.
+
+        Its name and a digest tell which one it was.
+        """
         if self.lora is not None:
             checkpoint["hyper_parameters"]["pretrained"] = self.source
-            checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if is_adapter(name)}
+            checkpoint["state_dict"] = {
+                name: value for name, value in checkpoint["state_dict"].items() if is_adapter(name)
+            }
             checkpoint["base_sha256"] = self._base_digest
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Completes the checkpoint of an adapter with the base, so that strict loading still finds what is missing or too much.
 
         Raises:
-            MusicZooError: One of checkpoint and model has an adapter and the other has not, or the adapter belongs to another base.
+            MusicZooError: One of checkpoint and model has an adapter and the other has not, or the
+                adapter belongs to another base.
         """
         base = checkpoint.get("base_sha256")
         if base == self._base_digest:
             if base is not None:
-                own = {name: value for name, value in self.state_dict().items() if not is_adapter(name)}
+                own = {
+                    name: value for name, value in self.state_dict().items() if not is_adapter(name)
+                }
                 checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
             return
         if base is None:
-            problem, remedy = "The checkpoint is of a whole model, not of an adapter.", "Give it as pretrained=, beside lora=."
+            problem, remedy = (
+                "The checkpoint is of a whole model, not of an adapter.",
+                "Give it as pretrained=, beside lora=.",
+            )
         elif self._base_digest is None:
-            problem, remedy = "The checkpoint holds an adapter alone.", "Give the settings (lora=) and the base (pretrained=) it has."
+            problem, remedy = (
+                "The checkpoint holds an adapter alone.",
+                "Give the settings (lora=) and the base (pretrained=) it has.",
+            )
         else:
-            problem, remedy = "The adapter belongs to another base.", "Give the weights that it was trained on as pretrained=."
+            problem, remedy = (
+                "The adapter belongs to another base.",
+                "Give the weights that it was trained on as pretrained=.",
+            )
         raise MusicZooError(problem, remedy=remedy)

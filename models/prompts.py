@@ -1,7 +1,7 @@
 """Labels that condition generation, checked against those that a checkpoint was trained with.
 
-A model says something under any labels, also under misspelt ones, and nothing in what it says tells the difference. So a label that the
-checkpoint never saw is refused unless it is meant.
+A model says something under any labels, also under misspelt ones, and nothing in what it says tells
+the difference. So a label that the checkpoint never saw is refused unless it is meant.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from unidecode import unidecode
 
-from musiczoo.models.zoo_module import Prompt
+from musiczoo.models.base.checkpointed import Prompt
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 _FIELDS = ("period", "composer", "instrumentation")
 _SHOWN = 3
@@ -24,31 +24,48 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
 
     Args:
         labels: Period, composer and instrumentation.
-        known: The labels that the checkpoint was trained with; empty when they are not known, and then any will do.
+        known: The labels that the checkpoint was trained with; empty when they are not known, and
+            then any will do.
         new: Allow labels, and combinations of them, that the checkpoint was not trained with.
 
     Raises:
-        MusicZooError: A label is empty or starts with ``%``; or it, or the combination, is not among the known ones, with the nearest.
+        MusicZooError: A label is empty or starts with ``%``; or it, or the combination, is not
+            among the known ones, with the nearest.
     """
     asked = _folded(labels)
     for name in _FIELDS:
         if not getattr(asked, name) or getattr(asked, name).startswith("%"):
-            raise MusicZooError(f"The {name} {getattr(labels, name)!r} is no label.", remedy="Give text that does not start with %.")
+            raise MusicZooError(
+                f"The {name} {getattr(labels, name)!r} is no label.",
+                remedy="Give text that does not start with %.",
+            )
     if new or not known:
         return asked
     # A corpus may know its composers by other letters than models are asked for them.
     known = [_folded_prompt(prompt) for prompt in known]
     for name in _FIELDS:
-        choices = list(dict.fromkeys(getattr(prompt, name) for prompt in sorted(known, key=lambda prompt: -prompt.count)))
+        choices = list(
+            dict.fromkeys(
+                getattr(prompt, name) for prompt in sorted(known, key=lambda prompt: -prompt.count)
+            )
+        )
         if getattr(asked, name) not in choices:
             raise MusicZooError(
                 f"The model was not trained with the {name} {getattr(asked, name)!r}.",
-                remedy=f"Did you mean {_listed(_nearest(getattr(asked, name), choices))}? {_ON_PURPOSE}",
+                remedy=(
+                    f"Did you mean {_listed(_nearest(getattr(asked, name), choices))}?"
+                    f" {_ON_PURPOSE}"
+                ),
             )
-    combinations = {Labels(prompt.period, prompt.composer, prompt.instrumentation): prompt.count for prompt in known}
+    combinations = {
+        Labels(prompt.period, prompt.composer, prompt.instrumentation): prompt.count
+        for prompt in known
+    }
     if asked not in combinations:
         # Those that share most come first, among equals the more frequent ones.
-        near = sorted(combinations, key=lambda other: (-_shared(asked, other), -combinations[other]))[:_SHOWN]
+        near = sorted(
+            combinations, key=lambda other: (-_shared(asked, other), -combinations[other])
+        )[:_SHOWN]
         raise MusicZooError(
             f"The model was not trained with {_joined(asked)} together.",
             remedy=f"Did you mean {_listed([_joined(other) for other in near])}? {_ON_PURPOSE}",
@@ -73,12 +90,20 @@ def _nearest(word: str, choices: Sequence[str]) -> list[str]:
     near = difflib.get_close_matches(word.lower(), folded, n=_SHOWN, cutoff=0.5)
     # A surname alone is how people write composers.
     within = [choice for lower, choice in folded.items() if word.lower() in lower]
-    return list(dict.fromkeys([*(folded[found] for found in near), *within, *([] if near or within else choices)]))[:_SHOWN]
+    return list(
+        dict.fromkeys(
+            [*(folded[found] for found in near), *within, *([] if near or within else choices)]
+        )
+    )[:_SHOWN]
 
 
 def _shared(one: Labels, other: Labels) -> int:
     # The composer says most.
-    return 2 * (one.composer == other.composer) + (one.period == other.period) + (one.instrumentation == other.instrumentation)
+    return (
+        2 * (one.composer == other.composer)
+        + (one.period == other.period)
+        + (one.instrumentation == other.instrumentation)
+    )
 
 
 def _joined(labels: Labels) -> str:

@@ -1,7 +1,8 @@
 """Sampling from a categorical distribution with cuts, safe in every precision and reproducible.
 
-The order of the cuts is NotaGen's: top-k, then top-p on what is left, then the temperature on the surviving probabilities
-(Wang et al. 2025, inference code). Min-p (Nguyen et al. 2024, arXiv 2407.01082) stands between top-p and the temperature.
+The order of the cuts is NotaGen's: top-k, then top-p on what is left, then the temperature on the
+surviving probabilities (Wang et al. 2025, inference code). Min-p (Nguyen et al. 2024, arXiv
+2407.01082) stands between top-p and the temperature.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ class Sampling:
 
     Attributes:
         top_k: Keep the k most probable tokens; 0 keeps all.
-        top_p: Keep the smallest set of most probable tokens whose probability exceeds p (the one that crosses p stays); 0 or 1 keeps all.
-        min_p: Keep tokens with at least this share of the most probable token's probability; 0 keeps all.
-        temperature: Surviving probabilities are raised to 1/temperature; 0 takes the most probable token.
+        top_p: Keep the smallest set of most probable tokens whose probability exceeds p (the one
+            that crosses p stays); 0 or 1 keeps all.
+        min_p: Keep tokens with at least this share of the most probable token's probability; 0
+            keeps all.
+        temperature: Surviving probabilities are raised to 1/temperature; 0 takes the most probable
+            token.
 
     The defaults are those of NotaGen's inference code (top-k 9, top-p 0.9, temperature 1.2).
     """
@@ -42,7 +46,8 @@ class Sampling:
         ):
             if not good:
                 raise MusicZooError(
-                    f"Sampling setting {name}={getattr(self, name)} is out of range.", remedy="See musiczoo.models.sampling.Sampling."
+                    f"Sampling setting {name}={getattr(self, name)} is out of range.",
+                    remedy="See musiczoo.models.sampling.Sampling.",
                 )
 
     @property
@@ -60,19 +65,22 @@ def distribution(logits: Tensor, sampling: Sampling, allowed: Tensor | None = No
     Args:
         logits: (..., vocabulary) of any floating type; NaN counts as impossible.
         sampling: The cuts.
-        allowed: (..., vocabulary) bool; False tokens are impossible before any cut. Each row allows at least one token.
+        allowed: (..., vocabulary) bool; False tokens are impossible before any cut. Each row allows
+            at least one token.
 
     Returns:
         (..., vocabulary) float64 probabilities that sum to 1.
     """
-    # Float64 costs nothing at this size and keeps sums and powers of float32 and bfloat16 models exact enough never to lose a row.
+    # Float64 costs nothing at this size and keeps sums and powers of float32 and bfloat16 models
+    # exact enough never to lose a row.
     scores = logits.double()
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     if sampling.uncut and sampling.temperature > 0.0 and bool(scores.amax(dim=-1).isfinite().all()):
         # Rollouts: nothing is ranked where nothing is cut.
         return torch.softmax(scores / sampling.temperature, dim=-1)
-    # Ascending and reversed, as the reference does: of equal probabilities the higher id comes first. NaN comes before all.
+    # Ascending and reversed, as the reference does: of equal probabilities the higher id comes
+    # first. NaN comes before all.
     ranked, order = (part.flip(-1) for part in torch.sort(scores, dim=-1, stable=True))
     if not bool(ranked[..., 0].isfinite().all()):
         return distribution(_repaired(scores, allowed), sampling)
@@ -86,14 +94,23 @@ def distribution(logits: Tensor, sampling: Sampling, allowed: Tensor | None = No
         ranked = ranked.masked_fill(before > sampling.top_p, -torch.inf)
     if sampling.min_p:
         ranked = ranked.masked_fill(ranked < ranked[..., :1] + math.log(sampling.min_p), -torch.inf)
-    # Raising the surviving probabilities to 1/temperature and renormalising is the softmax of their scores over the temperature.
-    return torch.zeros_like(scores).scatter_(-1, order, torch.softmax(ranked / sampling.temperature, dim=-1))
+    # Raising the surviving probabilities to 1/temperature and renormalising is the softmax of their
+    # scores over the temperature.
+    return torch.zeros_like(scores).scatter_(
+        -1, order, torch.softmax(ranked / sampling.temperature, dim=-1)
+    )
 
 
 def _repaired(scores: Tensor, allowed: Tensor | None) -> Tensor:
     """Scores of a model that diverged: NaN is impossible, infinity very large, a row without possible tokens even over the allowed ones."""
-    scores = torch.nan_to_num(scores, nan=-torch.inf, posinf=torch.finfo(torch.float32).max, neginf=-torch.inf)
-    walls = torch.zeros_like(scores) if allowed is None else torch.zeros_like(scores).masked_fill(~allowed, -torch.inf)
+    scores = torch.nan_to_num(
+        scores, nan=-torch.inf, posinf=torch.finfo(torch.float32).max, neginf=-torch.inf
+    )
+    walls = (
+        torch.zeros_like(scores)
+        if allowed is None
+        else torch.zeros_like(scores).masked_fill(~allowed, -torch.inf)
+    )
     return torch.where(torch.isinf(scores.amax(dim=-1, keepdim=True)), walls, scores)
 
 
@@ -113,5 +130,10 @@ def draw(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     targets = uniforms.to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
     tokens = torch.searchsorted(cumulative, targets, right=True).squeeze(-1)
     # Rounding can put the target on the total itself: step back to the last possible token.
-    last = (probabilities > 0).to(torch.int8).mul(torch.arange(1, probabilities.shape[-1] + 1, device=probabilities.device)).argmax(dim=-1)
+    last = (
+        (probabilities > 0)
+        .to(torch.int8)
+        .mul(torch.arange(1, probabilities.shape[-1] + 1, device=probabilities.device))
+        .argmax(dim=-1)
+    )
     return torch.minimum(tokens, last)

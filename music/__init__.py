@@ -1,7 +1,8 @@
 """The musical domain: notated tunes, performed scores, the formats they come in, and pictures and sound of them.
 
-Notated music is a :class:`Tune` (ABC music code with exact parsed notes), performed music a ``symusic.Score``. :func:`read` opens any
-format that a user may own, :func:`write` writes any that makes sense for a piece::
+Notated music is a :class:`Tune` (ABC music code with exact parsed notes), performed music a
+``symusic.Score``. :func:`read` opens any format that a user may own, :func:`write` writes any that
+makes sense for a piece::
 
     from musiczoo.music import read, write
 
@@ -21,13 +22,13 @@ from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
     from musiczoo.music.abc import Tune, read_abc, write_abc
-    from musiczoo.music.audio import find_soundfont, render_audio, write_flac, write_wav
-    from musiczoo.music.engrave import engrave, svg_to_png
     from musiczoo.music.files import read, read_all, write
-    from musiczoo.music.midi import from_score, to_score
+    from musiczoo.music.midi.convert import from_score, to_score
     from musiczoo.music.musicxml.reader import read_musicxml
     from musiczoo.music.musicxml.writer import write_musicxml
-    from musiczoo.music.pictures import piano_roll_picture
+    from musiczoo.music.pictures.engraving import engrave, svg_to_png
+    from musiczoo.music.pictures.piano_roll import piano_roll_picture
+    from musiczoo.music.sound.audio import find_soundfont, render_audio, write_flac, write_wav
 
 __all__ = [
     "MusicZooError",
@@ -52,13 +53,13 @@ __all__ = [
 
 _HOMES = {
     "abc": ("Tune", "read_abc", "write_abc"),
-    "audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
-    "engrave": ("engrave", "svg_to_png"),
+    "sound.audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
+    "pictures.engraving": ("engrave", "svg_to_png"),
     "files": ("read", "read_all", "write"),
-    "midi": ("from_score", "to_score"),
+    "midi.convert": ("from_score", "to_score"),
     "musicxml.reader": ("read_musicxml",),
     "musicxml.writer": ("write_musicxml",),
-    "pictures": ("piano_roll_picture",),
+    "pictures.piano_roll": ("piano_roll_picture",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -13,8 +13,9 @@ from musiczoo.music.errors import MusicZooError
 def write_atomically(path: str | Path, data: bytes) -> Path:
     """Write a file so that readers see the old content or the new one, never a part.
 
-    The bytes go to a temporary file in the same folder (so that the final move stays on one file system), which then takes the name.
-    A symbolic link is followed, and the file gets the permissions that the process's umask gives to any new file.
+    The bytes go to a temporary file in the same folder (so that the final move stays on one file
+    system), which then takes the name. A symbolic link is followed, and the file gets the
+    permissions that the process's umask gives to any new file.
 
     Args:
         path: Where to write; the folder must exist.
@@ -38,8 +39,14 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        remedy = "Create the folder first." if not target.parent.is_dir() else "Check the permissions and the free space."
-        raise MusicZooError(f"The file cannot be written: {error.strerror or error}.", path=path, remedy=remedy) from error
+        remedy = (
+            "Create the folder first."
+            if not target.parent.is_dir()
+            else "Check the permissions and the free space."
+        )
+        raise MusicZooError(
+            f"The file cannot be written: {error.strerror or error}.", path=path, remedy=remedy
+        ) from error
     except BaseException:  # an interrupt must not leave the part behind
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -11,11 +11,19 @@ class MusicZooError(Exception):
     Args:
         message: What was wrong, in a sentence.
         path: The file it was found in.
-        where: The place inside the file or piece, such as ``"line 3"``, ``"voice 2, bar 17"`` or ``"field K:"``.
+        where: The place inside the file or piece, such as ``"line 3"``, ``"voice 2, bar 17"`` or
+            ``"field K:"``.
         remedy: What the user can do about it.
     """
 
-    def __init__(self, message: str, *, path: str | Path | None = None, where: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
         self.message = message
         self.path = None if path is None else str(path)
         self.where = where
@@ -33,8 +41,12 @@ class MusicZooError(Exception):
 
     def at(self, *, path: str | Path | None = None, where: str | None = None) -> MusicZooError:
         """The same error with a place added where none was known."""
-        return type(self)(self.message, path=self.path or path, where=self.where or where, remedy=self.remedy)
+        return type(self)(
+            self.message, path=self.path or path, where=self.where or where, remedy=self.remedy
+        )
 
 
-def _rebuild(kind: type[MusicZooError], message: str, path: str | None, where: str | None, remedy: str | None) -> MusicZooError:
+def _rebuild(
+    kind: type[MusicZooError], message: str, path: str | None, where: str | None, remedy: str | None
+) -> MusicZooError:
     return kind(message, path=path, where=where, remedy=remedy)

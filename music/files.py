@@ -21,7 +21,18 @@ MAX_BYTES = 64 * 2**20
 ABC_SUFFIXES = frozenset({".abc"})
 MUSICXML_SUFFIXES = frozenset({".musicxml", ".xml", ".mxl"})
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar", ".rmi"})
-WRITTEN_SUFFIXES = (".abc", ".musicxml", ".xml", ".mxl", ".mid", ".midi", ".svg", ".png", ".wav", ".flac")
+WRITTEN_SUFFIXES = (
+    ".abc",
+    ".musicxml",
+    ".xml",
+    ".mxl",
+    ".mid",
+    ".midi",
+    ".svg",
+    ".png",
+    ".wav",
+    ".flac",
+)
 _NOT_READ = {
     ".svg": "a picture",
     ".png": "a picture",
@@ -34,25 +45,28 @@ _NOT_READ = {
 _ABC_START = re.compile(rb"^(?:%abc|X:|K:|\[V:|%%score|V:|L:)", re.MULTILINE)
 _XML_START = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE|!--|score-)")
 _CONTAINER = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<container><rootfiles><rootfile full-path="score.musicxml" '
-    'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
+    '<?xml version="1.0" encoding="UTF-8"?>\n<container><rootfiles><rootfile'
+    ' full-path="score.musicxml"'
+    ' media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
 )
 
 
 def read(path: str | Path) -> Tune | ScoreTick:
     """Read a piece from a file.
 
-    The content decides what a file is, then its suffix: MIDI gives a symusic score; ABC, MusicXML (also compressed), and what music21 reads
-    besides (Humdrum, MEI ...) give a tune.
+    The content decides what a file is, then its suffix: MIDI gives a symusic score; ABC, MusicXML
+    (also compressed), and what music21 reads besides (Humdrum, MEI ...) give a tune.
 
     Args:
-        path: The file. Of an ABC tune book with several tunes the first is returned, with a warning; :func:`read_all` gives all.
+        path: The file. Of an ABC tune book with several tunes the first is returned, with a
+            warning; :func:`read_all` gives all.
 
     Returns:
         A :class:`Tune` or a symusic ``Score`` in ticks.
 
     Raises:
-        MusicZooError: No such file (with the nearest names), an empty, broken or binary file, one of more than 64 MB, or an unknown format.
+        MusicZooError: No such file (with the nearest names), an empty, broken or binary file, one
+            of more than 64 MB, or an unknown format.
     """
     file = Path(path)
     data = _bytes_of(file)
@@ -60,7 +74,11 @@ def read(path: str | Path) -> Tune | ScoreTick:
     if kind == "abc":
         text = decode_abc(data, str(file))
         if (count := len(re.findall(r"^X:", text, re.MULTILINE))) > 1:
-            warnings.warn(f"{file} holds {count} tunes; this is the first. read_all() gives all.", UserWarning, stacklevel=2)
+            warnings.warn(
+                f"{file} holds {count} tunes; this is the first. read_all() gives all.",
+                UserWarning,
+                stacklevel=2,
+            )
         return read_abc(text, str(file))
     if kind == "midi":
         return _read_midi(data, file)
@@ -76,7 +94,8 @@ def read(path: str | Path) -> Tune | ScoreTick:
 def read_all(path: str | Path) -> list[Tune | ScoreTick]:
     """Read every piece of a file: the tunes of an ABC tune book, or the one piece of any other file.
 
-    Tunes of a book that cannot be read are left out and counted in a warning that quotes the first error.
+    Tunes of a book that cannot be read are left out and counted in a warning that quotes the first
+    error.
 
     Raises:
         MusicZooError: As :func:`read`, or no tune of the book can be read.
@@ -89,16 +108,22 @@ def read_all(path: str | Path) -> list[Tune | ScoreTick]:
     if book.errors:
         if not book.tunes:
             raise book.errors[0]
-        warnings.warn(f"{len(book.errors)} of {len(book) + len(book.errors)} tunes left out: {book.errors[0]}", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"{len(book.errors)} of {len(book) + len(book.errors)} tunes left out:"
+            f" {book.errors[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
     return list(book.tunes)
 
 
 def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
     """Write a piece in the format that the suffix names; the file appears whole or not at all.
 
-    ``.abc``, ``.musicxml``, ``.xml``, ``.mxl`` are notation, ``.mid`` and ``.midi`` play repeats out, ``.svg`` and ``.png`` are engraved
-    on one sheet as long as needed (beyond some twenty pages the rest follows in ``name-2.svg``, ``name-3.svg`` ...), ``.wav`` and
-    ``.flac`` need a soundfont. A score is quantised into a tune where notation is asked for.
+    ``.abc``, ``.musicxml``, ``.xml``, ``.mxl`` are notation, ``.mid`` and ``.midi`` play repeats
+    out, ``.svg`` and ``.png`` are engraved on one sheet as long as needed (beyond some twenty pages
+    the rest follows in ``name-2.svg``, ``name-3.svg`` ...), ``.wav`` and ``.flac`` need a
+    soundfont. A score is quantised into a tune where notation is asked for.
 
     Args:
         piece: A tune or a symusic score.
@@ -108,16 +133,19 @@ def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
         The path written.
 
     Raises:
-        MusicZooError: An unknown suffix, a piece that cannot be written so, no soundfont, or a path that cannot be written.
+        MusicZooError: An unknown suffix, a piece that cannot be written so, no soundfont, or a path
+            that cannot be written.
     """
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
         raise MusicZooError(
-            f"The format {suffix or '(no suffix)'} cannot be written.", path=file, remedy=f"Use one of {', '.join(WRITTEN_SUFFIXES)}."
+            f"The format {suffix or '(no suffix)'} cannot be written.",
+            path=file,
+            remedy=f"Use one of {', '.join(WRITTEN_SUFFIXES)}.",
         )
     if suffix in (".wav", ".flac"):
-        from musiczoo.music.audio import render_audio, write_flac, write_wav
+        from musiczoo.music.sound.audio import render_audio, write_flac, write_wav
 
         return (write_wav if suffix == ".wav" else write_flac)(file, render_audio(piece))
     if suffix in MIDI_SUFFIXES:
@@ -130,7 +158,7 @@ def write(piece: Tune | ScoreTick, path: str | Path) -> Path:
 
         document = write_musicxml(tune).encode()
         return write_atomically(file, _compressed(document) if suffix == ".mxl" else document)
-    from musiczoo.music.engrave import engrave, svg_to_png
+    from musiczoo.music.pictures.engraving import engrave, svg_to_png
 
     for number, page in enumerate(engrave(tune, one_page=True), 1):
         target = file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}")
@@ -142,22 +170,35 @@ def _bytes_of(file: Path) -> bytes:
     try:
         size = file.stat().st_size
         if file.is_dir():
-            raise MusicZooError("This is a folder, not a file.", path=file, remedy="Name one file in it.")
+            raise MusicZooError(
+                "This is a folder, not a file.", path=file, remedy="Name one file in it."
+            )
         if size > MAX_BYTES:
             raise MusicZooError(
-                f"{size / 2**20:.0f} MB are too much for a file of notes; at most {MAX_BYTES // 2**20} MB are read.",
+                f"{size / 2**20:.0f} MB are too much for a file of notes; at most"
+                f" {MAX_BYTES // 2**20} MB are read.",
                 path=file,
                 remedy="Check that it is the right file, or split it.",
             )
         data = file.read_bytes()
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise MusicZooError("There is no such file.", path=file, remedy=_nearest(file)) from error
-        raise MusicZooError(f"The file cannot be read: {error.strerror or error}.", path=file) from error
+            raise MusicZooError(
+                "There is no such file.", path=file, remedy=_nearest(file)
+            ) from error
+        raise MusicZooError(
+            f"The file cannot be read: {error.strerror or error}.", path=file
+        ) from error
     except ValueError as error:  # a NUL character in the name
-        raise MusicZooError(f"This cannot be the name of a file: {error}.", remedy="Check the name.") from error
+        raise MusicZooError(
+            f"This cannot be the name of a file: {error}.", remedy="Check the name."
+        ) from error
     if not data.strip():
-        raise MusicZooError("The file is empty.", path=file, remedy="Check that it was written or downloaded to its end.")
+        raise MusicZooError(
+            "The file is empty.",
+            path=file,
+            remedy="Check that it was written or downloaded to its end.",
+        )
     return data
 
 
@@ -165,8 +206,15 @@ def _nearest(file: Path) -> str:
     if not file.parent.is_dir():
         return f"There is no folder {file.parent} either."
     names = [entry.name for entry in sorted(file.parent.iterdir())[:100_000]]
-    near = difflib.get_close_matches(file.name, names, n=3, cutoff=0.6) or [name for name in names if Path(name).stem == file.stem][:3]
-    return f"Did you mean {' or '.join(near)}?" if near else f"The folder {file.parent} holds no file of a similar name."
+    near = (
+        difflib.get_close_matches(file.name, names, n=3, cutoff=0.6)
+        or [name for name in names if Path(name).stem == file.stem][:3]
+    )
+    return (
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"The folder {file.parent} holds no file of a similar name."
+    )
 
 
 def _kind(file: Path, data: bytes) -> str:
@@ -183,12 +231,24 @@ def _kind(file: Path, data: bytes) -> str:
         return "musicxml"
     if suffix in _NOT_READ:
         raise MusicZooError(
-            f"{suffix} is {_NOT_READ[suffix]}; notes cannot be read from it.", path=file, remedy="Use MusicXML, ABC or MIDI."
+            f"{suffix} is {_NOT_READ[suffix]}; notes cannot be read from it.",
+            path=file,
+            remedy="Use MusicXML, ABC or MIDI.",
         )
     if suffix in ABC_SUFFIXES or suffix in MUSICXML_SUFFIXES or suffix in MIDI_SUFFIXES:
         plain_abc = b"\x00" not in head and _ABC_START.search(head) and not _XML_START.match(head)
-        return "abc" if suffix in ABC_SUFFIXES or plain_abc else "musicxml" if suffix in MUSICXML_SUFFIXES else "midi"
-    if b"\x00" not in head and (b"\nK:" in head or head.startswith(b"K:")) and not head.startswith(b"!!!"):
+        return (
+            "abc"
+            if suffix in ABC_SUFFIXES or plain_abc
+            else "musicxml"
+            if suffix in MUSICXML_SUFFIXES
+            else "midi"
+        )
+    if (
+        b"\x00" not in head
+        and (b"\nK:" in head or head.startswith(b"K:"))
+        and not head.startswith(b"!!!")
+    ):
         return "abc"
     return "foreign"
 
@@ -196,17 +256,19 @@ def _kind(file: Path, data: bytes) -> str:
 def _read_midi(data: bytes, file: Path) -> ScoreTick:
     from symusic.core import ScoreTick
 
-    from musiczoo.music.midi_bytes import checked_midi
+    from musiczoo.music.midi.checked_bytes import checked_midi
 
     clean = checked_midi(data, str(file))
     try:
         return ScoreTick.from_midi(clean)
     except (RuntimeError, ValueError) as error:
-        raise MusicZooError(f"This is no readable MIDI file: {str(error).strip()}", path=file) from error
+        raise MusicZooError(
+            f"This is no readable MIDI file: {str(error).strip()}", path=file
+        ) from error
 
 
 def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
-    from musiczoo.music.midi import to_score
+    from musiczoo.music.midi.convert import to_score
 
     score = to_score(piece) if isinstance(piece, Tune) else piece
     data: bytes = score.dumps_midi()
@@ -214,16 +276,24 @@ def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
 
 
 def _quantised(score: ScoreTick) -> Tune:
-    from musiczoo.music.midi import from_score
+    from musiczoo.music.midi.convert import from_score
 
     return from_score(score)
 
 
 def _compressed(document: bytes) -> bytes:
-    """A .mxl container; its entries carry the earliest date that ZIP knows, so that equal pieces give equal files."""
+    """A .mxl container.
+
+    Its entries carry the earliest date that ZIP knows, so that equal pieces give equal files.
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo("mimetype"), "application/vnd.recordare.musicxml", zipfile.ZIP_STORED)
-        for name, content in (("META-INF/container.xml", _CONTAINER.encode()), ("score.musicxml", document)):
+        archive.writestr(
+            zipfile.ZipInfo("mimetype"), "application/vnd.recordare.musicxml", zipfile.ZIP_STORED
+        )
+        for name, content in (
+            ("META-INF/container.xml", _CONTAINER.encode()),
+            ("score.musicxml", document),
+        ):
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()

@@ -1,4 +1,7 @@
-"""Formats that music21 reads and we do not: Humdrum, MEI, Capella, NoteWorthy, MuseData, RomanText. Read by it, handed over as MusicXML."""
+"""Formats that music21 reads and we do not: Humdrum, MEI, Capella, NoteWorthy, MuseData, RomanText.
+
+Read by it, handed over as MusicXML.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def read_foreign(path: str | Path) -> Tune:
         The score as our MusicXML reader understands music21's MusicXML of it.
 
     Raises:
-        MusicZooError: The format is none of these, the file is too large, empty or unsafe, or music21 cannot read it.
+        MusicZooError: The format is none of these, the file is too large, empty or unsafe, or
+            music21 cannot read it.
     """
     file = Path(path)
     kind = FORMATS.get(file.suffix.lower())
@@ -44,7 +48,10 @@ def read_foreign(path: str | Path) -> Tune:
         raise MusicZooError(
             f"files named {file.suffix or 'without a suffix'} are not read.",
             path=path,
-            remedy=f"Convert the piece to MusicXML, MIDI or ABC; besides those, {', '.join(sorted(FORMATS))} are read.",
+            remedy=(
+                "Convert the piece to MusicXML, MIDI or ABC; besides those,"
+                f" {', '.join(sorted(FORMATS))} are read."
+            ),
         )
     _check(file)
     # music21 takes two seconds to import; who reads MusicXML and ABC alone does not wait for it.
@@ -54,7 +61,8 @@ def read_foreign(path: str | Path) -> Tune:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Without forceSource music21 would open a pickle of an earlier parse from the folder for temporary files.
+            # Without forceSource music21 would open a pickle of an earlier parse from the folder
+            # for temporary files.
             score = converter.parse(file, format=kind, forceSource=True)
             pieces = list(score.scores) if isinstance(score, stream.Opus) else [score]
             data = GeneralObjectExporter(pieces[0]).parse() if len(pieces) == 1 else b""
@@ -65,10 +73,18 @@ def read_foreign(path: str | Path) -> Tune:
             remedy="Check the file, or convert it to MusicXML.",
         ) from error
     if len(pieces) != 1:
-        raise MusicZooError(f"the file holds {len(pieces)} pieces.", path=path, remedy="Split it into files of one piece.")
+        raise MusicZooError(
+            f"the file holds {len(pieces)} pieces.",
+            path=path,
+            remedy="Split it into files of one piece.",
+        )
     tune = read_musicxml(data, path=path)
     if not tune.notes():
-        raise MusicZooError(f"music21 finds no notes in the file when it reads it as {kind}.", path=path, remedy="Check the file.")
+        raise MusicZooError(
+            f"music21 finds no notes in the file when it reads it as {kind}.",
+            path=path,
+            remedy="Check the file.",
+        )
     return tune
 
 
@@ -77,7 +93,8 @@ def _check(file: Path) -> None:
         size = file.stat().st_size
         if size > SIZE_LIMIT:
             raise MusicZooError(
-                f"the file has {size / 2**20:.0f} MiB; more than {SIZE_LIMIT // 2**20} MiB is not opened.",
+                f"the file has {size / 2**20:.0f} MiB; more than {SIZE_LIMIT // 2**20} MiB is not"
+                " opened.",
                 path=file,
                 remedy="Split the piece.",
             )
@@ -86,10 +103,22 @@ def _check(file: Path) -> None:
             with zipfile.ZipFile(file) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())
             if unpacked > SIZE_LIMIT:
-                raise MusicZooError(f"the archive unpacks to {unpacked / 2**20:.0f} MiB.", path=file, remedy="Split the piece.")
+                raise MusicZooError(
+                    f"the archive unpacks to {unpacked / 2**20:.0f} MiB.",
+                    path=file,
+                    remedy="Split the piece.",
+                )
     except (OSError, zipfile.BadZipFile) as error:
-        raise MusicZooError(f"the file cannot be read: {error}.", path=file, remedy="Check its name and its rights.") from error
+        raise MusicZooError(
+            f"the file cannot be read: {error}.", path=file, remedy="Check its name and its rights."
+        ) from error
     if not data.strip():
         raise MusicZooError("the file is empty.", path=file, remedy="Export the piece again.")
-    if file.suffix.lower() == ".mei" and (_ENTITY.search(data) or _ENTITY.search(data.replace(b"\0", b""))):
-        raise MusicZooError("the document declares entities, which can do harm.", path=file, remedy="Export the piece again without them.")
+    if file.suffix.lower() == ".mei" and (
+        _ENTITY.search(data) or _ENTITY.search(data.replace(b"\0", b""))
+    ):
+        raise MusicZooError(
+            "the document declares entities, which can do harm.",
+            path=file,
+            remedy="Export the piece again without them.",
+        )

@@ -1,12 +1,15 @@
 """Clusters of near-duplicate works: the same tune in another collection, key, barring or note value, a chorale that comes back.
 
-A work is described by its skyline, the line of the highest sounding notes (Uitdenbogerd and Zobel 1999, "Melodic matching techniques for
-large music databases"), and the skyline by its shingles, the set of its runs of :data:`SHINGLE` successive intervals in semitones.
-Intervals do not know the key, the bar-lines, the note values or how often a strain is repeated, and grace notes are not in the skyline.
+A work is described by its skyline, the line of the highest sounding notes (Uitdenbogerd and Zobel
+1999, "Melodic matching techniques for large music databases"), and the skyline by its shingles, the
+set of its runs of :data:`SHINGLE` successive intervals in semitones. Intervals do not know the key,
+the bar-lines, the note values or how often a strain is repeated, and grace notes are not in the
+skyline.
 
-Two works are near-duplicates when they share :data:`MIN_SHARE` of the smaller one's shingles; clusters are the connected components.
-Candidate pairs come from an inverted index over the shingles that are not commonplace, so the cost grows with the number of works and not
-with its square. Everything is deterministic: hashes are fixed and no random number is drawn.
+Two works are near-duplicates when they share :data:`MIN_SHARE` of the smaller one's shingles;
+clusters are the connected components. Candidate pairs come from an inverted index over the shingles
+that are not commonplace, so the cost grows with the number of works and not with its square.
+Everything is deterministic: hashes are fixed and no random number is drawn.
 """
 
 from __future__ import annotations
@@ -27,14 +30,19 @@ SHINGLE = 6
 MIN_SHARE = 0.3
 """Two works with at least this part of the smaller one's shingles in common are near-duplicates.
 
-Chosen on the 4,246 tunes of Ryan, O'Neill and Aird, where a tune that comes twice often keeps its name. Of pairs that share 0.15 to 0.2 of
-their shingles, 16 % also share a word of their titles, which is chance; from 0.2 22 %, from 0.25 30 %, from 0.3 44 %, and from 0.35 on
-about a half at every share up to 1, which is what variants of one tune under other names leave. Of the 195 pairs of Bach's chorales that
-harmonise the same hymn by title, 161 come together so, in clusters of at most 11.
+Chosen on the 4,246 tunes of Ryan, O'Neill and Aird, where a tune that comes twice often keeps its
+name. Of pairs that share 0.15 to 0.2 of their shingles, 16 % also share a word of their titles,
+which is chance; from 0.2 22 %, from 0.25 30 %, from 0.3 44 %, and from 0.35 on about a half at
+every share up to 1, which is what variants of one tune under other names leave. Of the 195 pairs of
+Bach's chorales that harmonise the same hymn by title, 161 come together so, in clusters of at most
+11.
 """
 
 MIN_COMMON = 6
-"""... if that is at least so many shingles. Below it short tunes meet by chance in a scale, so they must have equal shingles."""
+"""... if that is at least so many shingles.
+
+Below it short tunes meet by chance in a scale, so they must have equal shingles.
+"""
 
 COMMONPLACE = 40
 """A shingle in more works than this is a figure of the style and makes no candidates."""
@@ -48,7 +56,9 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def skyline(notes: Iterable[Note]) -> list[int]:
-    """The uppermost line of a piece: the notes above which nothing sounds when they begin. Grace notes do not count.
+    """The uppermost line of a piece: the notes above which nothing sounds when they begin.
+
+    Grace notes do not count.
 
     Args:
         notes: Sounding notes sorted by onset, as :meth:`musiczoo.music.abc.Tune.notes` gives them.
@@ -58,7 +68,9 @@ def skyline(notes: Iterable[Note]) -> list[int]:
     """
     line: list[int] = []
     sounding: list[Note] = []
-    for onset, group in groupby((note for note in notes if not note.grace), key=attrgetter("onset")):
+    for onset, group in groupby(
+        (note for note in notes if not note.grace), key=attrgetter("onset")
+    ):
         begins = list(group)
         sounding = [note for note in sounding if note.onset + note.duration > onset]
         highest = max(note.pitch for note in begins)
@@ -76,15 +88,21 @@ def shingles(line: Sequence[int]) -> Shingles:
         line: The skyline, MIDI note numbers.
 
     Returns:
-        Hashes of the different runs of intervals, ascending. A line too short for :data:`MIN_COMMON` runs is one hash of all its
-        intervals; a line without intervals has none.
+        Hashes of the different runs of intervals, ascending. A line too short for
+        :data:`MIN_COMMON` runs is one hash of all its intervals; a line without intervals has none.
     """
-    intervals = np.clip(np.diff(np.asarray(line, dtype=np.int64)), -_LARGEST_INTERVAL, _LARGEST_INTERVAL)
+    intervals = np.clip(
+        np.diff(np.asarray(line, dtype=np.int64)), -_LARGEST_INTERVAL, _LARGEST_INTERVAL
+    )
     if len(intervals) < SHINGLE + MIN_COMMON - 1:
         if len(intervals) == 0:
             return np.empty(0, dtype=np.uint32)
-        return np.frombuffer(hashlib.blake2b(intervals.astype("<i8").tobytes(), digest_size=4).digest(), dtype="<u4").astype(np.uint32)
-    runs = np.lib.stride_tricks.sliding_window_view(intervals + _LARGEST_INTERVAL, SHINGLE).astype(np.uint64)
+        return np.frombuffer(
+            hashlib.blake2b(intervals.astype("<i8").tobytes(), digest_size=4).digest(), dtype="<u4"
+        ).astype(np.uint32)
+    runs = np.lib.stride_tricks.sliding_window_view(intervals + _LARGEST_INTERVAL, SHINGLE).astype(
+        np.uint64
+    )
     # A run of repeated notes is in every second piece.
     runs = runs[(runs != _LARGEST_INTERVAL).any(axis=1)]
     keys = np.zeros(len(runs), dtype=np.uint64)
@@ -100,7 +118,8 @@ def near_duplicates(works: Sequence[Shingles]) -> list[tuple[int, int]]:
         works: The shingles of each work.
 
     Returns:
-        Pairs of indices (smaller, larger), ascending. Of works with equal shingles only the first is paired with each of the others.
+        Pairs of indices (smaller, larger), ascending. Of works with equal shingles only the first
+        is paired with each of the others.
     """
     pairs: set[tuple[int, int]] = set()
     first_of: dict[bytes, int] = {}

@@ -1,8 +1,9 @@
 """Times of performed or sequenced notes brought onto the bars and beats of notation.
 
-Every beat of every track gets its own subdivision. Scores whose times all lie on some subdivision were written by a notation program or by
-:func:`musiczoo.music.midi.to_score` and are taken exactly as they are; in others each beat gets the subdivision that weighs closeness
-against simplicity.
+Every beat of every track gets its own subdivision. Scores whose times all lie on some subdivision
+were written by a notation program or by :func:`musiczoo.music.midi.convert.to_score` and are taken
+exactly as they are; in others each beat gets the subdivision that weighs closeness against
+simplicity.
 """
 
 from __future__ import annotations
@@ -20,7 +21,31 @@ MAX_BARS = 10_000
 #: What one more subdivision of a beat must win in mean distance (in beats) to be worth it.
 SUBDIVISION_COST = 0.004
 #: Subdivisions tried on scores whose times are exact, and the finest one that is believed where none of these meets all times of a beat.
-EXACT_SUBDIVISIONS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18, 20, 24, 28, 32, 36, 40, 48, 64)
+EXACT_SUBDIVISIONS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    12,
+    14,
+    15,
+    16,
+    18,
+    20,
+    24,
+    28,
+    32,
+    36,
+    40,
+    48,
+    64,
+)
 FINEST_EXACT = 96
 
 
@@ -44,8 +69,9 @@ class MeterBar:
 def meter_bars(signatures: Sequence[tuple[Fraction, int, int]], end: Fraction) -> list[MeterBar]:
     """The bars from 0 to ``end`` under time signatures.
 
-    A signature that changes inside a bar cuts that bar short; the short bar gets a meter of its own length, so that every bar is full. A
-    short first bar that lasts exactly one bar of its signature is a pickup and gets the meter that follows.
+    A signature that changes inside a bar cuts that bar short; the short bar gets a meter of its own
+    length, so that every bar is full. A short first bar that lasts exactly one bar of its signature
+    is a pickup and gets the meter that follows.
 
     Args:
         signatures: (time in quarter notes, numerator, denominator), sorted.
@@ -54,7 +80,11 @@ def meter_bars(signatures: Sequence[tuple[Fraction, int, int]], end: Fraction) -
     Raises:
         MusicZooError: More bars than any piece has.
     """
-    usable = [(_snapped(time), above, below) for time, above, below in signatures if 0 < above <= 64 and below in (1, 2, 4, 8, 16, 32, 64)]
+    usable = [
+        (_snapped(time), above, below)
+        for time, above, below in signatures
+        if 0 < above <= 64 and below in (1, 2, 4, 8, 16, 32, 64)
+    ]
     changes: dict[Fraction, tuple[int, int]] = {Fraction(0): (4, 4)}
     changes.update({time: (above, below) for time, above, below in usable})
     times = sorted(changes)
@@ -63,17 +93,33 @@ def meter_bars(signatures: Sequence[tuple[Fraction, int, int]], end: Fraction) -
         meter = changes[start]
         nominal = Fraction(4 * meter[0], meter[1])
         stop = times[index + 1] if index + 1 < len(times) else None
-        limit = max(end, start + (nominal if index == 0 else 0)) if stop is None else min(stop, max(end, Fraction(0)))
+        limit = (
+            max(end, start + (nominal if index == 0 else 0))
+            if stop is None
+            else min(stop, max(end, Fraction(0)))
+        )
         if (limit - start) / nominal > MAX_BARS:
             raise MusicZooError(
-                f"The piece would have more than {MAX_BARS} bars.", remedy="Check the times of its events and its time signatures."
+                f"The piece would have more than {MAX_BARS} bars.",
+                remedy="Check the times of its events and its time signatures.",
             )
         position = start
         while position < limit:
             length = nominal if stop is None else min(nominal, stop - position)
-            bars.append(MeterBar(position, length, meter if length == nominal else _meter_of_length(length, meter[1])))
+            bars.append(
+                MeterBar(
+                    position,
+                    length,
+                    meter if length == nominal else _meter_of_length(length, meter[1]),
+                )
+            )
             position += length
-    if len(bars) > 1 and bars[0].length < bars[1].length and len(times) > 1 and times[1] == bars[1].start:
+    if (
+        len(bars) > 1
+        and bars[0].length < bars[1].length
+        and len(times) > 1
+        and times[1] == bars[1].start
+    ):
         bars[0] = MeterBar(bars[0].start, bars[0].length, bars[1].meter)
     return bars
 
@@ -124,22 +170,29 @@ class BeatGrid:
         hits = np.zeros(len(times), dtype=bool)
         for subdivision in EXACT_SUBDIVISIONS:
             if subdivision <= 8 or 4 * subdivision <= self._ticks_per_quarter:
-                hits |= self._distance(inside, subdivision) * self._beat_ticks[cells] < _tolerance(subdivision)
+                hits |= self._distance(inside, subdivision) * self._beat_ticks[cells] < _tolerance(
+                    subdivision
+                )
         hits |= self._denominators(times) <= FINEST_EXACT
         return float(hits.mean()) >= 0.98
 
     def _denominators(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        denominators: NDArray[np.int64] = self._ticks_per_quarter // np.gcd(times, self._ticks_per_quarter)
+        denominators: NDArray[np.int64] = self._ticks_per_quarter // np.gcd(
+            times, self._ticks_per_quarter
+        )
         return denominators
 
-    def quantise(self, times: NDArray[np.int64], grid: Sequence[int], *, exact: bool) -> tuple[list[Fraction], list[Fraction]]:
+    def quantise(
+        self, times: NDArray[np.int64], grid: Sequence[int], *, exact: bool
+    ) -> tuple[list[Fraction], list[Fraction]]:
         """Bring times onto the grid.
 
         Args:
             times: Ticks.
             grid: Subdivisions of the beat to choose from.
-            exact: Prefer in each beat the coarsest of :data:`EXACT_SUBDIVISIONS` that meets every time in it; where none does, keep the
-                times that are simple fractions of a quarter as they are.
+            exact: Prefer in each beat the coarsest of :data:`EXACT_SUBDIVISIONS` that meets every
+                time in it; where none does, keep the times that are simple fractions of a quarter
+                as they are.
 
         Returns:
             The times in quarter notes, and for each the step of the grid it lies on.
@@ -154,7 +207,9 @@ class BeatGrid:
         for row, subdivision in enumerate(choices):
             distance = self._distance(inside, subdivision)
             if subdivision in grid:
-                cost[row] = np.bincount(cell_of_time, distance) / counts + SUBDIVISION_COST * subdivision
+                cost[row] = (
+                    np.bincount(cell_of_time, distance) / counts + SUBDIVISION_COST * subdivision
+                )
             else:
                 cost[row] = np.inf
             if exact:
@@ -167,10 +222,19 @@ class BeatGrid:
         met = cost.min(axis=0)[cell_of_time] < 0
         kept = exact & ~met & (self._denominators(times) <= FINEST_EXACT)
         for time, cell, subdivision, numerator, keep in zip(
-            times.tolist(), cells.tolist(), chosen.tolist(), numerators.tolist(), kept.tolist(), strict=True
+            times.tolist(),
+            cells.tolist(),
+            chosen.tolist(),
+            numerators.tolist(),
+            kept.tolist(),
+            strict=True,
         ):
             step = self._beats[cell] / subdivision
-            place = Fraction(time, self._ticks_per_quarter) if keep else self._starts[cell] + min(numerator * step, self._lengths[cell])
+            place = (
+                Fraction(time, self._ticks_per_quarter)
+                if keep
+                else self._starts[cell] + min(numerator * step, self._lengths[cell])
+            )
             places.append(place)
             steps.append(step)
         return places, steps

@@ -1,20 +1,22 @@
 """Bar-stream patches: interleaved ABC text cut at bar-lines into patches of 16 characters.
 
-Wang et al. 2024, "Exploring Tokenization Methods for Multitrack Sheet Music Generation" (arXiv 2410.17584), as NotaGen uses it
-(Wang et al. 2025, arXiv 2502.18008, section 3). A character is its ASCII code; the codes 0, 1 and 2, which no text holds, are padding, the
-begin mark and the end mark:
+Wang et al. 2024, "Exploring Tokenization Methods for Multitrack Sheet Music Generation" (arXiv
+2410.17584), as NotaGen uses it (Wang et al. 2025, arXiv 2502.18008, section 3). A character is its
+ASCII code; the codes 0, 1 and 2, which no text holds, are padding, the begin mark and the end mark:
 
-====================  ==========================================================================================
-patch                 characters
-====================  ==========================================================================================
-begin of a piece      fifteen begin marks, one end mark
-text                  up to 16 characters; an end mark behind the last one of a line or bar if there is room; padding
-end of a piece        one begin mark, fifteen end marks
-====================  ==========================================================================================
+====================
+========================================================================================== patch
+characters ====================
+========================================================================================== begin of
+a piece      fifteen begin marks, one end mark text                  up to 16 characters; an end
+mark behind the last one of a line or bar if there is room; padding end of a piece        one begin
+mark, fifteen end marks ====================
+==========================================================================================
 
-Each header line is patched on its own. A line of the body holds one bar of all voices, and each of its groups is patched on its own:
-the bar-line before a voice with the voice's bar (``|[V:2]D2``), the first group with the bar counter (``[r:0/8][V:1]G2``), the last one
-with its closing bar-line and the newline (``|[V:4]G,,2|``).
+Each header line is patched on its own. A line of the body holds one bar of all voices, and each of
+its groups is patched on its own: the bar-line before a voice with the voice's bar (``|[V:2]D2``),
+the first group with the bar counter (``[r:0/8][V:1]G2``), the last one with its closing bar-line
+and the newline (``|[V:4]G,,2|``).
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ def prompt_lines(period: str, composer: str, instrumentation: str) -> list[str]:
     lines = [f"%{label.strip()}" for label in (period, composer, instrumentation)]
     for line in lines:
         if "\n" in line or line.startswith("%%") or line == "%":
-            raise MusicZooError(f"The prompt label {line[1:]!r} is no label.", remedy="Give one line of text that does not start with %.")
+            raise MusicZooError(
+                f"The prompt label {line[1:]!r} is no label.",
+                remedy="Give one line of text that does not start with %.",
+            )
     return lines
 
 
@@ -70,20 +75,25 @@ class BarStreamPatches:
         omit_rests: Leave out the bars of a voice that hold nothing but rests (NotaGen section 3.1).
     """
 
-    def __init__(self, patch_size: int = 16, max_length: int = 1024, omit_rests: bool = True) -> None:
+    def __init__(
+        self, patch_size: int = 16, max_length: int = 1024, omit_rests: bool = True
+    ) -> None:
         if patch_size < 2 or max_length < 1:
             raise MusicZooError(
-                f"{max_length} patches of {patch_size} characters hold no piece.", remedy="The published models use 1024 or 2048 of 16."
+                f"{max_length} patches of {patch_size} characters hold no piece.",
+                remedy="The published models use 1024 or 2048 of 16.",
             )
         self.patch_size = patch_size
         self.max_length = max_length
         self.omit_rests = omit_rests
 
-    def encode(self, piece: Tune, *, max_length: int | None = None, rng: random.Random | None = None) -> torch.Tensor:
+    def encode(
+        self, piece: Tune, *, max_length: int | None = None, rng: random.Random | None = None
+    ) -> torch.Tensor:
         """The patches of a cleaned piece with its bar counters.
 
         Args:
-            piece: A tune in ASCII (:func:`musiczoo.music.cleaning.clean`).
+            piece: A tune in ASCII (:func:`musiczoo.music.abc.cleaning.clean`).
             max_length: Patches at most; None for the representation's own.
             rng: Chooses the part of a longer piece; None keeps its beginning.
 
@@ -93,27 +103,37 @@ class BarStreamPatches:
         Raises:
             MusicZooError: The tune has characters outside ASCII or no bars.
         """
-        lines = [field.text for field in piece.header] + interleaved_lines(piece, omit_rests=self.omit_rests)
+        lines = [field.text for field in piece.header] + interleaved_lines(
+            piece, omit_rests=self.omit_rests
+        )
         try:
             return self.encode_text("\n".join(lines), max_length=max_length, rng=rng)
         except MusicZooError as error:
             raise error.at(path=piece.path) from None
 
     def encode_text(
-        self, text: str, *, annotate: bool = True, end: bool = True, max_length: int | None = None, rng: random.Random | None = None
+        self,
+        text: str,
+        *,
+        annotate: bool = True,
+        end: bool = True,
+        max_length: int | None = None,
+        rng: random.Random | None = None,
     ) -> torch.Tensor:
         """The patches of interleaved ABC text; blank lines are left out.
 
-        A piece that is too long keeps its header and a part of its body, cut at the start of a line ("we randomly segment the tune body and
-        concatenated it with the tune header for longer pieces", NotaGen section 3.1): its head, its tail (the first line from which all
-        the rest fits) or a middle, each as likely as the others where there is one.
+        A piece that is too long keeps its header and a part of its body, cut at the start of a line
+        ("we randomly segment the tune body and concatenated it with the tune header for longer
+        pieces", NotaGen section 3.1): its head, its tail (the first line from which all the rest
+        fits) or a middle, each as likely as the others where there is one.
 
         Args:
-            text: Header lines, then one line a bar (``[V:1]...|[V:2]...|``). A header alone is a prompt.
-            annotate: Put ``[r:i/j]`` before each line of the body: its index and the number of lines after it. Lines that have their
-                counters keep them.
-            end: The text is a whole piece and the end patch closes it. Otherwise the text goes on: what follows its last newline is left
-                open, with no end mark.
+            text: Header lines, then one line a bar (``[V:1]...|[V:2]...|``). A header alone is a
+                prompt.
+            annotate: Put ``[r:i/j]`` before each line of the body: its index and the number of
+                lines after it. Lines that have their counters keep them.
+            end: The text is a whole piece and the end patch closes it. Otherwise the text goes on:
+                what follows its last newline is left open, with no end mark.
             max_length: Patches at most; None for the representation's own.
             rng: Chooses head, tail or middle and the line; None keeps the head.
 
@@ -121,23 +141,32 @@ class BarStreamPatches:
             Character codes, shape (patches, patch_size), uint8.
 
         Raises:
-            MusicZooError: Characters outside ASCII, a piece without bars, a header line that is none.
+            MusicZooError: Characters outside ASCII, a piece without bars, a header line that is
+                none.
         """
         limit = self.max_length if max_length is None else max_length
         lines = [f"{line}\n" for line in text.split("\n") if line]
         is_open = not end and bool(lines) and not text.endswith("\n")
         if is_open:
             lines[-1] = lines[-1].removesuffix("\n")
-        start = next((index for index, line in enumerate(lines) if line.startswith(("[V:", "[r:"))), len(lines))
+        start = next(
+            (index for index, line in enumerate(lines) if line.startswith(("[V:", "[r:"))),
+            len(lines),
+        )
         _check(lines, start, end)
         if annotate and start < len(lines) and not lines[start].startswith("[r:"):
             last = len(lines) - 1
-            lines[start:] = [f"[r:{index - start}/{last - index}]{lines[index]}" for index in range(start, len(lines))]
+            lines[start:] = [
+                f"[r:{index - start}/{last - index}]{lines[index]}"
+                for index in range(start, len(lines))
+            ]
 
         groups = [[line] if index < start else _groups(line) for index, line in enumerate(lines)]
         patched = [b"".join(map(self._patches, line)) for line in groups]
         if is_open:
-            patched[-1] = b"".join(map(self._patches, groups[-1][:-1])) + self._patches(groups[-1][-1], is_open=True)
+            patched[-1] = b"".join(map(self._patches, groups[-1][:-1])) + self._patches(
+                groups[-1][-1], is_open=True
+            )
         begin_patch = bytes([BOS] * (self.patch_size - 1) + [EOS])
         end_patch = bytes([BOS] + [EOS] * (self.patch_size - 1)) if end else b""
         header = [begin_patch, *patched[:start]]
@@ -146,17 +175,26 @@ class BarStreamPatches:
         if excess > 0 and rng is not None:
             body = body[self._first_line(body, excess, rng) :]
         flat = bytearray(b"".join([*header, *body, end_patch])[: limit * self.patch_size])
-        return rearrange(torch.frombuffer(flat, dtype=torch.uint8), "(patch char) -> patch char", char=self.patch_size)
+        return rearrange(
+            torch.frombuffer(flat, dtype=torch.uint8),
+            "(patch char) -> patch char",
+            char=self.patch_size,
+        )
 
     def encode_prompt(self, period: str, composer: str, instrumentation: str) -> torch.Tensor:
         """The begin patch and :func:`prompt_lines`, shape (patches, patch_size), uint8: what generation starts from."""
-        return self.encode_text("\n".join(prompt_lines(period, composer, instrumentation)) + "\n", end=False)
+        return self.encode_text(
+            "\n".join(prompt_lines(period, composer, instrumentation)) + "\n", end=False
+        )
 
     def decode_text(self, patches: torch.Tensor) -> str:
-        """The text of patches, exactly what :meth:`encode_text` was given but for blank lines; bar counters stay.
+        """The text of patches, exactly what :meth:`encode_text` was given but for blank lines.
+
+        Bar counters stay.
 
         Args:
-            patches: Character codes of any integer type, shape (patches, patch_size). Padded patches hold nothing.
+            patches: Character codes of any integer type, shape (patches, patch_size). Padded
+                patches hold nothing.
 
         Raises:
             MusicZooError: Codes outside 0..127.
@@ -167,14 +205,22 @@ class BarStreamPatches:
                 remedy="Give the character codes of one piece, shape (patches, characters).",
             )
         if patches.numel() and not 0 <= int(patches.min()) <= int(patches.max()) < VOCABULARY:
-            raise MusicZooError("The patches hold codes outside 0..127.", remedy="Give the character codes of one piece.")
+            raise MusicZooError(
+                "The patches hold codes outside 0..127.",
+                remedy="Give the character codes of one piece.",
+            )
         rows = patches.to("cpu", torch.uint8).numpy()
-        return b"".join(row.tobytes().partition(b"\x02")[0].translate(None, b"\x00\x01") for row in rows).decode("ascii")
+        return b"".join(
+            row.tobytes().partition(b"\x02")[0].translate(None, b"\x00\x01") for row in rows
+        ).decode("ascii")
 
     def decode(self, encoded: torch.Tensor) -> Tune:
-        """The tune of patches, the rests that were left out restored; the bar counters tell the reader that a line is a bar of all voices.
+        """The tune of patches, the rests that were left out restored.
 
-        A last line without its newline (a piece cut off at the context's end) is left out, for half a bar is no bar.
+        The bar counters tell the reader that a line is a bar of all voices.
+
+        A last line without its newline (a piece cut off at the context's end) is left out, for half
+        a bar is no bar.
 
         Raises:
             MusicZooError: The text is no tune.
@@ -186,15 +232,23 @@ class BarStreamPatches:
         """Pieces as one batch.
 
         Returns:
-            ``patches`` (batch, longest, patch_size), uint8, zero where a piece has ended, and ``lengths`` (batch,), int64.
-            As int64 the loader's queue and the copy to the device would move eight times the bytes.
+            ``patches`` (batch, longest, patch_size), uint8, zero where a piece has ended, and
+            ``lengths`` (batch,), int64. As int64 the loader's queue and the copy to the device
+            would move eight times the bytes.
         """
         lengths = torch.tensor([len(piece) for piece in encoded])
-        return {"patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD), "lengths": lengths}
+        return {
+            "patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD),
+            "lengths": lengths,
+        }
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return {"patch_size": self.patch_size, "max_length": self.max_length, "omit_rests": self.omit_rests}
+        return {
+            "patch_size": self.patch_size,
+            "max_length": self.max_length,
+            "omit_rests": self.omit_rests,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -211,7 +265,9 @@ class BarStreamPatches:
     def _first_line(self, body: list[bytes], excess: int, rng: random.Random) -> int:
         """The line at which the body of a piece begins that is ``excess`` patches too long."""
         starts = list(accumulate((len(line) // self.patch_size for line in body[:-1]), initial=0))
-        tail = next((index for index, start in enumerate(starts) if start >= excess), len(starts) - 1)
+        tail = next(
+            (index for index, start in enumerate(starts) if start >= excess), len(starts) - 1
+        )
         modes = ["head", "tail", "middle"][: tail + 1]
         mode = rng.choice(modes)
         if mode == "middle":
@@ -225,7 +281,7 @@ def _check(lines: list[str], start: int, end: bool) -> None:
             raise MusicZooError(
                 f"The character {foreign.group()!r} has no place in a bar stream.",
                 where=f"line {number}",
-                remedy="Clean the tune first (musiczoo.music.cleaning.clean).",
+                remedy="Clean the tune first (musiczoo.music.abc.cleaning.clean).",
             )
     for number, line in enumerate(lines[:start], 1):
         if not _HEADER_LINE.match(line):
@@ -235,14 +291,17 @@ def _check(lines: list[str], start: int, end: bool) -> None:
                 remedy="Write the tune with interleaved_lines (musiczoo.music.abc).",
             )
     if end and start == len(lines):
-        raise MusicZooError("The piece has no bars.", remedy="Give a tune with at least one bar that does not rest in every voice.")
+        raise MusicZooError(
+            "The piece has no bars.",
+            remedy="Give a tune with at least one bar that does not rest in every voice.",
+        )
 
 
 def _groups(line: str) -> list[str]:
     """A line of the body cut before its bar-lines.
 
-    NotaGen's code pairs bar-lines and texts by counting, so two bar-lines in a row make it lose the rest of the piece without a word; here
-    they stay together in one group.
+    NotaGen's code pairs bar-lines and texts by counting, so two bar-lines in a row make it lose the
+    rest of the piece without a word; here they stay together in one group.
     """
     cuts = [0]
     previous_end = 0

@@ -12,9 +12,14 @@ Piece = TypeVar("Piece")
 
 
 class Representation(Protocol[Piece]):
-    """Turns pieces into tensors and back; stored in a checkpoint by its configuration, so that a model never guesses it."""
+    """Turns pieces into tensors and back.
 
-    def encode(self, piece: Piece, *, max_length: int | None = None, rng: random.Random | None = None) -> torch.Tensor:
+    Stored in a checkpoint by its configuration, so that a model never guesses it.
+    """
+
+    def encode(
+        self, piece: Piece, *, max_length: int | None = None, rng: random.Random | None = None
+    ) -> torch.Tensor:
         """The piece as a tensor whose first axis is time, at most ``max_length`` long; ``rng`` chooses which part of a longer piece."""
         ...
 

@@ -1,6 +1,7 @@
 """Log-mel spectrograms: what a small net hears of a rendered piece.
 
-The mel scale is that of O'Shaughnessy (1987) as HTK has it, mel(f) = 2595 log10(1 + f / 700 Hz), and the filters are triangles of peak 1.
+The mel scale is that of O'Shaughnessy (1987) as HTK has it, mel(f) = 2595 log10(1 + f / 700 Hz),
+and the filters are triangles of peak 1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.resampling import resample
+from musiczoo.music.sound.resampling import resample
 
 LEVELS = 255
 
@@ -46,8 +47,8 @@ class LogMel:
     ) -> None:
         if mels < 1 or not 0 <= low < high <= rate / 2 or not 0 < hop <= window or floor >= 0:
             raise MusicZooError(
-                f"{mels} bands from {low} to {high} Hz at {rate} samples a second, with windows of {window} s each {hop} s down to "
-                f"{floor} dB, are no spectrogram.",
+                f"{mels} bands from {low} to {high} Hz at {rate} samples a second, with windows of"
+                f" {window} s each {hop} s down to {floor} dB, are no spectrogram.",
                 remedy="Use LogMel() for the settings of mel-aesthetics.",
             )
         self.mels = mels
@@ -58,9 +59,13 @@ class LogMel:
         self.floor = floor
         self.rate = rate
         self._size, self._hop = round(window * rate), round(hop * rate)
-        self._bank = torch.from_numpy(mel_filters(mels, low, high, rate / self._size, self._size // 2 + 1))
+        self._bank = torch.from_numpy(
+            mel_filters(mels, low, high, rate / self._size, self._size // 2 + 1)
+        )
 
-    def encode(self, piece: Any, *, max_length: int | None = None, rng: random.Random | None = None) -> torch.Tensor:
+    def encode(
+        self, piece: Any, *, max_length: int | None = None, rng: random.Random | None = None
+    ) -> torch.Tensor:
         """The levels of a piece (a tune, or a symusic score in ticks), rendered in this process with the default soundfont.
 
         Args:
@@ -74,7 +79,7 @@ class LogMel:
         Raises:
             MusicZooError: The piece cannot be rendered.
         """
-        from musiczoo.music.rendering import Rendering, render_clip
+        from musiczoo.music.sound.rendering import Rendering, render_clip
 
         rendering = Rendering()
         clip = render_clip(piece, rendering)
@@ -97,20 +102,37 @@ class LogMel:
             (rows, mels) uint8, a row for each hop that begins in the sound, and one for its end.
 
         Raises:
-            MusicZooError: A sample rate that is too low, no samples, or samples that are not finite.
+            MusicZooError: A sample rate that is too low, no samples, or samples that are not
+                finite.
         """
         if rate < 2 * self.high:
-            raise MusicZooError(f"Sound of {rate} samples a second holds nothing up to {self.high:g} Hz.", remedy="Render it at 48000.")
+            raise MusicZooError(
+                f"Sound of {rate} samples a second holds nothing up to {self.high:g} Hz.",
+                remedy="Render it at 48000.",
+            )
         channels = np.atleast_2d(np.asarray(samples, dtype=np.float32))
         if not channels.size or not np.isfinite(channels).all():
             raise MusicZooError("There are no samples, or not all of them are finite numbers.")
         wave = torch.from_numpy(resample(channels.mean(axis=0), rate, self.rate))
         window = torch.hann_window(self._size)
-        spectrum = torch.stft(wave, self._size, self._hop, window=window, center=True, pad_mode="constant", return_complex=True)
+        spectrum = torch.stft(
+            wave,
+            self._size,
+            self._hop,
+            window=window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
         # A sine of amplitude 1 has a peak of half the window's sum.
         power = spectrum.abs().square().T @ self._bank * (2.0 / float(window.sum())) ** 2
         decibels = 10.0 * torch.log10(power.clamp(min=10.0 ** (self.floor / 10.0)))
-        return ((decibels - self.floor) * (LEVELS / -self.floor)).round().clamp(0, LEVELS).to(torch.uint8)
+        return (
+            ((decibels - self.floor) * (LEVELS / -self.floor))
+            .round()
+            .clamp(0, LEVELS)
+            .to(torch.uint8)
+        )
 
     def decode(self, encoded: torch.Tensor) -> Tune:
         """A spectrogram is not turned back into notes.
@@ -118,7 +140,9 @@ class LogMel:
         Raises:
             MusicZooError: Always.
         """
-        raise MusicZooError("A spectrogram cannot be turned into notes.", remedy="Keep the piece beside it.")
+        raise MusicZooError(
+            "A spectrogram cannot be turned into notes.", remedy="Keep the piece beside it."
+        )
 
     def collate(self, encoded: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """``mel``, (clips, rows, mels) uint8 padded with silence, and ``lengths``, (clips,) rows of each."""
@@ -127,7 +151,10 @@ class LogMel:
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return {name: getattr(self, name) for name in ("mels", "low", "high", "window", "hop", "floor", "rate")}
+        return {
+            name: getattr(self, name)
+            for name in ("mels", "low", "high", "window", "hop", "floor", "rate")
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -135,7 +162,9 @@ class LogMel:
         return cls(**config)
 
 
-def mel_filters(mels: int, low: float, high: float, spacing: float, bins: int) -> NDArray[np.float32]:
+def mel_filters(
+    mels: int, low: float, high: float, spacing: float, bins: int
+) -> NDArray[np.float32]:
     """Triangular filters that are equally spaced on the mel scale and overlap by half.
 
     Args:
@@ -148,8 +177,12 @@ def mel_filters(mels: int, low: float, high: float, spacing: float, bins: int) -
     Returns:
         (bins, mels) float32 with peaks of at most 1.
     """
-    edges = np.linspace(2595.0 * np.log10(1.0 + low / 700.0), 2595.0 * np.log10(1.0 + high / 700.0), mels + 2)
-    left, peak, right = (700.0 * (10.0 ** (part / 2595.0) - 1.0) for part in (edges[:-2], edges[1:-1], edges[2:]))
+    edges = np.linspace(
+        2595.0 * np.log10(1.0 + low / 700.0), 2595.0 * np.log10(1.0 + high / 700.0), mels + 2
+    )
+    left, peak, right = (
+        700.0 * (10.0 ** (part / 2595.0) - 1.0) for part in (edges[:-2], edges[1:-1], edges[2:])
+    )
     frequency = spacing * np.arange(bins)[:, None]
     rising, falling = (frequency - left) / (peak - left), (right - frequency) / (right - peak)
     return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)

@@ -1,18 +1,20 @@
 """M3 patches: one patch of up to 64 characters for each bar of each voice, header line or run of MIDI messages.
 
-Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. A character is its ASCII code; the codes 0 to 3, which no text holds, are
-padding, the begin mark, the end mark and the mask of pre-training:
+Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. A character is its ASCII code; the codes
+0 to 3, which no text holds, are padding, the begin mark, the end mark and the mask of pre-training:
 
-====================  ==========================================================================================
-patch                 characters
-====================  ==========================================================================================
-begin of a piece      64 begin marks
-text                  a begin mark, up to 62 characters and an end mark; of longer text the first 63; padding
-end of a piece        a begin mark, 63 end marks
-====================  ==========================================================================================
+====================
+========================================================================================== patch
+characters ====================
+========================================================================================== begin of
+a piece      64 begin marks text                  a begin mark, up to 62 characters and an end mark;
+of longer text the first 63; padding end of a piece        a begin mark, 63 end marks
+====================
+==========================================================================================
 
-ABC comes interleaved: a header line is one patch, and a line of the body is cut behind each bar-line. Text in MIDI text format (MTF, one
-message a line) has runs of messages of one type packed into one patch.
+ABC comes interleaved: a header line is one patch, and a line of the body is cut behind each
+bar-line. Text in MIDI text format (MTF, one message a line) has runs of messages of one type packed
+into one patch.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from unidecode import unidecode
 
 from musiczoo.music.abc import Tune, interleaved_lines, read_abc
-from musiczoo.music.cleaning import clean
+from musiczoo.music.abc.cleaning import clean
 from musiczoo.music.errors import MusicZooError
 
 PAD, BOS, EOS, MASK = 0, 1, 2, 3
@@ -50,7 +52,9 @@ def abc_text(tune: Tune) -> str:
         MusicZooError: Voices with different numbers of bars.
     """
     tune = clean(tune)
-    return "\n".join([*(field.text for field in tune.header if field.name != "%"), *interleaved_lines(tune), ""])
+    return "\n".join(
+        [*(field.text for field in tune.header if field.name != "%"), *interleaved_lines(tune), ""]
+    )
 
 
 class M3Patches:
@@ -59,23 +63,29 @@ class M3Patches:
     Args:
         patch_size: Characters of a patch (64 in every published model).
         max_length: Patches of a crop, the encoder's context.
-        strip_unit_length: Leave out lines that say ``L:1/8``, as M3 and CLaMP 2 were trained and CLaMP 3 always does; CLaMP 2's published
-            program for features keeps them.
+        strip_unit_length: Leave out lines that say ``L:1/8``, as M3 and CLaMP 2 were trained and
+            CLaMP 3 always does; CLaMP 2's published program for features keeps them.
     """
 
-    def __init__(self, patch_size: int = 64, max_length: int = 512, strip_unit_length: bool = True) -> None:
+    def __init__(
+        self, patch_size: int = 64, max_length: int = 512, strip_unit_length: bool = True
+    ) -> None:
         if patch_size < 3 or max_length < 1:
             raise MusicZooError(
-                f"{max_length} patches of {patch_size} characters hold no piece.", remedy="The published models use 512 of 64."
+                f"{max_length} patches of {patch_size} characters hold no piece.",
+                remedy="The published models use 512 of 64.",
             )
         self.patch_size = patch_size
         self.max_length = max_length
         self.strip_unit_length = strip_unit_length
 
-    def encode(self, piece: Tune, *, max_length: int | None = None, rng: random.Random | None = None) -> torch.Tensor:
+    def encode(
+        self, piece: Tune, *, max_length: int | None = None, rng: random.Random | None = None
+    ) -> torch.Tensor:
         """The patches of a tune.
 
-        A piece that is too long is cropped: its head, its tail or a middle, each as likely as the others (published code).
+        A piece that is too long is cropped: its head, its tail or a middle, each as likely as the
+        others (published code).
 
         Args:
             piece: Any tune whose voices have the same number of bars.
@@ -99,16 +109,22 @@ class M3Patches:
     def encode_text(self, text: str) -> torch.Tensor:
         """The patches of interleaved ABC or of MIDI text format, however many they are.
 
-        As published, comment lines (``%``) and what follows the last bar-line of a line are left out.
+        As published, comment lines (``%``) and what follows the last bar-line of a line are left
+        out.
 
         Args:
             text: ABC, or MTF, which begins with ``ticks_per_beat``.
 
         Returns:
-            Character codes, shape (patches, patch_size), uint8: the begin patch, the text's, the end patch.
+            Character codes, shape (patches, patch_size), uint8: the begin patch, the text's, the
+            end patch.
         """
         lines = _LINE.findall(unidecode(text))
-        pieces = _mtf_pieces(lines, self.patch_size - 2) if lines and lines[0].startswith(_MTF) else self._abc_pieces(lines)
+        pieces = (
+            _mtf_pieces(lines, self.patch_size - 2)
+            if lines and lines[0].startswith(_MTF)
+            else self._abc_pieces(lines)
+        )
         size = self.patch_size
         rows = [bytes([BOS]) * size]
         for piece in pieces:
@@ -126,13 +142,23 @@ class M3Patches:
         pieces = [self.encode_text(text) for text in texts]
         for index, patches in enumerate(pieces):
             if len(patches) <= 2:
-                raise MusicZooError("The text holds no music.", where=f"text {index}", remedy="Give interleaved ABC or MIDI text format.")
+                raise MusicZooError(
+                    "The text holds no music.",
+                    where=f"text {index}",
+                    remedy="Give interleaved ABC or MIDI text format.",
+                )
         return pieces
 
     def decode_text(self, patches: torch.Tensor) -> str:
         """The text of patches, without begin and end; what was cut off stays lost."""
         rows = patches.to("cpu", torch.uint8).numpy()
-        return "".join(row.tobytes()[1:].partition(b"\x02")[0].translate(None, b"\x00\x01\x03").decode("ascii", "replace") for row in rows)
+        return "".join(
+            row.tobytes()[1:]
+            .partition(b"\x02")[0]
+            .translate(None, b"\x00\x01\x03")
+            .decode("ascii", "replace")
+            for row in rows
+        )
 
     def decode(self, encoded: torch.Tensor) -> Tune:
         """The tune of patches of ABC; bars of more than 62 characters have lost their ends.
@@ -145,11 +171,18 @@ class M3Patches:
     def collate(self, encoded: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Pieces as one batch: ``patches`` (batch, longest, patch_size), uint8, padded with 0, and ``lengths`` (batch,), int64."""
         lengths = torch.tensor([len(piece) for piece in encoded])
-        return {"patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD), "lengths": lengths}
+        return {
+            "patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD),
+            "lengths": lengths,
+        }
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return {"patch_size": self.patch_size, "max_length": self.max_length, "strip_unit_length": self.strip_unit_length}
+        return {
+            "patch_size": self.patch_size,
+            "max_length": self.max_length,
+            "strip_unit_length": self.strip_unit_length,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -169,9 +202,11 @@ class M3Patches:
             parts = [part for part in _BAR_LINE.split(line) if part]
             if len(parts) > 1 and _BAR_LINE.fullmatch(parts[0]):
                 parts[:2] = [parts[0] + parts[1]]
-            # Texts and bar-lines are paired by counting, so that two bar-lines in a row shift the pairs of the rest of their line.
-            # The published weights know such lines no other way.
-            bars = [text + bar_line for text, bar_line in zip(parts[0::2], parts[1::2], strict=False)]
+            # Texts and bar-lines are paired by counting, so that two bar-lines in a row shift the
+            # pairs of the rest of their line. The published weights know such lines no other way.
+            bars = [
+                text + bar_line for text, bar_line in zip(parts[0::2], parts[1::2], strict=False)
+            ]
             if bars:
                 bars[-1] += "\n"
                 pieces += bars
@@ -184,7 +219,8 @@ def _mtf_pieces(lines: list[str], room: int) -> list[str]:
     kind = None
     for line in lines:
         name, _, values = line.partition(" ")
-        # Newlines are counted with both, as in the published code; the tab stands in the place of one.
+        # Newlines are counted with both, as in the published code; the tab stands in the place of
+        # one.
         if name == kind and len(pieces[-1]) + len(values) <= room:
             pieces[-1] = f"{pieces[-1][:-1]}\t{values}"
         else:

@@ -1,9 +1,10 @@
 """REMI tokens of performed music, through MidiTok.
 
-Huang and Yang 2020 (arXiv 2002.00212); with time signatures and programs REMI+ (von Rütte et al. 2023, FIGARO, arXiv 2201.10936). A piece
-is a row of tokens such as ``Bar_None TimeSig_4/4 Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Position_12 ...``: each bar
-with its time signature, positions within the bar, tempos where they change, and notes. All of it is put on a grid, and each value goes to
-the nearest one of the vocabulary.
+Huang and Yang 2020 (arXiv 2002.00212); with time signatures and programs REMI+ (von Rütte et al.
+2023, FIGARO, arXiv 2201.10936). A piece is a row of tokens such as ``Bar_None TimeSig_4/4
+Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Position_12 ...``: each bar with its
+time signature, positions within the bar, tempos where they change, and notes. All of it is put on a
+grid, and each value goes to the nearest one of the vocabulary.
 """
 
 from __future__ import annotations
@@ -27,12 +28,20 @@ if TYPE_CHECKING:
 
 PAD, BOS, EOS = 0, 1, 2
 
-# The 413 tokens of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839), as its repository's history lists them.
+# The 413 tokens of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839), as its
+# repository's history lists them.
 _SMART: dict[str, Any] = {
     "pitch_range": [21, 108],
     "beat_res": {"0_4": 12},
     "num_velocities": 32,
-    "special_tokens": ["PAD", "BOS", "EOS", "PRE", "SUF", *(f"INF{number}" for number in range(1, 17))],
+    "special_tokens": [
+        "PAD",
+        "BOS",
+        "EOS",
+        "PRE",
+        "SUF",
+        *(f"INF{number}" for number in range(1, 17)),
+    ],
     "use_tempos": True,
     "num_tempos": 64,
     "tempo_range": [40, 250],
@@ -50,11 +59,13 @@ _INCLUSIVE_SINCE = (3, 0, 6)
 class Remi:
     """Symusic scores as REMI tokens.
 
-    Without programs a piece is one stream: the notes of all its tracks but drums, as of one instrument (program 0). With programs (REMI+)
-    each note is preceded by its program, drums by ``Program_-1``.
+    Without programs a piece is one stream: the notes of all its tracks but drums, as of one
+    instrument (program 0). With programs (REMI+) each note is preceded by its program, drums by
+    ``Program_-1``.
 
     Args:
-        config: Settings of MidiTok's ``TokenizerConfig`` as plain JSON values, those that differ from its defaults; None for SMART's.
+        config: Settings of MidiTok's ``TokenizerConfig`` as plain JSON values, those that differ
+            from its defaults; None for SMART's.
 
     Attributes:
         vocabulary: The tokens in the order of their ids.
@@ -67,10 +78,16 @@ class Remi:
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self.config = dict(_SMART if config is None else config)
         self.tokenizer = _tokenizer(self.config)
-        self.index: dict[str, int] = {_short(token): number for token, number in self.tokenizer.vocab.items()}
+        self.index: dict[str, int] = {
+            _short(token): number for token, number in self.tokenizer.vocab.items()
+        }
         self.vocabulary: tuple[str, ...] = tuple(self.index)
         if [self.index.get(name) for name in ("PAD", "BOS", "EOS")] != [PAD, BOS, EOS]:
-            raise MusicZooError("The vocabulary does not begin with PAD, BOS and EOS.", where="special_tokens", remedy="Put them first.")
+            raise MusicZooError(
+                "The vocabulary does not begin with PAD, BOS and EOS.",
+                where="special_tokens",
+                remedy="Put them first.",
+            )
 
     @classmethod
     def smart(cls) -> Self:
@@ -80,18 +97,24 @@ class Remi:
     @classmethod
     def plus(cls) -> Self:
         """REMI+: programs, time signatures, and 64 tempos (MidiTok's 32 do not hold 120 beats a minute)."""
-        own = {"use_programs": True, "one_token_stream_for_programs": True, "program_changes": False}
+        own = {
+            "use_programs": True,
+            "one_token_stream_for_programs": True,
+            "program_changes": False,
+        }
         return cls({**_SMART, **own})
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """The representation of a ``tokenizer.json`` that MidiTok saved; nothing but JSON is read.
 
-        A file of a MidiTok before 3.0.6 gives the pitch range with its upper end excluded, and no vocabulary: read as it is now, it would
-        have a pitch more, and every later id would be off by one.
+        A file of a MidiTok before 3.0.6 gives the pitch range with its upper end excluded, and no
+        vocabulary: read as it is now, it would have a pitch more, and every later id would be off
+        by one.
 
         Raises:
-            MusicZooError: No such file, of another tokenizer, or one whose ids were merged by training (BPE and others).
+            MusicZooError: No such file, of another tokenizer, or one whose ids were merged by
+                training (BPE and others).
         """
         path = Path(path)
         if path.is_dir():
@@ -100,15 +123,30 @@ class Remi:
             content = json.loads(path.read_text("utf-8"))
             config = dict(content["config"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise MusicZooError(f"The tokenizer cannot be read: {error}", path=path, remedy="Give a file that MidiTok saved.") from error
+            raise MusicZooError(
+                f"The tokenizer cannot be read: {error}",
+                path=path,
+                remedy="Give a file that MidiTok saved.",
+            ) from error
         if content.get("tokenization") != "REMI":
-            raise MusicZooError(f"The tokenizer is {content.get('tokenization')}, not REMI.", path=path, remedy="Give one of REMI.")
+            raise MusicZooError(
+                f"The tokenizer is {content.get('tokenization')}, not REMI.",
+                path=path,
+                remedy="Give one of REMI.",
+            )
         if "_model" in content:
-            raise MusicZooError("The tokenizer has merged tokens (BPE or similar).", path=path, remedy="Give one that was not trained.")
+            raise MusicZooError(
+                "The tokenizer has merged tokens (BPE or similar).",
+                path=path,
+                remedy="Give one that was not trained.",
+            )
         if _version(content.get("miditok_version")) < _INCLUSIVE_SINCE:
             config["pitch_range"] = [config["pitch_range"][0], config["pitch_range"][1] - 1]
             if "drums_pitch_range" in config:
-                config["drums_pitch_range"] = [config["drums_pitch_range"][0], config["drums_pitch_range"][1] - 1]
+                config["drums_pitch_range"] = [
+                    config["drums_pitch_range"][0],
+                    config["drums_pitch_range"][1] - 1,
+                ]
         return cls(config)
 
     @property
@@ -116,12 +154,19 @@ class Remi:
         """Whether all notes are of one instrument."""
         return not self.tokenizer.config.use_programs
 
-    def encode(self, piece: ScoreTick | Tune, *, max_length: int | None = None, rng: random.Random | None = None) -> Tensor:
+    def encode(
+        self,
+        piece: ScoreTick | Tune,
+        *,
+        max_length: int | None = None,
+        rng: random.Random | None = None,
+    ) -> Tensor:
         """The piece as ids, BOS and EOS included.
 
         Args:
             piece: A score in ticks, or a tune (repeats are played).
-            max_length: Longest result; of a longer piece a random part (paper 3.1: "random crops"), the beginning without ``rng``.
+            max_length: Longest result; of a longer piece a random part (paper 3.1: "random crops"),
+                the beginning without ``rng``.
             rng: Chooses the part.
 
         Returns:
@@ -138,18 +183,27 @@ class Remi:
 
     def _ids(self, piece: ScoreTick | Tune) -> list[int]:
         if isinstance(piece, Tune):
-            from musiczoo.music.midi import to_score
+            from musiczoo.music.midi.convert import to_score
 
             piece = to_score(piece)
         score = _one_track(piece) if self.one_stream else _by_program(piece)
         if score.ticks_per_quarter <= 0:
-            raise MusicZooError("The score has no ticks per quarter note.", remedy="Read it from a MIDI file with a sound header.")
+            raise MusicZooError(
+                "The score has no ticks per quarter note.",
+                remedy="Read it from a MIDI file with a sound header.",
+            )
         ids: list[int] = []
         if score.note_num():
             sequences = self.tokenizer(score)
-            ids = list((sequences[0] if isinstance(sequences, list) else sequences).ids) if sequences else []
+            ids = (
+                list((sequences[0] if isinstance(sequences, list) else sequences).ids)
+                if sequences
+                else []
+            )
         if not any(self._is_pitch[number] for number in ids):
-            raise MusicZooError("The piece has no note in the range of the vocabulary.", remedy="Leave it out.")
+            raise MusicZooError(
+                "The piece has no note in the range of the vocabulary.", remedy="Leave it out."
+            )
         return ids
 
     @cached_property
@@ -157,7 +211,10 @@ class Remi:
         return [token.startswith("Pitch") for token in self.vocabulary]
 
     def decode(self, encoded: Tensor | Sequence[int]) -> ScoreTick:
-        """The score that ids stand for; what is no REMI is skipped, and without a note the score has no track."""
+        """The score that ids stand for.
+
+        What is no REMI is skipped, and without a note the score has no track.
+        """
         ids = [int(number) for number in encoded]
         music = [number for number in ids if not self._is_special[number]]
         score: ScoreTick = self.tokenizer.decode(music if not self.one_stream else [music])
@@ -181,7 +238,10 @@ class Remi:
         try:
             return torch.tensor([self.index[name] for name in text.split()], dtype=torch.int64)
         except KeyError as error:
-            raise MusicZooError(f"There is no token {error.args[0]!r}.", remedy="representation.vocabulary lists all.") from error
+            raise MusicZooError(
+                f"There is no token {error.args[0]!r}.",
+                remedy="representation.vocabulary lists all.",
+            ) from error
 
     def of_type(self, kind: str) -> list[int]:
         """The ids of a kind of token, such as ``"Tempo"``."""
@@ -190,10 +250,16 @@ class Remi:
     def collate(self, encoded: Sequence[Tensor]) -> dict[str, Tensor]:
         """Pieces as one batch: ``ids`` (batch, longest) int64, padded with PAD, and ``lengths`` (batch,) int64."""
         lengths = torch.tensor([len(piece) for piece in encoded])
-        return {"ids": pad_sequence(list(encoded), batch_first=True, padding_value=PAD).long(), "lengths": lengths}
+        return {
+            "ids": pad_sequence(list(encoded), batch_first=True, padding_value=PAD).long(),
+            "lengths": lengths,
+        }
 
     def to_config(self) -> dict[str, Any]:
-        """The settings as plain JSON values; pitch ranges are inclusive, whatever version of MidiTok reads them."""
+        """The settings as plain JSON values.
+
+        Pitch ranges are inclusive, whatever version of MidiTok reads them.
+        """
         return dict(self.config)
 
     @classmethod
@@ -222,8 +288,9 @@ def _one_track(score: ScoreTick) -> ScoreTick:
 def _by_program(score: ScoreTick) -> ScoreTick:
     """A score whose tracks are ordered by program, drums last.
 
-    Notes of one moment follow each other in the order of their tracks, which ids do not tell: decoded, they come in the order of their
-    entries. Without an order of its own one music would have several rows of ids.
+    Notes of one moment follow each other in the order of their tracks, which ids do not tell:
+    decoded, they come in the order of their entries. Without an order of its own one music would
+    have several rows of ids.
     """
     order = [(track.is_drum, track.program) for track in score.tracks]
     if order == sorted(order):
@@ -249,17 +316,26 @@ def _tokenizer(config: Mapping[str, Any]) -> Any:
             settings[name] = tuple(settings[name])
     for name in ("beat_res", "beat_res_rest"):
         if name in settings:
-            settings[name] = {tuple(map(int, key.split("_"))): value for key, value in settings[name].items()}
+            settings[name] = {
+                tuple(map(int, key.split("_"))): value for key, value in settings[name].items()
+            }
     if "time_signature_range" in settings:
-        settings["time_signature_range"] = {int(below): list(above) for below, above in settings["time_signature_range"].items()}
+        settings["time_signature_range"] = {
+            int(below): list(above) for below, above in settings["time_signature_range"].items()
+        }
     try:
         return REMI(TokenizerConfig(**settings))
     except (TypeError, ValueError, KeyError, AssertionError) as error:
-        raise MusicZooError(f"MidiTok does not take these settings: {error}", remedy="See miditok.TokenizerConfig.") from error
+        raise MusicZooError(
+            f"MidiTok does not take these settings: {error}", remedy="See miditok.TokenizerConfig."
+        ) from error
 
 
 def _short(token: str) -> str:
-    """Special tokens without MidiTok's empty value: ``PAD_None`` is ``PAD``. ``Bar_None`` keeps its name."""
+    """Special tokens without MidiTok's empty value: ``PAD_None`` is ``PAD``.
+
+    ``Bar_None`` keeps its name.
+    """
     name, _, value = token.partition("_")
     return name if value == "None" and name != "Bar" else token
 

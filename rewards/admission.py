@@ -1,6 +1,7 @@
 """What a generated piece must be like to be an example for others (Wang et al. 2025, NotaGen, arXiv 2502.18008, section 3.3 and its code).
 
-"Additional criteria, such as syntax error checks or the exclusion of ground-truth plagiarism, can be applied to refine these sets."
+"Additional criteria, such as syntax error checks or the exclusion of ground-truth plagiarism, can
+be applied to refine these sets."
 """
 
 from __future__ import annotations
@@ -24,13 +25,22 @@ def misalignment(piece: Tune) -> str | None:
     first, first_spans = piece.voices[0], parsed[0].bars
     for voice, spans in zip(piece.voices[1:], (other.bars for other in parsed[1:]), strict=True):
         if len(voice.bars) != len(first.bars):
-            return f"voice {voice.id} has {len(voice.bars)} bars, voice {first.id} has {len(first.bars)}"
+            return (
+                f"voice {voice.id} has {len(voice.bars)} bars, voice {first.id} has"
+                f" {len(first.bars)}"
+            )
         for number, (bar, other) in enumerate(zip(voice.bars, first.bars, strict=True), 1):
             if (bar.left, bar.right) != (other.left, other.right):
-                return f"bar {number} of voice {voice.id} has other bar-lines than that of voice {first.id}"
+                return (
+                    f"bar {number} of voice {voice.id} has other bar-lines than that of voice"
+                    f" {first.id}"
+                )
         for number, (span, other_span) in enumerate(zip(spans, first_spans, strict=True), 1):
             if span.duration != other_span.duration:
-                return f"bar {number} of voice {voice.id} has another length than that of voice {first.id}"
+                return (
+                    f"bar {number} of voice {voice.id} has another length than that of voice"
+                    f" {first.id}"
+                )
     return None
 
 

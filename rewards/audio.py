@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musiczoo.models.base import Generated
-from musiczoo.music.rendering import Renderer
+from musiczoo.models.base.generative import Generated
+from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards.base import Reward, Scores, ScoresError
 
 
@@ -31,7 +31,8 @@ class AudioReward(Reward):
         """Scores clips.
 
         Args:
-            samples: One (2, n) array a clip, at most 1 in magnitude; silence is one second of zeros.
+            samples: One (2, n) array a clip, at most 1 in magnitude; silence is one second of
+                zeros.
             rate: Samples a second.
         """
 
@@ -42,7 +43,9 @@ class AudioReward(Reward):
             ScoresError: :meth:`score_audio` gives another number of scores than there are clips.
         """
         clips = self.renderer.clips([piece.piece for piece in pieces])
-        heard = [(index, clip.samples) for index, clip in enumerate(clips) if clip.samples is not None]
+        heard = [
+            (index, clip.samples) for index, clip in enumerate(clips) if clip.samples is not None
+        ]
         reasons = [
             str(piece.error) if piece.piece is None and piece.error is not None else clip.reason
             for piece, clip in zip(pieces, clips, strict=True)
@@ -50,14 +53,24 @@ class AudioReward(Reward):
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         if not heard:
             return Scores(values, tuple(reasons))
-        scores = self.score_audio([samples for _, samples in heard], self.renderer.rendering.sample_rate)
+        scores = self.score_audio(
+            [samples for _, samples in heard], self.renderer.rendering.sample_rate
+        )
         if len(scores.values) != len(heard) or len(scores.reasons) != len(heard):
-            raise ScoresError(f"The reward {self.name} gave {len(scores.values)} scores for {len(heard)} clips.")
+            raise ScoresError(
+                f"The reward {self.name} gave {len(scores.values)} scores for {len(heard)} clips."
+            )
         places = torch.tensor([index for index, _ in heard])
         for (index, _), reason in zip(heard, scores.reasons, strict=True):
             reasons[index] = reason
         details = {
-            name: torch.full_like(values, torch.nan).index_copy(0, places, detail.to("cpu", torch.float64))
+            name: torch.full_like(values, torch.nan).index_copy(
+                0, places, detail.to("cpu", torch.float64)
+            )
             for name, detail in scores.details.items()
         }
-        return Scores(values.index_copy(0, places, scores.values.to("cpu", torch.float64)), tuple(reasons), details)
+        return Scores(
+            values.index_copy(0, places, scores.values.to("cpu", torch.float64)),
+            tuple(reasons),
+            details,
+        )

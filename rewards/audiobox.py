@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from musiczoo.models.audiobox import AXES, AudioboxModule
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Renderer
+from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards.audio import AudioReward
 from musiczoo.rewards.base import Scores
 
@@ -21,13 +21,15 @@ from musiczoo.rewards.base import Scores
 class AudioboxAesthetics(AudioReward):
     """Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139) as a reward, as SMART takes it (Jonason et al. 2025, arXiv 2504.16839).
 
-    The value is the weighted mean of the axes' ratings, each divided by ten; ``details`` holds the ratings themselves, nominally 1 to 10.
-    Silence is rated like any other sound.
+    The value is the weighted mean of the axes' ratings, each divided by ten; ``details`` holds the
+    ratings themselves, nominally 1 to 10. Silence is rated like any other sound.
 
     Args:
-        weights: A file of the model in its published layout; fetched from the Hugging Face Hub, or its cache, when None.
-        axes: How much each axis counts: ``CE`` content enjoyment, ``CU`` content usefulness, ``PC`` production complexity, ``PQ``
-            production quality. Content enjoyment alone, as in the paper, when left out.
+        weights: A file of the model in its published layout; fetched from the Hugging Face Hub, or
+            its cache, when None.
+        axes: How much each axis counts: ``CE`` content enjoyment, ``CU`` content usefulness, ``PC``
+            production complexity, ``PQ`` production quality. Content enjoyment alone, as in the
+            paper, when left out.
         renderer: What makes sound of pieces; a new one with the settings of the paper when None.
         device: Where the net computes.
 
@@ -44,11 +46,21 @@ class AudioboxAesthetics(AudioReward):
         renderer: Renderer | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.axes = {"CE": 1.0} if axes is None else {axis: float(weight) for axis, weight in axes.items()}
+        self.axes = (
+            {"CE": 1.0} if axes is None else {axis: float(weight) for axis, weight in axes.items()}
+        )
         if unknown := sorted(set(self.axes) - set(AXES)):
-            raise MusicZooError(f"There is no axis {unknown[0]}.", where="axes", remedy=f"The axes are {', '.join(AXES)}.")
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.axes.values()) or not sum(self.axes.values()):
-            raise MusicZooError("The weights of the axes must not be negative, and not all be 0.", where="axes")
+            raise MusicZooError(
+                f"There is no axis {unknown[0]}.",
+                where="axes",
+                remedy=f"The axes are {', '.join(AXES)}.",
+            )
+        if not all(
+            math.isfinite(weight) and weight >= 0 for weight in self.axes.values()
+        ) or not sum(self.axes.values()):
+            raise MusicZooError(
+                "The weights of the axes must not be negative, and not all be 0.", where="axes"
+            )
         super().__init__(renderer)
         self._weights = weights
         self._device = device
@@ -63,7 +75,9 @@ class AudioboxAesthetics(AudioReward):
         return module.to(self._device)
 
     def score_audio(self, samples: Sequence[NDArray[np.float32]], rate: int) -> Scores:
-        """Rates clips; one without samples, or with some that are no numbers, gets NaN and the reason.
+        """Rates clips.
+
+        One without samples, or with some that are no numbers, gets NaN and the reason.
 
         Raises:
             MusicZooError: The weights cannot be had.
@@ -74,7 +88,9 @@ class AudioboxAesthetics(AudioReward):
         if sound:
             ratings[sound] = self.module.ratings([samples[index] for index in sound], rate)
         details = dict(zip(AXES, ratings.unbind(dim=1), strict=True))
-        total = torch.stack([weight * details[axis] / 10 for axis, weight in self.axes.items()]).sum(dim=0)
+        total = torch.stack(
+            [weight * details[axis] / 10 for axis, weight in self.axes.items()]
+        ).sum(dim=0)
         return Scores(total / sum(self.axes.values()), reasons, details)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musiczoo.models.base import Generated
-from musiczoo.music.corpus import Work
+from musiczoo.models.base.generative import Generated
+from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.rewards.time_limit import TimeLimitError, within
 
 
@@ -26,8 +26,10 @@ class Scores:
     Attributes:
         values: (n,) float64, NaN where a piece has no score.
         reasons: Why a piece has no score; None where it has one.
-        details: Further numbers a piece by name, each (n,); those of a mixture's part begin with its name.
-        seconds: What the scoring took, by the name of the reward, and of its parts; only :func:`checked_scores` measures it.
+        details: Further numbers a piece by name, each (n,); those of a mixture's part begin with
+            its name.
+        seconds: What the scoring took, by the name of the reward, and of its parts; only
+            :func:`checked_scores` measures it.
     """
 
     values: Tensor
@@ -37,11 +39,17 @@ class Scores:
 
     def means(self) -> dict[str, float]:
         """The mean of each detail over the pieces that have it, for logs; NaN where none has."""
-        return {name: float(detail.double()[detail.isfinite()].mean()) for name, detail in self.details.items()}
+        return {
+            name: float(detail.double()[detail.isfinite()].mean())
+            for name, detail in self.details.items()
+        }
 
 
 class ScoresError(MusicZooError):
-    """A reward gave other scores than asked for; unlike a piece that cannot be scored, this ends a run."""
+    """A reward gave other scores than asked for.
+
+    Unlike a piece that cannot be scored, this ends a run.
+    """
 
 
 class Reward(ABC):
@@ -49,7 +57,9 @@ class Reward(ABC):
 
     name: str
 
-    def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:  # noqa: B027  # most rewards compare with nothing
+    def prepare(
+        self, references: Mapping[Labels, Sequence[Work]]
+    ) -> None:  # most rewards compare with nothing
         """Told once, before the first piece: the real works of each prompt, where the training data knows them."""
 
     @abstractmethod
@@ -64,14 +74,18 @@ class Reward(ABC):
 class FunctionReward(Reward):
     """A function of the user's as a reward: pieces to as many numbers.
 
-    Where it raises, it is asked for one piece at a time, so that one piece costs no other its score.
+    Where it raises, it is asked for one piece at a time, so that one piece costs no other its
+    score.
 
     Args:
-        function: Takes a list of :class:`musiczoo.models.base.Generated` and gives a tensor or a list of numbers.
+        function: Takes a list of :class:`musiczoo.models.base.generative.Generated` and gives a
+            tensor or a list of numbers.
         name: For logs; the function's own when None.
     """
 
-    def __init__(self, function: Callable[[Sequence[Generated]], Any], name: str | None = None) -> None:
+    def __init__(
+        self, function: Callable[[Sequence[Generated]], Any], name: str | None = None
+    ) -> None:
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
 
@@ -100,7 +114,8 @@ def checked_scores(
         reward: Any; it is named in the reasons.
         pieces: What is scored, one at a time where the reward raises for all together.
         score: What scores; the reward's own when None.
-        timeout: Seconds after which no piece has a score (:mod:`musiczoo.rewards.time_limit`); None waits for ever.
+        timeout: Seconds after which no piece has a score (:mod:`musiczoo.rewards.time_limit`); None
+            waits for ever.
 
     Returns:
         The scores, with the seconds that they took under the reward's name.
@@ -114,11 +129,16 @@ def checked_scores(
     try:
         scores = within(reward, lambda: _checked(reward, pieces, scoring), timeout)
     except TimeLimitError as error:
-        scores = Scores(torch.full((len(pieces),), torch.nan, dtype=torch.float64), (error.message,) * len(pieces))
+        scores = Scores(
+            torch.full((len(pieces),), torch.nan, dtype=torch.float64),
+            (error.message,) * len(pieces),
+        )
     return replace(scores, seconds={**scores.seconds, reward.name: time.perf_counter() - begin})
 
 
-def _checked(reward: Reward, pieces: Sequence[Generated], score: Callable[[Sequence[Generated]], Scores]) -> Scores:
+def _checked(
+    reward: Reward, pieces: Sequence[Generated], score: Callable[[Sequence[Generated]], Scores]
+) -> Scores:
     try:
         scores = score(pieces)
     except ScoresError:
@@ -126,13 +146,21 @@ def _checked(reward: Reward, pieces: Sequence[Generated], score: Callable[[Seque
     except Exception as error:
         # Whatever a user's reward raises; told as the reason of the pieces that it raises for.
         if len(pieces) == 1:
-            return Scores(torch.full((1,), torch.nan, dtype=torch.float64), (f"{reward.name} raised {type(error).__name__}: {error}",))
+            return Scores(
+                torch.full((1,), torch.nan, dtype=torch.float64),
+                (f"{reward.name} raised {type(error).__name__}: {error}",),
+            )
         return _joined([_checked(reward, [piece], score) for piece in pieces])
-    counts = {tuple(scores.values.shape), (len(scores.reasons),), *(tuple(detail.shape) for detail in scores.details.values())}
+    counts = {
+        tuple(scores.values.shape),
+        (len(scores.reasons),),
+        *(tuple(detail.shape) for detail in scores.details.values()),
+    }
     if counts != {(len(pieces),)}:
         raise ScoresError(
-            f"The reward {reward.name} gave {' and '.join(map(str, sorted(max(shape, default=1) for shape in counts)))} scores "
-            f"for {len(pieces)} pieces.",
+            f"The reward {reward.name} gave"
+            f" {' and '.join(map(str, sorted(max(shape, default=1) for shape in counts)))} scores"
+            f" for {len(pieces)} pieces.",
             remedy="It must give one number a piece.",
         )
     values = scores.values.detach().to("cpu", torch.float64)
@@ -140,17 +168,32 @@ def _checked(reward: Reward, pieces: Sequence[Generated], score: Callable[[Seque
         reason or (None if math.isfinite(value) else f"{reward.name} gave {value}")
         for value, reason in zip(values.tolist(), scores.reasons, strict=True)
     )
-    return replace(scores, values=values.masked_fill(~values.isfinite(), torch.nan), reasons=reasons)
+    return replace(
+        scores, values=values.masked_fill(~values.isfinite(), torch.nan), reasons=reasons
+    )
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
-    """The scores of pieces scored one at a time; details that only some have are NaN for the others."""
+    """The scores of pieces scored one at a time.
+
+    Details that only some have are NaN for the others.
+    """
     names = dict.fromkeys(name for part in parts for name in part.details)
     unknown = torch.full((1,), torch.nan, dtype=torch.float64)
-    details = {name: torch.cat([part.details.get(name, unknown).to("cpu", torch.float64) for part in parts]) for name in names}
+    details = {
+        name: torch.cat(
+            [part.details.get(name, unknown).to("cpu", torch.float64) for part in parts]
+        )
+        for name in names
+    }
     timed = dict.fromkeys(name for part in parts for name in part.seconds)
     seconds = {name: sum(part.seconds.get(name, 0.0) for part in parts) for name in timed}
-    return Scores(torch.cat([part.values for part in parts]), tuple(part.reasons[0] for part in parts), details, seconds)
+    return Scores(
+        torch.cat([part.values for part in parts]),
+        tuple(part.reasons[0] for part in parts),
+        details,
+        seconds,
+    )
 
 
 def as_reward(reward: Reward | Callable[[Sequence[Generated]], Any]) -> Reward:

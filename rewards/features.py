@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from musiczoo.metrics.midi_features import FEATURE_NAMES, POLYPHONY_THRESHOLD, Rule, midi_features
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards.base import Reward, Scores
 
@@ -17,20 +17,25 @@ from musiczoo.rewards.base import Reward, Scores
 class SymbolicFeatures(Reward):
     r"""A weighted mean of features that SMART measures (arXiv 2504.16839, section 4.2): cheap, and it needs no sound.
 
-    A feature with a number as its weight counts as it is, times the weight: the scales differ (``notes`` are tens, rates are 0 to 1), and
-    a negative weight asks for less. A feature with a range counts 1 inside it and ``exp(-distance / width)`` outside, so that a piece that
-    is nearer is better, however far off it is; a range of one value is as wide as that value, or 1. The sum is divided by the sum of the
-    weights' magnitudes. ``details`` holds all features, whatever is asked for.
+    A feature with a number as its weight counts as it is, times the weight: the scales differ
+    (``notes`` are tens, rates are 0 to 1), and a negative weight asks for less. A feature with a
+    range counts 1 inside it and ``exp(-distance / width)`` outside, so that a piece that is nearer
+    is better, however far off it is; a range of one value is as wide as that value, or 1. The sum
+    is divided by the sum of the weights' magnitudes. ``details`` holds all features, whatever is
+    asked for.
 
     Args:
-        features: Of :data:`musiczoo.metrics.midi_features.FEATURE_NAMES`, each with a weight or a range (lowest, highest).
+        features: Of :data:`musiczoo.metrics.midi_features.FEATURE_NAMES`, each with a weight or a
+            range (lowest, highest).
         weights: Of the features with a range; 1 where none is given.
         name: For logs.
         threshold: More pitches than this are polyphony.
-        rule: How beats and lengths are counted; see :func:`musiczoo.metrics.midi_features.midi_features`.
+        rule: How beats and lengths are counted; see
+            :func:`musiczoo.metrics.midi_features.midi_features`.
 
     Raises:
-        MusicZooError: No feature or an unknown one, a weight that is no number, all weights zero, or a range that ends before it begins.
+        MusicZooError: No feature or an unknown one, a weight that is no number, all weights zero,
+            or a range that ends before it begins.
 
     Example:
         >>> from musiczoo.music.abc import read_abc
@@ -57,28 +62,46 @@ class SymbolicFeatures(Reward):
         for feature in (*features, *(weights or {})):
             if feature not in FEATURE_NAMES:
                 near = difflib.get_close_matches(feature, FEATURE_NAMES, n=1) or list(FEATURE_NAMES)
-                raise MusicZooError(f"There is no feature {feature!r}.", where="features", remedy=f"There is {', '.join(near)}.")
+                raise MusicZooError(
+                    f"There is no feature {feature!r}.",
+                    where="features",
+                    remedy=f"There is {', '.join(near)}.",
+                )
         for feature, wanted in features.items():
             if isinstance(wanted, int | float):
                 self.weights[feature] = float(wanted)
                 continue
             low, high = (float(bound) for bound in wanted)
             if not low <= high or not math.isfinite(high - low):
-                raise MusicZooError(f"{low:g} to {high:g} is no range.", where=feature, remedy="Give two numbers, the lower bound first.")
+                raise MusicZooError(
+                    f"{low:g} to {high:g} is no range.",
+                    where=feature,
+                    remedy="Give two numbers, the lower bound first.",
+                )
             self.ranges[feature] = (low, high)
             self.weights[feature] = 1.0
         for feature, weight in (weights or {}).items():
             if feature not in self.ranges:
-                raise MusicZooError(f"{feature} has no range to be weighted.", where="weights", remedy="Give its weight in features.")
+                raise MusicZooError(
+                    f"{feature} has no range to be weighted.",
+                    where="weights",
+                    remedy="Give its weight in features.",
+                )
             self.weights[feature] = float(weight)
         self._total = sum(abs(weight) for weight in self.weights.values())
         if not 0 < self._total < math.inf:
             raise MusicZooError(
-                f"The weights {self.weights} make no mean.", where="features", remedy="Give finite numbers, one at least not 0."
+                f"The weights {self.weights} make no mean.",
+                where="features",
+                remedy="Give finite numbers, one at least not 0.",
             )
 
     def score(self, pieces: Sequence[Generated]) -> Scores:
-        """Scores pieces; one that is none, cannot be read, or does not have a feature that counts, gets NaN and a reason."""
+        """Scores pieces.
+
+        One that is none, cannot be read, or does not have a feature that counts, gets NaN and a
+        reason.
+        """
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         details = {feature: values.clone() for feature in FEATURE_NAMES}
         reasons: list[str | None] = [None] * len(pieces)
@@ -87,7 +110,9 @@ class SymbolicFeatures(Reward):
                 reasons[index] = f"the piece cannot be read: {piece.error}"
                 continue
             try:
-                found = midi_features(piece.piece, threshold=self.threshold, rule=self.rule).numbers()
+                found = midi_features(
+                    piece.piece, threshold=self.threshold, rule=self.rule
+                ).numbers()
             except MusicZooError as error:
                 reasons[index] = f"the piece cannot be read: {error}"
                 continue
@@ -96,7 +121,13 @@ class SymbolicFeatures(Reward):
             if lacking := [feature for feature in self.weights if math.isnan(found[feature])]:
                 reasons[index] = f"the piece has no {lacking[0]}"
                 continue
-            values[index] = sum(weight * self._worth(feature, found[feature]) for feature, weight in self.weights.items()) / self._total
+            values[index] = (
+                sum(
+                    weight * self._worth(feature, found[feature])
+                    for feature, weight in self.weights.items()
+                )
+                / self._total
+            )
         return Scores(values, tuple(reasons), details)
 
     def _worth(self, feature: str, number: float) -> float:

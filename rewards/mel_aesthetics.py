@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Renderer
+from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards.audio import AudioReward
 from musiczoo.rewards.base import Scores
 
@@ -19,19 +19,24 @@ from musiczoo.rewards.base import Scores
 class MelAesthetics(AudioReward):
     """How much a clip sounds like a real piece and not like a degraded one (:mod:`musiczoo.models.mel_aesthetics`).
 
-    The value is the probability that the ear prefers the clip to a real one drawn at random: real pieces have 0.5 on average. The ear's
-    logit, in ``details["logit"]``, falls without end for bad clips and hardly rises among good ones, so its mean and spread over the pieces
-    of a model tell of the worst ones alone.
+    The value is the probability that the ear prefers the clip to a real one drawn at random: real
+    pieces have 0.5 on average. The ear's logit, in ``details["logit"]``, falls without end for bad
+    clips and hardly rises among good ones, so its mean and spread over the pieces of a model tell
+    of the worst ones alone.
 
     Args:
-        weights: A name that :func:`musiczoo.load` takes: the shipped ``"mel-aesthetics"``, ``"local-dir:PATH"`` or ``"hf-hub:org/name"``;
-            or a module.
+        weights: A name that :func:`musiczoo.load` takes: the shipped ``"mel-aesthetics"``,
+            ``"local-dir:PATH"`` or ``"hf-hub:org/name"``; or a module.
         renderer: What makes sound of pieces; a new one with the settings of SMART when None.
     """
 
     name = "mel_aesthetics"
 
-    def __init__(self, weights: str | MelAestheticsModule = "mel-aesthetics", renderer: Renderer | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | MelAestheticsModule = "mel-aesthetics",
+        renderer: Renderer | None = None,
+    ) -> None:
         super().__init__(renderer)
         self._weights = weights
 
@@ -48,7 +53,11 @@ class MelAesthetics(AudioReward):
 
         module = load(self._weights)
         if not isinstance(module, MelAestheticsModule):
-            raise MusicZooError(f"{self._weights} does not listen.", where="weights", remedy="Name mel-aesthetics, or an ear of your own.")
+            raise MusicZooError(
+                f"{self._weights} does not listen.",
+                where="weights",
+                remedy="Name mel-aesthetics, or an ear of your own.",
+            )
         return module
 
     def score_audio(self, samples: Sequence[NDArray[np.float32]], rate: int) -> Scores:

@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from musiczoo.models.base import Generated
-from musiczoo.music.corpus import Work
+from musiczoo.models.base.generative import Generated
+from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.rewards.base import Reward, Scores, as_reward, checked_scores
 
 AnyReward = Reward | Callable[[Sequence[Generated]], Any]
@@ -24,20 +24,23 @@ PartScale = Literal["none", "batch"]
 class Mixture(Reward):
     """The weighted mean of rewards: ``sum(w * r) / sum(|w|)``, which is SMART's (arXiv 2504.16839, its published code) for weights above 0.
 
-    ``details`` holds each part's value under its name and the part's own details as ``name/detail``; :func:`checked_scores` gives the
-    seconds of each part beside those of the whole. A part with the weight 0 is measured without counting. Parts that raise or hang cost
-    the pieces their score, as any reward does, but never the run.
+    ``details`` holds each part's value under its name and the part's own details as
+    ``name/detail``; :func:`checked_scores` gives the seconds of each part beside those of the
+    whole. A part with the weight 0 is measured without counting. Parts that raise or hang cost the
+    pieces their score, as any reward does, but never the run.
 
-    Parts that listen, and whose renderers are set alike, share the first one's from here on, so that each piece is rendered once; its
-    rendering begins before the other parts are asked.
+    Parts that listen, and whose renderers are set alike, share the first one's from here on, so
+    that each piece is rendered once; its rendering begins before the other parts are asked.
 
     Args:
-        rewards: Rewards or functions with their weights, as a mapping or as pairs. A negative weight is a penalty.
-        missing: What becomes of a piece that a part has no score for. ``"nan"``: it has none, and the reason names the part; so all scores
-            are of the same mixture. ``"skip"``: the mean over the parts that have one; a piece can then gain by what a part refuses to
-            score.
-        scale: ``"none"`` mixes the parts as they are; so weights must suit their scales. ``"batch"`` first scales each part to mean 0 and
-            standard deviation 1 over the pieces that are scored together (a part that says the same of all adds nothing): scores of
+        rewards: Rewards or functions with their weights, as a mapping or as pairs. A negative
+            weight is a penalty.
+        missing: What becomes of a piece that a part has no score for. ``"nan"``: it has none, and
+            the reason names the part; so all scores are of the same mixture. ``"skip"``: the mean
+            over the parts that have one; a piece can then gain by what a part refuses to score.
+        scale: ``"none"`` mixes the parts as they are; so weights must suit their scales.
+            ``"batch"`` first scales each part to mean 0 and standard deviation 1 over the pieces
+            that are scored together (a part that says the same of all adds nothing): scores of
             different calls can then not be compared.
         timeout: Seconds for each part; None waits for ever.
         name: For logs.
@@ -74,16 +77,21 @@ class Mixture(Reward):
         self.name = name
         if missing not in get_args(Missing) or scale not in get_args(PartScale):
             raise MusicZooError(
-                f"There is no mixture with missing={missing!r} and scale={scale!r}.", remedy="missing: nan or skip; scale: none or batch."
+                f"There is no mixture with missing={missing!r} and scale={scale!r}.",
+                remedy="missing: nan or skip; scale: none or batch.",
             )
         if not 0 < sum(abs(weight) for weight in self.weights) < math.inf:
             raise MusicZooError(
-                f"The weights {list(self.weights)} make no mean.", where="rewards", remedy="Give finite numbers, one at least not 0."
+                f"The weights {list(self.weights)} make no mean.",
+                where="rewards",
+                remedy="Give finite numbers, one at least not 0.",
             )
         called, times = Counter(reward.name for reward in self.rewards).most_common(1)[0]
         if times > 1:
             raise MusicZooError(
-                f"{times} parts are called {called}.", where="rewards", remedy="Give them names, such as FunctionReward(function, 'name')."
+                f"{times} parts are called {called}.",
+                where="rewards",
+                remedy="Give them names, such as FunctionReward(function, 'name').",
             )
         self._share_renderers()
 
@@ -102,7 +110,10 @@ class Mixture(Reward):
             for piece in pieces:
                 if piece.piece is not None:
                     renderer.begin(piece.piece)
-        parts = {reward.name: checked_scores(reward, pieces, timeout=self.timeout) for reward in self.rewards}
+        parts = {
+            reward.name: checked_scores(reward, pieces, timeout=self.timeout)
+            for reward in self.rewards
+        }
         raw = torch.stack([part.values for part in parts.values()])
         has = ~raw.isnan()
         weights = torch.tensor(self.weights, dtype=torch.float64).unsqueeze(1)
@@ -124,7 +135,10 @@ class Mixture(Reward):
             details[name] = part.values
             details |= {f"{name}/{detail}": numbers for detail, numbers in part.details.items()}
             # A part's own under its name, those of its parts under both names.
-            seconds |= {own if own == name else f"{name}/{own}": spent for own, spent in part.seconds.items()}
+            seconds |= {
+                own if own == name else f"{name}/{own}": spent
+                for own, spent in part.seconds.items()
+            }
         return Scores(mixed.masked_fill(fails, torch.nan), tuple(reasons), details, seconds)
 
     def renderers(self) -> list[Any]:
@@ -159,7 +173,10 @@ def _are_set_alike(one: Any, other: Any) -> bool:
 
 
 def _scaled(values: Tensor) -> Tensor:
-    """Each row with mean 0 and standard deviation 1 over what is not NaN; 0 where all of a row is the same."""
+    """Each row with mean 0 and standard deviation 1 over what is not NaN.
+
+    0 where all of a row is the same.
+    """
     has = ~values.isnan()
     count = has.sum(dim=1, keepdim=True).clamp(min=1)
     centred = values - values.nansum(dim=1, keepdim=True) / count

@@ -1,7 +1,7 @@
 """How near a piece comes to the real works of its prompt, in the features of an encoder of symbolic music.
 
-With CLaMP 2 as the encoder this is the CLaMP 2 Score of NotaGen (Wang et al. 2025, arXiv 2502.18008, Eq. 1), which chooses what CLaMP-DPO
-learns from.
+With CLaMP 2 as the encoder this is the CLaMP 2 Score of NotaGen (Wang et al. 2025, arXiv
+2502.18008, Eq. 1), which chooses what CLaMP-DPO learns from.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from musiczoo.metrics.clamp_score import clamp_scores
 from musiczoo.metrics.features import Encoder, tune_features
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
-from musiczoo.music.corpus import Work
-from musiczoo.music.corpus_reading import work_of
+from musiczoo.music.corpora.corpus import Work
+from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
 from musiczoo.music.near_duplicates import clusters
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.rewards.base import Reward, Scores
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 References = Mapping[Labels, Sequence[Work]] | Sequence["Work | Tune | ScoreTick"]
 
-# The source of works that come from no corpus (musiczoo.music.corpus_reading.work_of).
+# The source of works that come from no corpus (musiczoo.music.corpora.reading.work_of).
 _IN_MEMORY = "tune"
 _log = logging.getLogger(__name__)
 
@@ -39,18 +39,22 @@ _log = logging.getLogger(__name__)
 class CorpusSimilarity(Reward):
     """Cosine of a piece's feature with the mean (un-normalised) feature of the real works of its prompt, or of one set for all pieces.
 
-    ``details["nearest"]`` is the largest cosine with a single real work that the piece is compared with, by which plagiarism is told.
-    Scores (MIDI) are quantised into notation first, on both sides, for the encoder reads ABC: :func:`musiczoo.music.midi.from_score`.
+    ``details["nearest"]`` is the largest cosine with a single real work that the piece is compared
+    with, by which plagiarism is told. Scores (MIDI) are quantised into notation first, on both
+    sides, for the encoder reads ABC: :func:`musiczoo.music.midi.convert.from_score`.
 
     Args:
         encoder: A module with ``features``, or a name that :func:`musiczoo.load` takes.
-        references: The real works of each prompt, by labels; or one sequence of works, tunes or scores that every piece is compared with,
-            whatever its labels, which is what pieces without labels need. Left to the training data when None (:meth:`prepare`).
+        references: The real works of each prompt, by labels; or one sequence of works, tunes or
+            scores that every piece is compared with, whatever its labels, which is what pieces
+            without labels need. Left to the training data when None (:meth:`prepare`).
     """
 
     name = "corpus_similarity"
 
-    def __init__(self, encoder: str | Encoder = "m3-small", references: References | None = None) -> None:
+    def __init__(
+        self, encoder: str | Encoder = "m3-small", references: References | None = None
+    ) -> None:
         self._encoder = encoder
         # One set for all stands under None.
         self._features: dict[Labels | None, Tensor] = {}
@@ -62,7 +66,11 @@ class CorpusSimilarity(Reward):
         elif references is not None:
             self._take({None: _works(references)})
             if not self._features:
-                raise MusicZooError("None of the references can be compared with.", where="references", remedy="Give works with notes.")
+                raise MusicZooError(
+                    "None of the references can be compared with.",
+                    where="references",
+                    remedy="Give works with notes.",
+                )
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -73,7 +81,11 @@ class CorpusSimilarity(Reward):
 
         module: Any = load(self._encoder)
         if not hasattr(module, "features"):
-            raise MusicZooError(f"{self._encoder} gives no features of music.", where="encoder", remedy="Name m3-small or clamp2.")
+            raise MusicZooError(
+                f"{self._encoder} gives no features of music.",
+                where="encoder",
+                remedy="Name m3-small or clamp2.",
+            )
         encoder: Encoder = module
         return encoder
 
@@ -82,7 +94,9 @@ class CorpusSimilarity(Reward):
         if not self._given:
             self._take(references)
 
-    def _take(self, references: Mapping[Labels, Sequence[Work]] | Mapping[None, Sequence[Work]]) -> None:
+    def _take(
+        self, references: Mapping[Labels, Sequence[Work]] | Mapping[None, Sequence[Work]]
+    ) -> None:
         self._features, self._clusters = {}, {}
         for labels, works in references.items():
             features, reasons = tune_features(self.encoder, [work.tune for work in works])
@@ -103,11 +117,17 @@ class CorpusSimilarity(Reward):
         if not self._labelled:
             labels = None
         if labels not in self._features:
-            raise MusicZooError(f"There are no real works with the labels {labels}.", remedy="Train with data that has some.")
+            raise MusicZooError(
+                f"There are no real works with the labels {labels}.",
+                remedy="Train with data that has some.",
+            )
         return self._features[labels]
 
     def score(self, pieces: Sequence[Generated]) -> Scores:
-        """Scores pieces; those that cannot be read, or have no real works to be compared with, have no score."""
+        """Scores pieces.
+
+        Those that cannot be read, or have no real works to be compared with, have no score.
+        """
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         nearest = values.clone()
         reasons: list[str | None] = [None] * len(pieces)
@@ -124,7 +144,11 @@ class CorpusSimilarity(Reward):
                 except MusicZooError as error:
                     reasons[index] = f"the piece cannot be notated: {error.message}"
         features, failures = tune_features(self.encoder, list(tunes.values()))
-        rows = {index: row for index, row, reason in zip(tunes, features, failures, strict=True) if reason is None}
+        rows = {
+            index: row
+            for index, row, reason in zip(tunes, features, failures, strict=True)
+            if reason is None
+        }
         for index, reason in zip(tunes, failures, strict=True):
             reasons[index] = reason
         for labels, references in self._features.items():
@@ -138,7 +162,8 @@ class CorpusSimilarity(Reward):
     def copy_threshold(self, quantile: float = 0.99) -> float:
         """The largest cosine with another work that real works of different clusters keep to, but for one in a hundred.
 
-        The threshold of NotaGen's plagiarism rule (0.95) belongs to CLaMP 2; another encoder has another scale.
+        The threshold of NotaGen's plagiarism rule (0.95) belongs to CLaMP 2; another encoder has
+        another scale.
 
         Args:
             quantile: Part of the real works that lie below.
@@ -156,14 +181,17 @@ class CorpusSimilarity(Reward):
         nearest = torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
         nearest = nearest[nearest.isfinite()]
         if not len(nearest):
-            raise MusicZooError("There are no two different real works to calibrate by.", remedy="Give plagiarism= a number, or None.")
+            raise MusicZooError(
+                "There are no two different real works to calibrate by.",
+                remedy="Give plagiarism= a number, or None.",
+            )
         return float(torch.quantile(nearest, quantile))
 
 
 def _notated(piece: Tune | ScoreTick) -> Tune:
     if isinstance(piece, Tune):
         return piece
-    from musiczoo.music.midi import from_score
+    from musiczoo.music.midi.convert import from_score
 
     return from_score(piece)
 
@@ -180,7 +208,10 @@ def _works(references: Sequence[Work | Tune | ScoreTick]) -> list[Work]:
 
 
 def _clusters(works: Sequence[Work]) -> list[str]:
-    """A name for each work that its near-duplicates share. A corpus knows its own; tunes recur across collections, and in memory."""
+    """A name for each work that its near-duplicates share.
+
+    A corpus knows its own; tunes recur across collections, and in memory.
+    """
     sources = {work.source for work in works}
     if len(sources) == 1 and sources != {_IN_MEMORY}:
         return [work.cluster for work in works]

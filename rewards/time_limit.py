@@ -1,7 +1,8 @@
 """A time limit for what may hang: a user's function, a service that does not answer, native code that loops.
 
-Python cannot stop a thread. A call that overruns its limit is left alone in a daemon thread, which does not keep the process from ending,
-and until it has come back its owner is not called again: a reward that hangs once must not fill the process with threads.
+Python cannot stop a thread. A call that overruns its limit is left alone in a daemon thread, which
+does not keep the process from ending, and until it has come back its owner is not called again: a
+reward that hangs once must not fill the process with threads.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class _Call:
     thread: threading.Thread | None = None
 
 
-# Calls that were given up, by the identity of their owner; those that have come back are taken out when they are looked for.
+# Calls that were given up, by the identity of their owner; those that have come back are taken out
+# when they are looked for.
 _given_up: dict[int, _Call] = {}
 _lock = threading.Lock()
 
@@ -53,10 +55,12 @@ _lock = threading.Lock()
 def within(owner: Named, act: Callable[[], Result], seconds: float | None) -> Result:
     """What ``act`` gives, if it gives it in time.
 
-    With a limit it runs in a thread of its own, in the caller's context: gradients on or off, and the CUDA device, are as they are here.
+    With a limit it runs in a thread of its own, in the caller's context: gradients on or off, and
+    the CUDA device, are as they are here.
 
     Args:
-        owner: Whose call it is. While one that was given up still runs, no other of the same owner is begun, with a limit or without.
+        owner: Whose call it is. While one that was given up still runs, no other of the same owner
+            is begun, with a limit or without.
         act: What may hang.
         seconds: The limit; None waits for ever.
 
@@ -65,17 +69,28 @@ def within(owner: Named, act: Callable[[], Result], seconds: float | None) -> Re
         MusicZooError: A limit of no time.
     """
     if seconds is not None and not seconds > 0:
-        raise MusicZooError(f"A time limit of {seconds} seconds is none.", where="timeout", remedy="Give seconds, or None for any time.")
+        raise MusicZooError(
+            f"A time limit of {seconds} seconds is none.",
+            where="timeout",
+            remedy="Give seconds, or None for any time.",
+        )
     with _lock:
         earlier = _given_up.get(id(owner))
         if earlier is not None and earlier.thread is not None and earlier.thread.is_alive():
-            raise TimeLimitError(f"{owner.name} is still at an earlier call, which gave no score within {earlier.limit:g} s")
+            raise TimeLimitError(
+                f"{owner.name} is still at an earlier call, which gave no score within"
+                f" {earlier.limit:g} s"
+            )
         _given_up.pop(id(owner), None)
     if seconds is None:
         return act()
     call = _Call(owner, seconds)
     context, gradients = contextvars.copy_context(), torch.is_grad_enabled()
-    device = torch.cuda.current_device() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    device = (
+        torch.cuda.current_device()
+        if torch.cuda.is_available() and torch.cuda.is_initialized()
+        else None
+    )
 
     def run() -> None:
         try:

@@ -1,8 +1,9 @@
 """Listening studies: blinded sheets that people fill in offline, and the statistics of their answers.
 
-:func:`make_study` renders the pieces of two or more systems and writes one self-contained HTML file a participant, and a key that is kept
-apart; :func:`analyse` reads what the participants sent back. The kinds follow the human evaluations of three papers: A/B with "no
-preference" (NotaGen), ratings from 1 to 10 (SMART), and pairs of captions compared on five dimensions (MIDI-LLaMA)::
+:func:`make_study` renders the pieces of two or more systems and writes one self-contained HTML file
+a participant, and a key that is kept apart; :func:`analyse` reads what the participants sent back.
+The kinds follow the human evaluations of three papers: A/B with "no preference" (NotaGen), ratings
+from 1 to 10 (SMART), and pairs of captions compared on five dimensions (MIDI-LLaMA)::
 
     from musiczoo.studies import analyse, make_study, read_pieces
 
@@ -19,4 +20,12 @@ from musiczoo.studies.making import make_study
 from musiczoo.studies.material import read_captions, read_pieces
 from musiczoo.studies.pictures import analysis_picture
 
-__all__ = ["Analysis", "Aspect", "analyse", "analysis_picture", "make_study", "read_captions", "read_pieces"]
+__all__ = [
+    "Analysis",
+    "Aspect",
+    "analyse",
+    "analysis_picture",
+    "make_study",
+    "read_captions",
+    "read_pieces",
+]

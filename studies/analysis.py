@@ -31,8 +31,8 @@ class Preference:
         losses: Items that the second wins.
         test: Wins against losses, by items.
         p_holm: Its p-value corrected for all tests of the study.
-        votes: Single votes for the first, for neither and for the second. Votes of a participant and on an item hang together, so they
-            are not tested.
+        votes: Single votes for the first, for neither and for the second. Votes of a participant
+            and on an item hang together, so they are not tested.
         alpha: Krippendorff's (nominal) of the votes by item.
         by_label: Wins, ties and losses by label and value.
     """
@@ -144,7 +144,8 @@ def analyse(key: str | Path | Key, answers: Iterable[str | Path]) -> Analysis:
         answers: Files that the sheets exported, and folders of such.
 
     Raises:
-        MusicZooError: No such file, no answer that can be used, or the extra ``study`` is not installed.
+        MusicZooError: No such file, no answer that can be used, or the extra ``study`` is not
+            installed.
     """
     key = key if isinstance(key, Key) else read_key(key)
     read = read_answers(key, answers)
@@ -157,10 +158,14 @@ def analyse(key: str | Path | Key, answers: Iterable[str | Path]) -> Analysis:
         participants=tuple(read.participants),
         expected=len(key.trials),
         judgements=len(read.judgements),
-        unheard=sum(not row.listened for row in read.judgements) if key.record.get("sound", True) else 0,
+        unheard=(
+            sum(not row.listened for row in read.judgements) if key.record.get("sound", True) else 0
+        ),
         sides=(sides["A"], sides[""] if key.kind != "rating" else 0, sides["B"]),
         median_seconds=float(np.median([row.seconds for row in trials.values()])),
-        comments=[(row.participant, row.item, row.comment) for row in trials.values() if row.comment],
+        comments=[
+            (row.participant, row.item, row.comment) for row in trials.values() if row.comment
+        ],
         problems=read.problems,
         table=read.judgements,
     )
@@ -182,10 +187,15 @@ def _preferences(key: Key, answers: Answers) -> list[Preference]:
             if votes:
                 found.append(_preference(key, aspect.name, first, second, votes))
     corrected = holm([preference.test.p_value for preference in found])
-    return [replace(preference, p_holm=p_value) for preference, p_value in zip(found, corrected, strict=True)]
+    return [
+        replace(preference, p_holm=p_value)
+        for preference, p_value in zip(found, corrected, strict=True)
+    ]
 
 
-def _preference(key: Key, aspect: str, first: str, second: str, votes: dict[str, list[str]]) -> Preference:
+def _preference(
+    key: Key, aspect: str, first: str, second: str, votes: dict[str, list[str]]
+) -> Preference:
     winners = {item: majority(row) for item, row in votes.items()}
 
     def outcome(items: Iterable[str]) -> tuple[int, int, int]:
@@ -207,7 +217,10 @@ def _preference(key: Key, aspect: str, first: str, second: str, votes: dict[str,
         test.p_value,
         (single[first], single[NO_PREFERENCE], single[second]),
         krippendorff_alpha(votes, "nominal"),
-        {label: {value: outcome(items) for value, items in groups.items()} for label, groups in _groups(key, winners).items()},
+        {
+            label: {value: outcome(items) for value, items in groups.items()}
+            for label, groups in _groups(key, winners).items()
+        },
     )
 
 
@@ -215,16 +228,35 @@ def _ratings(key: Key, answers: Answers) -> list[Rating]:
     found = []
     for aspect in key.aspects:
         rows = [row for row in answers.judgements if row.aspect == aspect.name]
-        systems = [system for system in key.systems if any(row.systems[0] == system for row in rows)]
+        systems = [
+            system for system in key.systems if any(row.systems[0] == system for row in rows)
+        ]
         units: dict[str, list[float | str]] = defaultdict(list)
         for row in rows:
             units[f"{row.systems[0]}\n{row.item}"].append(float(row.value))
-        rated = tuple(_system_rating(key, system, [row for row in rows if row.systems[0] == system]) for system in systems)
-        model = fit_ratings([(row.participant, row.systems[0], float(row.value)) for row in rows], systems)
+        rated = tuple(
+            _system_rating(key, system, [row for row in rows if row.systems[0] == system])
+            for system in systems
+        )
+        model = fit_ratings(
+            [(row.participant, row.systems[0], float(row.value)) for row in rows], systems
+        )
         if rows:
-            found.append(Rating(aspect.name, rated, model, (), krippendorff_alpha(units, "interval")))
-    corrected = iter(holm([effect.p_value for rating in found if rating.model for effect in rating.model.effects]))
-    return [replace(rating, p_holm=tuple(next(corrected) for _ in rating.model.effects) if rating.model else ()) for rating in found]
+            found.append(
+                Rating(aspect.name, rated, model, (), krippendorff_alpha(units, "interval"))
+            )
+    corrected = iter(
+        holm(
+            [effect.p_value for rating in found if rating.model for effect in rating.model.effects]
+        )
+    )
+    return [
+        replace(
+            rating,
+            p_holm=tuple(next(corrected) for _ in rating.model.effects) if rating.model else (),
+        )
+        for rating in found
+    ]
 
 
 def _system_rating(key: Key, system: str, rows: Sequence[Judgement]) -> SystemRating:
@@ -242,7 +274,10 @@ def _system_rating(key: Key, system: str, rows: Sequence[Judgement]) -> SystemRa
         tuple(int((values == value).sum()) for value in range(1, 11)),
         {participant: float(np.mean(given)) for participant, given in people.items()},
         {
-            label: {value: float(np.mean([rating for item in group for rating in items[item]])) for value, group in groups.items()}
+            label: {
+                value: float(np.mean([rating for item in group for rating in items[item]]))
+                for value, group in groups.items()
+            }
             for label, groups in _groups(key, items).items()
         },
     )

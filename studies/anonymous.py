@@ -11,11 +11,11 @@ import numpy as np
 
 from musiczoo.music.abc import Field, Tune
 from musiczoo.music.abc.score import parse_voice_field
-from musiczoo.music.audio import render_audio
-from musiczoo.music.engrave import engrave
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import from_score
-from musiczoo.music.pictures import piano_roll_picture
+from musiczoo.music.midi.convert import from_score
+from musiczoo.music.pictures.engraving import engrave
+from musiczoo.music.pictures.piano_roll import piano_roll_picture
+from musiczoo.music.sound.audio import render_audio
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,10 @@ _INSTRUMENTS = """
     |strings|soprano|sopran|mezzo-soprano|contralto|alto?|tenore?|baritone?|bass|basso|bassus|cantus|altus|superius|quintus|voices?|choir|chorus|stimme
     |melody
 """
-_INSTRUMENT = re.compile(rf"\b({''.join(line.strip() for line in _INSTRUMENTS.splitlines())})\b(\s+(?:I{{1,3}}|IV)\b)?", re.IGNORECASE)
+_INSTRUMENT = re.compile(
+    rf"\b({''.join(line.strip() for line in _INSTRUMENTS.splitlines())})\b(\s+(?:I{{1,3}}|IV)\b)?",
+    re.IGNORECASE,
+)
 SAMPLE_RATE = 44_100
 FADE_SECONDS = 0.5
 #: 0 is the best and largest, 1 the smallest; some 90 kbit/s for stereo.
@@ -83,7 +86,10 @@ def picture_of(piece: Tune | ScoreTick, kind: Picture) -> tuple[str, bytes]:
     tune = anonymous_tune(piece if isinstance(piece, Tune) else from_score(piece))
     pages = engrave(tune, one_page=True)
     if len(pages) > 1:
-        raise MusicZooError("The piece is too long for one picture.", remedy="Use a shorter one, or piano rolls (--picture roll).")
+        raise MusicZooError(
+            "The piece is too long for one picture.",
+            remedy="Use a shorter one, or piano rolls (--picture roll).",
+        )
     # A third of verovio's file is its indentation.
     return "image/svg+xml", re.sub(r">\s+<", "><", pages[0]).encode()
 
@@ -97,7 +103,9 @@ def _anonymous(piece: Tune | ScoreTick) -> Tune | ScoreTick:
     return score
 
 
-def sound_of(piece: Tune | ScoreTick, *, soundfont: str | Path | None = None, seconds: float | None = None) -> bytes:
+def sound_of(
+    piece: Tune | ScoreTick, *, soundfont: str | Path | None = None, seconds: float | None = None
+) -> bytes:
     """Play a piece into an MP3 file without any tags.
 
     Args:
@@ -106,19 +114,29 @@ def sound_of(piece: Tune | ScoreTick, *, soundfont: str | Path | None = None, se
         seconds: Fade out and end there.
 
     Raises:
-        MusicZooError: No soundfont, a piece that cannot be played, or the extra ``study`` is not installed.
+        MusicZooError: No soundfont, a piece that cannot be played, or the extra ``study`` is not
+            installed.
     """
     try:
         import soundfile
     except ImportError as error:
-        raise MusicZooError("Sound is compressed by soundfile, which is not installed.", remedy=INSTALL_STUDY) from error
+        raise MusicZooError(
+            "Sound is compressed by soundfile, which is not installed.", remedy=INSTALL_STUDY
+        ) from error
     samples = render_audio(piece, soundfont=soundfont, sample_rate=SAMPLE_RATE)
     if seconds is not None and samples.shape[1] > seconds * SAMPLE_RATE:
         samples = samples[:, : round(seconds * SAMPLE_RATE)].copy()
         fade = min(samples.shape[1], round(FADE_SECONDS * SAMPLE_RATE))
         samples[:, samples.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     stream = io.BytesIO()
-    soundfile.write(stream, samples.T, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", compression_level=MP3_COMPRESSION)
+    soundfile.write(
+        stream,
+        samples.T,
+        SAMPLE_RATE,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=MP3_COMPRESSION,
+    )
     return stream.getvalue()
 
 
@@ -130,7 +148,9 @@ def words_in(svg: str) -> str:
 def find_name(text: str, names: Sequence[str]) -> str | None:
     """The first of the names that stands in a text as words of their own, whatever the case."""
     for name in names:
-        if name.strip() and re.search(rf"(?<!\w){re.escape(name.strip())}(?!\w)", text, re.IGNORECASE):
+        if name.strip() and re.search(
+            rf"(?<!\w){re.escape(name.strip())}(?!\w)", text, re.IGNORECASE
+        ):
             return name
     return None
 
@@ -139,8 +159,16 @@ def _voice(value: str) -> str:
     """A ``V:`` field with what the music needs of it, and of its names those of instruments."""
     voice = parse_voice_field(value)
     words = [voice.id, voice.clef]
-    words += [f'{key}="{name}"' for key, name in (("nm", instrument_name(voice.name)), ("snm", _short(voice.short_name))) if name]
-    words += [f"{key}={number}" for key, number in (("transpose", voice.transpose), ("octave", voice.octave)) if number]
+    words += [
+        f'{key}="{name}"'
+        for key, name in (("nm", instrument_name(voice.name)), ("snm", _short(voice.short_name)))
+        if name
+    ]
+    words += [
+        f"{key}={number}"
+        for key, number in (("transpose", voice.transpose), ("octave", voice.octave))
+        if number
+    ]
     return " ".join(word for word in words if word)
 
 

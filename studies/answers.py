@@ -1,4 +1,7 @@
-"""What the participants sent back, checked against the key. Nothing is lost silently: whatever is not used is named with its reason."""
+"""What the participants sent back, checked against the key.
+
+Nothing is lost silently: whatever is not used is named with its reason.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,10 @@ class Problem:
     """Answers that are not used, or not there.
 
     Attributes:
-        kind: ``"damaged"`` (not readable, or not what a sheet writes), ``"foreign"`` (of another study or sheet), ``"duplicate"`` (another
-            file of the same participant is used), ``"incomplete"`` (questions without an answer), ``"missing"`` (no file of a participant).
+        kind: ``"damaged"`` (not readable, or not what a sheet writes), ``"foreign"`` (of another
+            study or sheet), ``"duplicate"`` (another file of the same participant is used),
+            ``"incomplete"`` (questions without an answer), ``"missing"`` (no file of a
+            participant).
         where: The file or the participant.
         count: How many answers it concerns.
         reason: A sentence.
@@ -91,26 +96,49 @@ def read_answers(key: Key, paths: Iterable[str | Path]) -> Answers:
         if document is None:
             continue
         if document["study"] != key.study or document["participant"] not in key.trials:
-            other = "another study" if document["study"] != key.study else f"{document['participant']!r}, who is no participant"
-            answers.problems.append(Problem("foreign", str(path), len(document["answers"]), f"The answers are of {other}."))
+            other = (
+                "another study"
+                if document["study"] != key.study
+                else f"{document['participant']!r}, who is no participant"
+            )
+            answers.problems.append(
+                Problem(
+                    "foreign", str(path), len(document["answers"]), f"The answers are of {other}."
+                )
+            )
             continue
-        sent.setdefault(document["participant"], []).append((str(document.get("exported", "")), str(path), document["answers"]))
+        sent.setdefault(document["participant"], []).append(
+            (str(document.get("exported", "")), str(path), document["answers"])
+        )
     for participant, trials in key.trials.items():
         if participant not in sent:
             answers.problems.append(
-                Problem("missing", participant, len(trials) * len(key.aspects), "There is no file of this participant.")
+                Problem(
+                    "missing",
+                    participant,
+                    len(trials) * len(key.aspects),
+                    "There is no file of this participant.",
+                )
             )
             continue
         *older, (_, used, given) = sorted(sent[participant], key=lambda row: row[:2])
         for exported, name, content in older:
             same = "the same answers" if content == given else "other answers"
-            reason = f"{Path(used).name}, exported later than {exported or 'this'}, is used instead; it holds {same}."
+            reason = (
+                f"{Path(used).name}, exported later than {exported or 'this'}, is used instead; it"
+                f" holds {same}."
+            )
             answers.problems.append(Problem("duplicate", name, len(content), reason))
         answers.participants.append(participant)
         _read_sheet(key, participant, used, given, answers)
     if not answers.judgements:
-        reasons = "; ".join(f"{problem.where}: {problem.reason}" for problem in answers.problems[:3])
-        raise MusicZooError(f"There is not one answer that can be used. {reasons}", remedy="Give the files that the sheets exported.")
+        reasons = "; ".join(
+            f"{problem.where}: {problem.reason}" for problem in answers.problems[:3]
+        )
+        raise MusicZooError(
+            f"There is not one answer that can be used. {reasons}",
+            remedy="Give the files that the sheets exported.",
+        )
     return answers
 
 
@@ -139,27 +167,46 @@ def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
             raise ValueError(f"larger than {MAX_BYTES // 2**20} MB")
         found = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
-        problems.append(Problem("damaged", str(path), 0, f"The file is no readable JSON ({error})."))
+        problems.append(
+            Problem("damaged", str(path), 0, f"The file is no readable JSON ({error}).")
+        )
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         problems.append(Problem("foreign", str(path), 0, "The file holds no answers of a sheet."))
         return None
     if found.get("version") != VERSION:
-        problems.append(Problem("foreign", str(path), 0, f"The answers have version {found.get('version')}; this program reads {VERSION}."))
+        problems.append(
+            Problem(
+                "foreign",
+                str(path),
+                0,
+                f"The answers have version {found.get('version')}; this program reads {VERSION}.",
+            )
+        )
         return None
     well_formed = (
-        isinstance(found.get("study"), str) and isinstance(found.get("participant"), str) and isinstance(found.get("answers"), dict)
+        isinstance(found.get("study"), str)
+        and isinstance(found.get("participant"), str)
+        and isinstance(found.get("answers"), dict)
     )
     if not well_formed:
-        problems.append(Problem("damaged", str(path), 0, "The file lacks its study, its participant or its answers."))
+        problems.append(
+            Problem(
+                "damaged", str(path), 0, "The file lacks its study, its participant or its answers."
+            )
+        )
         return None
     return found
 
 
-def _read_sheet(key: Key, participant: str, path: str, given: dict[str, Any], answers: Answers) -> None:
+def _read_sheet(
+    key: Key, participant: str, path: str, given: dict[str, Any], answers: Answers
+) -> None:
     trials = {trial.id: trial for trial in key.trials[participant]}
     if strangers := [name for name in given if name not in trials]:
-        reason = f"{len(strangers)} answers are to trials that this participant's sheet does not have."
+        reason = (
+            f"{len(strangers)} answers are to trials that this participant's sheet does not have."
+        )
         answers.problems.append(Problem("foreign", path, len(strangers), reason))
     aspects = {aspect.name for aspect in key.aspects}
     open_, damaged = [], []
@@ -174,10 +221,14 @@ def _read_sheet(key: Key, participant: str, path: str, given: dict[str, Any], an
             if aspect.name not in values:
                 open_.append(f"{aspect.name} of trial {number}")
             # bool is an int, and 1.0 equals 1.
-            elif type(values[aspect.name]) not in (str, int) or values[aspect.name] not in key.values:
+            elif (
+                type(values[aspect.name]) not in (str, int) or values[aspect.name] not in key.values
+            ):
                 damaged.append(f"{aspect.name} of trial {number}")
             else:
-                answers.judgements.append(_judgement(participant, trial, aspect.name, values[aspect.name], row))
+                answers.judgements.append(
+                    _judgement(participant, trial, aspect.name, values[aspect.name], row)
+                )
     kinds: tuple[tuple[Kind, list[str], str], ...] = (
         ("damaged", damaged, "are not what a sheet writes"),
         ("incomplete", open_, "are not given"),
@@ -185,15 +236,21 @@ def _read_sheet(key: Key, participant: str, path: str, given: dict[str, Any], an
     for kind, places, what in kinds:
         if places:
             shown = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
-            answers.problems.append(Problem(kind, path, len(places), f"{len(places)} answers {what}: {shown}."))
+            answers.problems.append(
+                Problem(kind, path, len(places), f"{len(places)} answers {what}: {shown}.")
+            )
 
 
-def _judgement(participant: str, trial: Trial, aspect: str, value: str | int, row: dict[str, Any]) -> Judgement:
+def _judgement(
+    participant: str, trial: Trial, aspect: str, value: str | int, row: dict[str, Any]
+) -> Judgement:
     side = value if isinstance(value, str) and value != NO_PREFERENCE else ""
     plays = row.get("plays")
     heard = plays if isinstance(plays, dict) else {}
     # Of captions the clip that both describe is played.
-    listened = bool(heard.get("common")) or all(heard.get(name) for name in SIDES[: len(trial.systems)])
+    listened = bool(heard.get("common")) or all(
+        heard.get(name) for name in SIDES[: len(trial.systems)]
+    )
     seconds = row.get("seconds")
     return Judgement(
         participant,
@@ -203,6 +260,10 @@ def _judgement(participant: str, trial: Trial, aspect: str, value: str | int, ro
         trial.systems[SIDES.index(side)] if side else value,
         side,
         listened,
-        float(seconds) if isinstance(seconds, int | float) and not isinstance(seconds, bool) else 0.0,
+        (
+            float(seconds)
+            if isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            else 0.0
+        ),
         str(row.get("comment") or ""),
     )

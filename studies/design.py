@@ -24,17 +24,25 @@ class Aspect:
 
 #: What is asked when the maker of a study asks nothing of their own, in the papers' words.
 DEFAULT_ASPECTS: dict[str, tuple[Aspect, ...]] = {
-    # NotaGen (Wang et al. 2025), section 4.1: "select the piece they found more musically appealing, or indicate no preference".
+    # NotaGen (Wang et al. 2025), section 4.1: "select the piece they found more musically
+    # appealing, or indicate no preference".
     "ab": (Aspect("musicality", "Which piece do you find more musically appealing?"),),
     # SMART (Jonason et al. 2025), section 4.3.
     "rating": (Aspect("enjoyment", "How much do you enjoy this audio? Rate from 1 to 10."),),
-    # MIDI-LLaMA, section 4.4: "which caption better reflected (i) music understanding accuracy, (ii) text fluency, (iii) creativity, and
-    # (iv) musical emotion understanding, and then indicated their overall preference".
+    # MIDI-LLaMA, section 4.4: "which caption better reflected (i) music understanding accuracy,
+    # (ii) text fluency, (iii) creativity, and (iv) musical emotion understanding, and then
+    # indicated their overall preference".
     "captions": (
-        Aspect("music understanding accuracy", "Which caption is better in music understanding accuracy?"),
+        Aspect(
+            "music understanding accuracy",
+            "Which caption is better in music understanding accuracy?",
+        ),
         Aspect("text fluency", "Which caption is better in text fluency?"),
         Aspect("creativity", "Which caption is better in creativity?"),
-        Aspect("musical emotion understanding", "Which caption is better in musical emotion understanding?"),
+        Aspect(
+            "musical emotion understanding",
+            "Which caption is better in musical emotion understanding?",
+        ),
         Aspect("overall preference", "Which caption do you prefer overall?"),
     ),
 }
@@ -72,11 +80,13 @@ def deal(
 ) -> dict[str, list[Trial]]:
     """Give every participant their trials.
 
-    Each item is judged by the same number of participants, give or take one. In comparisons each participant finds the first system of a
-    pair on side A as often as on side B, give or take one, and so do the participants together for each item and pair.
+    Each item is judged by the same number of participants, give or take one. In comparisons each
+    participant finds the first system of a pair on side A as often as on side B, give or take one,
+    and so do the participants together for each item and pair.
 
     Args:
-        kind: One of :data:`KINDS`. In a rating every system's piece is a trial, otherwise every pair of systems.
+        kind: One of :data:`KINDS`. In a rating every system's piece is a trial, otherwise every
+            pair of systems.
         items: Names of the items; each exists for every system.
         systems: Names of the systems.
         participants: Names of the participants.
@@ -88,12 +98,21 @@ def deal(
         The trials of each participant in the order of the sheet.
     """
     groups = [(system,) for system in systems] if kind == "rating" else pairs_of(systems, against)
-    hands = _hands(items, participants, len(items) if items_each is None else min(items_each, len(items)), rng)
-    wanted = [(participant, item, group) for participant in participants for item in hands[participant] for group in groups]
+    hands = _hands(
+        items, participants, len(items) if items_each is None else min(items_each, len(items)), rng
+    )
+    wanted = [
+        (participant, item, group)
+        for participant in participants
+        for item in hands[participant]
+        for group in groups
+    ]
     if kind == "rating":
         swapped = [False] * len(wanted)
     else:
-        swapped = halved([((participant, group), (item, group)) for participant, item, group in wanted], rng)
+        swapped = halved(
+            [((participant, group), (item, group)) for participant, item, group in wanted], rng
+        )
     names = _names(len(wanted), rng)
     trials: dict[str, list[Trial]] = {participant: [] for participant in participants}
     for (participant, item, group), swap, name in zip(wanted, swapped, names, strict=True):
@@ -103,7 +122,9 @@ def deal(
     return trials
 
 
-def _hands(items: Sequence[str], participants: Sequence[str], each: int, rng: random.Random) -> dict[str, list[str]]:
+def _hands(
+    items: Sequence[str], participants: Sequence[str], each: int, rng: random.Random
+) -> dict[str, list[str]]:
     """The items of each participant: always those that were judged least so far, so that the numbers differ by one at most."""
     used = dict.fromkeys(items, 0)
     hands = {}
@@ -126,8 +147,9 @@ def _names(count: int, rng: random.Random) -> list[str]:
 def halved(edges: Sequence[tuple[Hashable, Hashable]], rng: random.Random) -> list[bool]:
     """Split the edges of a bipartite graph in two so that at every vertex the halves differ by one at most.
 
-    Vertices of odd degree get an edge to an extra vertex of the other side, so that the graph falls into closed walks. These are of even
-    length, and taking their edges in turns halves every vertex exactly (an Euler split).
+    Vertices of odd degree get an edge to an extra vertex of the other side, so that the graph falls
+    into closed walks. These are of even length, and taking their edges in turns halves every vertex
+    exactly (an Euler split).
 
     Args:
         edges: Pairs of a left and a right vertex.
@@ -136,7 +158,9 @@ def halved(edges: Sequence[tuple[Hashable, Hashable]], rng: random.Random) -> li
     Returns:
         For each edge whether it is in the second half.
     """
-    ends: list[tuple[tuple[int, Hashable], tuple[int, Hashable]]] = [((0, left), (1, right)) for left, right in edges]
+    ends: list[tuple[tuple[int, Hashable], tuple[int, Hashable]]] = [
+        ((0, left), (1, right)) for left, right in edges
+    ]
     degree: dict[tuple[int, Hashable], int] = defaultdict(int)
     for left, right in ends:
         degree[left] += 1

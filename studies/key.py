@@ -1,4 +1,7 @@
-"""The key of a study: which system is behind which side of which trial. It never lies in the participants' folder."""
+"""The key of a study: which system is behind which side of which trial.
+
+It never lies in the participants' folder.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ class Key:
         trials: The trials of each participant in the order of the sheet.
         labels: Labels of each item.
         against: The system with which the others are compared, or None for all pairs.
-        record: What is kept for the reader alone: sources and their hashes, sheets and their hashes, what was skipped, versions.
+        record: What is kept for the reader alone: sources and their hashes, sheets and their
+            hashes, what was skipped, versions.
     """
 
     study: str
@@ -60,15 +64,22 @@ class Key:
             "seed": self.seed,
             "systems": self.systems,
             "against": self.against,
-            "aspects": [{"name": aspect.name, "question": aspect.question} for aspect in self.aspects],
+            "aspects": [
+                {"name": aspect.name, "question": aspect.question} for aspect in self.aspects
+            ],
             "participants": {
-                participant: [{"id": trial.id, "item": trial.item, "systems": trial.systems} for trial in trials]
+                participant: [
+                    {"id": trial.id, "item": trial.item, "systems": trial.systems}
+                    for trial in trials
+                ]
                 for participant, trials in self.trials.items()
             },
             "labels": self.labels,
             "record": self.record,
         }
-        return write_atomically(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+        return write_atomically(
+            path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+        )
 
 
 def read_key(path: str | Path) -> Key:
@@ -81,14 +92,18 @@ def read_key(path: str | Path) -> Key:
     try:
         found = json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise MusicZooError(f"The key cannot be read ({error.strerror}).", path=path, remedy=remedy) from None
+        raise MusicZooError(
+            f"The key cannot be read ({error.strerror}).", path=path, remedy=remedy
+        ) from None
     except ValueError as error:
         raise MusicZooError(f"The key is no JSON ({error}).", path=path, remedy=remedy) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise MusicZooError("This is no key of a study.", path=path, remedy=remedy)
     if found.get("version") != VERSION:
         raise MusicZooError(
-            f"The key has version {found.get('version')}; this program reads {VERSION}.", path=path, remedy="Update musiczoo."
+            f"The key has version {found.get('version')}; this program reads {VERSION}.",
+            path=path,
+            remedy="Update musiczoo.",
         )
     try:
         key = Key(
@@ -96,9 +111,14 @@ def read_key(path: str | Path) -> Key:
             kind=str(found["kind"]),
             seed=int(found["seed"]),
             systems=tuple(map(str, found["systems"])),
-            aspects=tuple(Aspect(str(row["name"]), str(row["question"])) for row in found["aspects"]),
+            aspects=tuple(
+                Aspect(str(row["name"]), str(row["question"])) for row in found["aspects"]
+            ),
             trials={
-                str(name): [Trial(str(row["id"]), str(row["item"]), tuple(map(str, row["systems"]))) for row in rows]
+                str(name): [
+                    Trial(str(row["id"]), str(row["item"]), tuple(map(str, row["systems"])))
+                    for row in rows
+                ]
                 for name, rows in found["participants"].items()
             },
             labels={str(item): dict(row) for item, row in found["labels"].items()},
@@ -106,7 +126,13 @@ def read_key(path: str | Path) -> Key:
             record=dict(found["record"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MusicZooError(f"The key is damaged ({type(error).__name__}: {error}).", path=path, remedy=remedy) from None
+        raise MusicZooError(
+            f"The key is damaged ({type(error).__name__}: {error}).", path=path, remedy=remedy
+        ) from None
     if key.kind not in KINDS:
-        raise MusicZooError(f"The key is of an unknown kind {key.kind!r}.", path=path, remedy=f"Known are {', '.join(KINDS)}.")
+        raise MusicZooError(
+            f"The key is of an unknown kind {key.kind!r}.",
+            path=path,
+            remedy=f"Known are {', '.join(KINDS)}.",
+        )
     return key

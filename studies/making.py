@@ -65,16 +65,21 @@ def make_study(
 ) -> Made:
     """Write the sheets of a study to ``output/sheets/`` and its key to ``output/key.json``.
 
-    Nothing in the sheets tells the systems apart but the music and the captions: titles, composers, comments and names of voices other than
-    instruments are dropped, trials carry names drawn at random, sound files have no tags, and every text that is shown is searched for
-    the systems' names.
+    Nothing in the sheets tells the systems apart but the music and the captions: titles, composers,
+    comments and names of voices other than instruments are dropped, trials carry names drawn at
+    random, sound files have no tags, and every text that is shown is searched for the systems'
+    names.
 
     Args:
-        kind: ``"ab"`` (which of two pieces, or no preference), ``"rating"`` (1 to 10) or ``"captions"`` (which of two captions).
-        material: What :func:`~musiczoo.studies.material.read_pieces` or :func:`~musiczoo.studies.material.read_captions` read.
+        kind: ``"ab"`` (which of two pieces, or no preference), ``"rating"`` (1 to 10) or
+            ``"captions"`` (which of two captions).
+        material: What :func:`~musiczoo.studies.material.read_pieces` or
+            :func:`~musiczoo.studies.material.read_captions` read.
         participants: How many, or their names (letters, digits, ``-`` and ``_``).
-        output: The study's folder; made if it does not exist. Sheets of an earlier study are not overwritten.
-        aspects: What is asked; the papers' questions when None (:data:`~musiczoo.studies.design.DEFAULT_ASPECTS`).
+        output: The study's folder; made if it does not exist. Sheets of an earlier study are not
+            overwritten.
+        aspects: What is asked; the papers' questions when None
+            (:data:`~musiczoo.studies.design.DEFAULT_ASPECTS`).
         seed: For order, sides and names; drawn and put into the key when None.
         items_each: Items that one participant judges; all when None.
         against: Compare only pairs with this system.
@@ -88,8 +93,8 @@ def make_study(
         progress: Called with the number of pieces rendered and of all pieces.
 
     Raises:
-        MusicZooError: A setting that cannot be used, no piece that can be rendered, a text that names a system, or a folder that holds a
-            study.
+        MusicZooError: A setting that cannot be used, no piece that can be rendered, a text that
+            names a system, or a folder that holds a study.
     """
     _check(kind, material, picture, sound, against, show_labels, items_each, seconds)
     asked = tuple(aspects or DEFAULT_ASPECTS[kind])
@@ -98,33 +103,66 @@ def make_study(
     names = _participants(participants)
     folder = Path(output)
     if (folder / KEY).exists() or (folder / SHEETS).exists():
-        raise MusicZooError("The folder holds a study already.", path=folder, remedy="Name another folder, or move the old study away.")
+        raise MusicZooError(
+            "The folder holds a study already.",
+            path=folder,
+            remedy="Name another folder, or move the old study away.",
+        )
     seed = secrets.randbits(53) if seed is None else seed
     skipped = list(material.skipped)
-    exhibits, clips = _render(material, cast(Picture, picture), sound, seconds, soundfont, skipped, progress)
+    exhibits, clips = _render(
+        material, cast(Picture, picture), sound, seconds, soundfont, skipped, progress
+    )
     if not exhibits:
         raise MusicZooError(
-            f"Not one item can be shown: {skipped[-1].what}: {skipped[-1].reason}", remedy="Leave out what cannot be rendered."
+            f"Not one item can be shown: {skipped[-1].what}: {skipped[-1].reason}",
+            remedy="Leave out what cannot be rendered.",
         )
     shown = {item: _shown(material, item, show_labels) for item in exhibits}
-    _look_for_names(material, exhibits, clips, shown, [title, instructions or "", *(aspect.question for aspect in asked)])
-    # Two studies of one seed must not share names, or the answers of one would pass for those of the other.
-    rng = random.Random(json.dumps([seed, kind, material.systems, names, list(exhibits), [aspect.name for aspect in asked]]))
+    _look_for_names(
+        material,
+        exhibits,
+        clips,
+        shown,
+        [title, instructions or "", *(aspect.question for aspect in asked)],
+    )
+    # Two studies of one seed must not share names, or the answers of one would pass for those of
+    # the other.
+    rng = random.Random(
+        json.dumps(
+            [seed, kind, material.systems, names, list(exhibits), [aspect.name for aspect in asked]]
+        )
+    )
     study = f"{rng.getrandbits(32):08x}"
-    trials = deal(kind, list(exhibits), material.systems, names, rng, items_each=items_each, against=against)
-    key = Key(study, kind, seed, material.systems, asked, trials, {i: row for i, row in material.labels.items() if i in exhibits}, against)
+    trials = deal(
+        kind, list(exhibits), material.systems, names, rng, items_each=items_each, against=against
+    )
+    key = Key(
+        study,
+        kind,
+        seed,
+        material.systems,
+        asked,
+        trials,
+        {i: row for i, row in material.labels.items() if i in exhibits},
+        against,
+    )
 
     def sheet_of(participant: str) -> Sheet:
         sheet = Sheet(key, participant, title, instructions)
         for trial in trials[participant]:
             clip = clips.get(trial.item, Exhibit())
-            common = Exhibit(clip.picture, clip.sound, "\n".join(filter(None, (clip.caption, shown[trial.item]))))
+            common = Exhibit(
+                clip.picture, clip.sound, "\n".join(filter(None, (clip.caption, shown[trial.item])))
+            )
             sheet.add(trial, common, [exhibits[trial.item][system] for system in trial.systems])
         return sheet
 
     key.record = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: importlib.metadata.version(name) for name in ("musiczoo", "verovio", "symusic")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("musiczoo", "verovio", "symusic")
+        },
         "picture": picture,
         "sound": sound,
         "seconds": seconds,
@@ -134,7 +172,9 @@ def make_study(
     return _write(folder, key, sheet_of, skipped)
 
 
-def _write(folder: Path, key: Key, sheet_of: Callable[[str], Sheet], skipped: list[Skipped]) -> Made:
+def _write(
+    folder: Path, key: Key, sheet_of: Callable[[str], Sheet], skipped: list[Skipped]
+) -> Made:
     """Write sheets and key; the folder of the sheets appears with all of them or not at all."""
     part = folder / f".{SHEETS}.part"
     try:
@@ -147,10 +187,17 @@ def _write(folder: Path, key: Key, sheet_of: Callable[[str], Sheet], skipped: li
         key.write(folder / KEY)
         part.rename(folder / SHEETS)
     except OSError as error:
-        raise MusicZooError(f"The sheets cannot be written ({error.strerror}).", path=folder) from None
+        raise MusicZooError(
+            f"The sheets cannot be written ({error.strerror}).", path=folder
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Made(folder / KEY, [folder / SHEETS / f"{participant}.html" for participant in key.trials], key, skipped)
+    return Made(
+        folder / KEY,
+        [folder / SHEETS / f"{participant}.html" for participant in key.trials],
+        key,
+        skipped,
+    )
 
 
 def _check(
@@ -164,25 +211,44 @@ def _check(
     seconds: float | None,
 ) -> None:
     if kind not in KINDS:
-        raise MusicZooError(f"There is no kind of study {kind!r}.", remedy=f"Choose of {', '.join(KINDS)}.")
+        raise MusicZooError(
+            f"There is no kind of study {kind!r}.", remedy=f"Choose of {', '.join(KINDS)}."
+        )
     if bad := [name for name in material.systems if not name.strip() or name == NO_PREFERENCE]:
-        raise MusicZooError(f"A system cannot be called {bad[0]!r}.", remedy="Give it another name.")
+        raise MusicZooError(
+            f"A system cannot be called {bad[0]!r}.", remedy="Give it another name."
+        )
     if (kind == "captions") != bool(material.clips):
-        raise MusicZooError("Captions are compared in a study of the kind captions, and only there.")
+        raise MusicZooError(
+            "Captions are compared in a study of the kind captions, and only there."
+        )
     if picture not in PICTURES:
-        raise MusicZooError(f"There is no picture {picture!r}.", remedy=f"Choose of {', '.join(PICTURES)}.")
+        raise MusicZooError(
+            f"There is no picture {picture!r}.", remedy=f"Choose of {', '.join(PICTURES)}."
+        )
     if picture == "none" and not sound:
-        raise MusicZooError("A study without pictures and without sound shows no music.", remedy="Leave one of them in.")
+        raise MusicZooError(
+            "A study without pictures and without sound shows no music.",
+            remedy="Leave one of them in.",
+        )
     if against is not None and against not in material.systems:
-        raise MusicZooError(f"There is no system {against!r}.", where="--against", remedy=f"Name one of {', '.join(material.systems)}.")
+        raise MusicZooError(
+            f"There is no system {against!r}.",
+            where="--against",
+            remedy=f"Name one of {', '.join(material.systems)}.",
+        )
     if seconds is not None and not seconds > 0:
-        raise MusicZooError(f"{seconds} seconds are no length.", where="--seconds", remedy="Give a number above 0.")
+        raise MusicZooError(
+            f"{seconds} seconds are no length.", where="--seconds", remedy="Give a number above 0."
+        )
     if items_each is not None and items_each < 1:
         raise MusicZooError("A participant judges one item at least.", where="--items")
     columns = sorted({column for row in material.labels.values() for column in row})
     if unknown := [label for label in show_labels if label not in columns]:
         raise MusicZooError(
-            f"There is no label {', '.join(unknown)}.", where="--show-label", remedy=f"Known are {', '.join(columns) or 'none'}."
+            f"There is no label {', '.join(unknown)}.",
+            where="--show-label",
+            remedy=f"Known are {', '.join(columns) or 'none'}.",
         )
 
 
@@ -190,13 +256,20 @@ def _participants(participants: int | Sequence[str]) -> list[str]:
     if isinstance(participants, int):
         if participants < 1:
             raise MusicZooError("A study has one participant at least.")
-        return [f"P{number:0{max(2, len(str(participants)))}d}" for number in range(1, participants + 1)]
+        return [
+            f"P{number:0{max(2, len(str(participants)))}d}" for number in range(1, participants + 1)
+        ]
     names = list(participants)
     if bad := [name for name in names if not _PARTICIPANT.fullmatch(name)]:
-        raise MusicZooError(f"{bad[0]!r} cannot name a participant.", remedy="Use up to 40 letters, digits, - and _.")
+        raise MusicZooError(
+            f"{bad[0]!r} cannot name a participant.",
+            remedy="Use up to 40 letters, digits, - and _.",
+        )
     # Upper and lower case are one file on some systems.
     if not names or len({name.lower() for name in names}) < len(names):
-        raise MusicZooError("The participants' names are not all different.", remedy="Give each one name.")
+        raise MusicZooError(
+            "The participants' names are not all different.", remedy="Give each one name."
+        )
     return names
 
 
@@ -209,14 +282,18 @@ def _render(
     skipped: list[Skipped],
     progress: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, dict[str, Exhibit]], dict[str, Exhibit]]:
-    """Pictures, sound and captions of every version and clip; items with a piece that cannot be rendered are left out."""
+    """Pictures, sound and captions of every version and clip.
+
+    Items with a piece that cannot be rendered are left out.
+    """
     if sound:
         # What is missing for every piece is told at once and not as a reason to skip them all.
-        from musiczoo.music.audio import INSTALL_A_SOUNDFONT, find_soundfont
+        from musiczoo.music.sound.audio import INSTALL_A_SOUNDFONT, find_soundfont
 
         if soundfont is None and find_soundfont() is None:
             raise MusicZooError(
-                "There is no soundfont to make sound with.", remedy=f"{INSTALL_A_SOUNDFONT} Or leave sound out (--no-sound)."
+                "There is no soundfont to make sound with.",
+                remedy=f"{INSTALL_A_SOUNDFONT} Or leave sound out (--no-sound).",
             )
         _require_soundfile()
 
@@ -225,7 +302,11 @@ def _render(
             return Exhibit(caption=version.caption)
         return Exhibit(
             None if picture == "none" else picture_of(version.piece, picture),
-            ("audio/mpeg", sound_of(version.piece, soundfont=soundfont, seconds=seconds)) if sound else None,
+            (
+                ("audio/mpeg", sound_of(version.piece, soundfont=soundfont, seconds=seconds))
+                if sound
+                else None
+            ),
             version.caption,
         )
 
@@ -251,7 +332,8 @@ def _require_soundfile() -> None:
         from musiczoo.studies.anonymous import INSTALL_STUDY
 
         raise MusicZooError(
-            "Sound is compressed by soundfile, which is not installed.", remedy=f"{INSTALL_STUDY} Or leave sound out (--no-sound)."
+            "Sound is compressed by soundfile, which is not installed.",
+            remedy=f"{INSTALL_STUDY} Or leave sound out (--no-sound).",
         )
 
 
@@ -261,21 +343,33 @@ def _shown(material: Material, item: str, show_labels: Sequence[str]) -> str:
 
 
 def _look_for_names(
-    material: Material, exhibits: dict[str, dict[str, Exhibit]], clips: dict[str, Exhibit], shown: dict[str, str], texts: Sequence[str]
+    material: Material,
+    exhibits: dict[str, dict[str, Exhibit]],
+    clips: dict[str, Exhibit],
+    shown: dict[str, str],
+    texts: Sequence[str],
 ) -> None:
     """Refuse a study of which a text names a system."""
     places = [("the instructions, the title or a question", text) for text in texts]
     places += [(f"the caption or a label of {item}", text) for item, text in shown.items()]
-    for item, row in [*exhibits.items(), *((item, {"the clip": clip}) for item, clip in clips.items())]:
+    for item, row in [
+        *exhibits.items(),
+        *((item, {"the clip": clip}) for item, clip in clips.items()),
+    ]:
         for system, exhibit in row.items():
             places.append((f"the caption of {item} by {system}", exhibit.caption))
             if exhibit.picture is not None and exhibit.picture[0].startswith("image/svg"):
-                places.append((f"the score of {item} by {system}", words_in(exhibit.picture[1].decode())))
+                places.append(
+                    (f"the score of {item} by {system}", words_in(exhibit.picture[1].decode()))
+                )
     for place, text in places:
         if (name := find_name(text, material.systems)) is not None:
             raise MusicZooError(
                 f"The name of the system {name!r} would be seen in {place}.",
-                remedy="Take it out there; or, where the word means something else, call the system otherwise (--system OTHERNAME=FOLDER).",
+                remedy=(
+                    "Take it out there; or, where the word means something else, call the system"
+                    " otherwise (--system OTHERNAME=FOLDER)."
+                ),
             )
 
 
@@ -285,8 +379,13 @@ def _sources(material: Material, item: str) -> dict[str, dict[str, str]]:
     if item in material.clips:
         versions["clip"] = material.clips[item]
     return {
-        name: {"file": str(version.path), "sha256": hashlib.sha256(version.path.read_bytes()).hexdigest()}
-        if version.path is not None
-        else {"caption": version.caption}
+        name: (
+            {
+                "file": str(version.path),
+                "sha256": hashlib.sha256(version.path.read_bytes()).hexdigest(),
+            }
+            if version.path is not None
+            else {"caption": version.caption}
+        )
         for name, version in versions.items()
     }

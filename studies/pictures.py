@@ -10,7 +10,7 @@ import numpy as np
 
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.pictures import COLOURS
+from musiczoo.music.pictures.piano_roll import COLOURS
 
 if TYPE_CHECKING:
     from musiczoo.studies.analysis import Analysis, Preference, Rating
@@ -29,11 +29,14 @@ def p_text(p_value: float) -> str:
     return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}" if p_value < 0.995 else "1.0"
 
 
-def analysis_picture(analysis: Analysis, path: str | Path | None = None, *, title: str | None = None, dpi: int = 150) -> bytes:
+def analysis_picture(
+    analysis: Analysis, path: str | Path | None = None, *, title: str | None = None, dpi: int = 150
+) -> bytes:
     """Draw the result of a study.
 
-    Preferences: for each pair of systems and aspect how many items each system wins by majority. Ratings: for each aspect the distribution
-    of ratings and the participants' means of every system.
+    Preferences: for each pair of systems and aspect how many items each system wins by majority.
+    Ratings: for each aspect the distribution of ratings and the participants' means of every
+    system.
 
     Args:
         analysis: The result.
@@ -54,11 +57,16 @@ def analysis_picture(analysis: Analysis, path: str | Path | None = None, *, titl
         raise MusicZooError("The analysis holds no result to draw.")
     if analysis.preferences:
         pairs = list(dict.fromkeys((row.first, row.second) for row in analysis.preferences))
-        heights = [0.9 + 0.42 * sum((row.first, row.second) == pair for row in analysis.preferences) for pair in pairs]
+        heights = [
+            0.9 + 0.42 * sum((row.first, row.second) == pair for row in analysis.preferences)
+            for pair in pairs
+        ]
         figure = Figure(figsize=(9.0, sum(heights) + 0.6), dpi=dpi, layout="constrained")
         all_axes = figure.subplots(len(pairs), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, pair in zip(all_axes, pairs, strict=True):
-            _draw_preferences(axes, [row for row in analysis.preferences if (row.first, row.second) == pair])
+            _draw_preferences(
+                axes, [row for row in analysis.preferences if (row.first, row.second) == pair]
+            )
     else:
         count = len(analysis.ratings)
         figure = Figure(figsize=(9.0, 3.2 * count + 0.5), dpi=dpi, layout="constrained")
@@ -66,8 +74,15 @@ def analysis_picture(analysis: Analysis, path: str | Path | None = None, *, titl
         for (left, right), rating in zip(grid, analysis.ratings, strict=True):
             _draw_distribution(left, rating)
             _draw_means(right, rating)
-    people = f"{len(analysis.participants)} participants" if len(analysis.participants) > 1 else "1 participant"
-    heading = title or f"{'Ratings' if analysis.ratings else 'Items preferred by majority'}: {people}, {analysis.judgements} answers"
+    people = (
+        f"{len(analysis.participants)} participants"
+        if len(analysis.participants) > 1
+        else "1 participant"
+    )
+    heading = (
+        title
+        or f"{'Ratings' if analysis.ratings else 'Items preferred by majority'}: {people}, {analysis.judgements} answers"
+    )
     figure.suptitle(heading, fontsize=12, x=0.01, ha="left", color=_INK)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
@@ -88,25 +103,59 @@ def _draw_preferences(axes: Any, rows: list[Preference]) -> None:
     )
     for name, colour, label, ink in parts:
         widths = np.array([getattr(row, name) for row in rows], dtype=float)
-        axes.barh(places, widths, left=left, height=0.72, color=colour, label=_plain(label), edgecolor="white", linewidth=1.5)
+        axes.barh(
+            places,
+            widths,
+            left=left,
+            height=0.72,
+            color=colour,
+            label=_plain(label),
+            edgecolor="white",
+            linewidth=1.5,
+        )
         for place, width, start in zip(places, widths, left, strict=True):
             if width >= 0.035 * total:
-                axes.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center", color=ink, fontsize=9)
+                axes.text(
+                    start + width / 2,
+                    place,
+                    f"{width:.0f}",
+                    ha="center",
+                    va="center",
+                    color=ink,
+                    fontsize=9,
+                )
         left += widths
     for place, row in zip(places, rows, strict=True):
-        axes.text(total * 1.015, place, f"p = {p_text(row.p_holm)}".replace("= <", "< "), va="center", fontsize=9, color=_SOFT)
+        axes.text(
+            total * 1.015,
+            place,
+            f"p = {p_text(row.p_holm)}".replace("= <", "< "),
+            va="center",
+            fontsize=9,
+            color=_SOFT,
+        )
     axes.set_yticks(places, [_plain(row.aspect) for row in rows], fontsize=10)
     axes.set_xlim(0, total * 1.13)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel(
-        "items" + (" (p: binomial test, corrected by Holm)" if len(rows) > 1 else " (p: binomial test)"), fontsize=9, color=_SOFT
+        "items"
+        + (" (p: binomial test, corrected by Holm)" if len(rows) > 1 else " (p: binomial test)"),
+        fontsize=9,
+        color=_SOFT,
     )
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize=9, borderaxespad=0.2)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+        borderaxespad=0.2,
+    )
 
 
 def _draw_distribution(axes: Any, rating: Rating) -> None:
@@ -116,7 +165,13 @@ def _draw_distribution(axes: Any, rating: Rating) -> None:
         places = np.arange(1, 11) + (number - (count - 1) / 2) * width
         share = 100 * np.array(system.histogram) / max(1, system.ratings)
         colour = COLOURS[number % len(COLOURS)]
-        axes.bar(places, share, width=width * 0.94, color=colour, label=_plain(f"{system.system} (mean {system.mean:.2f})"))
+        axes.bar(
+            places,
+            share,
+            width=width * 0.94,
+            color=colour,
+            label=_plain(f"{system.system} (mean {system.mean:.2f})"),
+        )
         axes.axvline(system.mean, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.set_xticks(range(1, 11))
     axes.set_xlabel("rating", fontsize=9, color=_SOFT)
@@ -130,20 +185,38 @@ def _draw_means(axes: Any, rating: Rating) -> None:
     places = range(len(rating.systems))
     people = sorted({name for system in rating.systems for name in system.by_participant})
     for person in people:
-        known = [(place, system.by_participant[person]) for place, system in enumerate(rating.systems) if person in system.by_participant]
-        axes.plot(*zip(*known, strict=True), color="#B9BEC8", linewidth=0.9, marker="o", markersize=2.5)
+        known = [
+            (place, system.by_participant[person])
+            for place, system in enumerate(rating.systems)
+            if person in system.by_participant
+        ]
+        axes.plot(
+            *zip(*known, strict=True), color="#B9BEC8", linewidth=0.9, marker="o", markersize=2.5
+        )
     model = rating.model
     if model is not None and model.intercept is not None:
         for place, system in enumerate(rating.systems):
             effect = next((row for row in model.effects if row.system == system.system), None)
             height = model.intercept + (effect.estimate if effect else 0.0)
-            errors = [[effect.estimate - effect.low], [effect.high - effect.estimate]] if effect else None
+            errors = (
+                [[effect.estimate - effect.low], [effect.high - effect.estimate]]
+                if effect
+                else None
+            )
             axes.errorbar(
-                [place], [height], yerr=errors, color=COLOURS[place % len(COLOURS)], marker="D", markersize=6, capsize=5, linewidth=2
+                [place],
+                [height],
+                yerr=errors,
+                color=COLOURS[place % len(COLOURS)],
+                marker="D",
+                markersize=6,
+                capsize=5,
+                linewidth=2,
             )
     if model is not None:
         said = [
-            f"{effect.system}: {effect.estimate:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}], p {'' if p < 1e-4 else '= '}{p_text(p)}"
+            f"{effect.system}: {effect.estimate:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}], p"
+            f" {'' if p < 1e-4 else '= '}{p_text(p)}"
             for effect, p in zip(model.effects, rating.p_holm, strict=True)
         ]
         axes.set_title(_plain("\n".join(said)), fontsize=9, loc="left")

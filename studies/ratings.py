@@ -1,11 +1,14 @@
 """The linear mixed-effects model ``rating ~ system`` of SMART's listening study.
 
-SMART (Jonason et al. 2025, section 4.3 and table 5) fits ``rating ~ system + (system | id)`` by REML with R's lme4: a fixed effect of the
-system, a random intercept and slope by participant. Here statsmodels fits it, and where that does not converge, something simpler.
+SMART (Jonason et al. 2025, section 4.3 and table 5) fits ``rating ~ system + (system | id)`` by
+REML with R's lme4: a fixed effect of the system, a random intercept and slope by participant. Here
+statsmodels fits it, and where that does not converge, something simpler.
 
-Its p-values and intervals are Wald's, which with a dozen participants come out too small; ours are of Student's t. With the slopes of n
-participants there are n - 1 degrees of freedom: what Satterthwaite's method gives for balanced data, and what the paper's p says (1.221
-with standard error 0.310 and 14 participants: 0.002). Wald's values are given beside (the paper's intervals are those).
+Its p-values and intervals are Wald's, which with a dozen participants come out too small; ours are
+of Student's t. With the slopes of n participants there are n - 1 degrees of freedom: what
+Satterthwaite's method gives for balanced data, and what the paper's p says (1.221 with standard
+error 0.310 and 14 participants: 0.002). Wald's values are given beside (the paper's intervals are
+those).
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from musiczoo.studies.statistics import INSTALL_STUDY
 SLOPES = "random intercept and slope by participant (REML)"
 INTERCEPTS = "random intercept by participant (REML)"
 MEANS = "participants' mean differences (paired t)"
-# None of them always finds the maximum. The first two say so when they have not; of the others the likeliest result is taken.
+# None of them always finds the maximum. The first two say so when they have not; of the others the
+# likeliest result is taken.
 _OPTIMISERS = (("bfgs",), ("cg",), ("lbfgs", "powell", "nm"))
 #: A variance between participants below this share of the residual's counts as zero.
 _BOUNDARY = 1e-3
@@ -69,7 +73,8 @@ class RatingModel:
         baseline: The system that the others are compared with.
         intercept: Its rating; None in :data:`MEANS`.
         effects: One for each other system.
-        deviations: Standard deviations of the participants' intercepts and slopes and of the residual, those that the model has.
+        deviations: Standard deviations of the participants' intercepts and slopes and of the
+            residual, those that the model has.
         observations: Number of ratings.
         participants: Number of participants.
         notes: Why no fuller model was used, and what else the fit says.
@@ -85,7 +90,9 @@ class RatingModel:
     notes: tuple[str, ...]
 
 
-def fit_ratings(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str]) -> RatingModel | None:
+def fit_ratings(
+    ratings: Sequence[tuple[str, str, float]], systems: Sequence[str]
+) -> RatingModel | None:
     """Fit ``rating ~ system``, by participant.
 
     Args:
@@ -93,7 +100,8 @@ def fit_ratings(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str
         systems: The systems; the first is the baseline.
 
     Returns:
-        The fullest model that converged, or None when there are fewer than two participants or a system has no rating.
+        The fullest model that converged, or None when there are fewer than two participants or a
+        system has no rating.
 
     Raises:
         MusicZooError: statsmodels is not installed.
@@ -101,39 +109,73 @@ def fit_ratings(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str
     try:
         from statsmodels.regression.mixed_linear_model import MixedLM
     except ImportError as error:
-        raise MusicZooError("Mixed-effects models are fitted by statsmodels, which is not installed.", remedy=INSTALL_STUDY) from error
+        raise MusicZooError(
+            "Mixed-effects models are fitted by statsmodels, which is not installed.",
+            remedy=INSTALL_STUDY,
+        ) from error
     people = sorted({participant for participant, _, _ in ratings})
     if len(people) < 2 or {system for _, system, _ in ratings} != set(systems) or len(systems) < 2:
         return None
     scores = np.array([rating for _, _, rating in ratings], dtype=float)
     groups = np.array([people.index(participant) for participant, _, _ in ratings])
-    fixed = np.array([[1.0, *(float(system == other) for other in systems[1:])] for _, system, _ in ratings])
+    fixed = np.array(
+        [[1.0, *(float(system == other) for other in systems[1:])] for _, system, _ in ratings]
+    )
     notes: list[str] = []
     if np.ptp(scores) == 0:
         notes.append("All ratings are equal: no model was fitted.")
-        return RatingModel(MEANS, systems[0], float(scores[0]), (), {}, len(scores), len(people), tuple(notes))
+        return RatingModel(
+            MEANS, systems[0], float(scores[0]), (), {}, len(scores), len(people), tuple(notes)
+        )
     within = len(scores) - len(people) - (len(systems) - 1)
-    repeated = max(Counter((participant, system) for participant, system, _ in ratings).values()) > 1
-    for name, random, degrees in ((SLOPES, fixed, len(people) - 1), (INTERCEPTS, fixed[:, :1], within)):
+    repeated = (
+        max(Counter((participant, system) for participant, system, _ in ratings).values()) > 1
+    )
+    for name, random, degrees in (
+        (SLOPES, fixed, len(people) - 1),
+        (INTERCEPTS, fixed[:, :1], within),
+    ):
         if name == SLOPES and not repeated:
-            notes.append("No slopes by participant: nobody rated a system more than once, so that slopes cannot be told from the residual.")
+            notes.append(
+                "No slopes by participant: nobody rated a system more than once, so that slopes"
+                " cannot be told from the residual."
+            )
             continue
         fit, why = _fit(MixedLM(scores, fixed, groups=groups, exog_re=random))
         if fit is None or degrees < 1:
-            notes.append(f"The model with {name} did not converge ({why})." if fit is None else f"Too few ratings for {name}.")
+            notes.append(
+                f"The model with {name} did not converge ({why})."
+                if fit is None
+                else f"Too few ratings for {name}."
+            )
             continue
         covariance = np.atleast_2d(fit.cov_re)
         variances = np.diag(covariance)
         if np.linalg.eigvalsh(covariance).min() < _BOUNDARY * fit.scale:
-            notes.append("On the boundary: a variance between participants is estimated as zero, or a correlation as one.")
+            notes.append(
+                "On the boundary: a variance between participants is estimated as zero, or a"
+                " correlation as one."
+            )
         terms = ["intercept", *(f"slope of {system}" for system in systems[1:])][: len(variances)]
-        deviations = {term: math.sqrt(max(0.0, float(value))) for term, value in zip(terms, variances, strict=True)}
+        deviations = {
+            term: math.sqrt(max(0.0, float(value)))
+            for term, value in zip(terms, variances, strict=True)
+        }
         effects = tuple(
             _effect(system, float(fit.fe_params[number]), float(fit.bse_fe[number]), degrees)
             for number, system in enumerate(systems[1:], 1)
         )
         deviations["residual"] = math.sqrt(float(fit.scale))
-        return RatingModel(name, systems[0], float(fit.fe_params[0]), effects, deviations, len(scores), len(people), tuple(notes))
+        return RatingModel(
+            name,
+            systems[0],
+            float(fit.fe_params[0]),
+            effects,
+            deviations,
+            len(scores),
+            len(people),
+            tuple(notes),
+        )
     return _of_means(ratings, systems, people, notes)
 
 
@@ -144,23 +186,40 @@ def _fit(model: Any) -> tuple[Any, str]:
         fits = []
         for optimiser in optimisers:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what the optimisers warn of is judged below by the result itself
+                warnings.simplefilter(
+                    "ignore"
+                )  # what the optimisers warn of is judged below by the result itself
                 try:
                     fit = model.fit(reml=True, method=optimiser)
                 except (np.linalg.LinAlgError, ValueError) as error:
                     reasons.append(str(error))
                     continue
                 errors = np.asarray(fit.bse_fe)
-            if fit.converged and np.isfinite(fit.llf) and np.isfinite(errors).all() and (errors > 0).all() and fit.scale > 0:
+            if (
+                fit.converged
+                and np.isfinite(fit.llf)
+                and np.isfinite(errors).all()
+                and (errors > 0).all()
+                and fit.scale > 0
+            ):
                 fits.append(fit)
             else:
-                reasons.append("standard errors are not finite" if fit.converged else f"{optimiser} stopped before the maximum")
+                reasons.append(
+                    "standard errors are not finite"
+                    if fit.converged
+                    else f"{optimiser} stopped before the maximum"
+                )
         if fits:
             return max(fits, key=lambda fit: float(fit.llf)), ""
     return None, "; ".join(dict.fromkeys(reasons))
 
 
-def _of_means(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str], people: Sequence[str], notes: list[str]) -> RatingModel:
+def _of_means(
+    ratings: Sequence[tuple[str, str, float]],
+    systems: Sequence[str],
+    people: Sequence[str],
+    notes: list[str],
+) -> RatingModel:
     means = {
         (person, system): np.mean(values)
         for person in people
@@ -170,15 +229,28 @@ def _of_means(ratings: Sequence[tuple[str, str, float]], systems: Sequence[str],
     effects = []
     for system in systems[1:]:
         differences = [
-            means[person, system] - means[person, systems[0]] for person in people if {(person, system), (person, systems[0])} <= set(means)
+            means[person, system] - means[person, systems[0]]
+            for person in people
+            if {(person, system), (person, systems[0])} <= set(means)
         ]
-        error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+        error = (
+            float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
+            if len(differences) > 1
+            else 0.0
+        )
         if error > 0:
-            effects.append(_effect(system, float(np.mean(differences)), error, len(differences) - 1))
+            effects.append(
+                _effect(system, float(np.mean(differences)), error, len(differences) - 1)
+            )
         else:
-            notes.append(f"Too few participants with different ratings of {systems[0]} and {system} for a test.")
+            notes.append(
+                f"Too few participants with different ratings of {systems[0]} and {system} for a"
+                " test."
+            )
     notes.append("The participants' mean differences were tested instead.")
-    return RatingModel(MEANS, systems[0], None, tuple(effects), {}, len(ratings), len(people), tuple(notes))
+    return RatingModel(
+        MEANS, systems[0], None, tuple(effects), {}, len(ratings), len(people), tuple(notes)
+    )
 
 
 def _effect(system: str, estimate: float, error: float, degrees: int) -> Effect:

@@ -1,4 +1,7 @@
-"""An analysis for people: tables on the terminal and a page with the picture; and every answer as a table for other programs."""
+"""An analysis for people: tables on the terminal and a page with the picture.
+
+And every answer as a table for other programs.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +36,31 @@ def tables(analysis: Analysis) -> list[Table]:
     found = [*_preferences(analysis), *_ratings(analysis)]
     if analysis.problems:
         rows = [(row.kind, row.where, str(row.count), row.reason) for row in analysis.problems]
-        found.append(Table("Answers that are not used or not there", ("kind", "where", "answers", "reason"), rows))
+        found.append(
+            Table(
+                "Answers that are not used or not there",
+                ("kind", "where", "answers", "reason"),
+                rows,
+            )
+        )
     return found
 
 
 def summary(analysis: Analysis) -> list[str]:
     """What was judged by how many, in sentences."""
     lines = [
-        f"{len(analysis.participants)} of {analysis.expected} participants, {analysis.judgements} answers, "
-        f"median {analysis.median_seconds:.0f} s on a page."
+        f"{len(analysis.participants)} of {analysis.expected} participants, {analysis.judgements}"
+        f" answers, median {analysis.median_seconds:.0f} s on a page."
     ]
     if analysis.unheard:
-        lines.append(f"{analysis.unheard} answers were given without playing everything on the page.")
+        lines.append(
+            f"{analysis.unheard} answers were given without playing everything on the page."
+        )
     if analysis.preferences:
         first, neither, second = analysis.sides
-        lines.append(f"Side A was chosen {first} times, side B {second} times, neither {neither} times.")
+        lines.append(
+            f"Side A was chosen {first} times, side B {second} times, neither {neither} times."
+        )
     if analysis.comments:
         lines.append(f"{len(analysis.comments)} comments: see the table of answers.")
     return lines
@@ -64,7 +77,12 @@ def show(analysis: Analysis, console: Console) -> None:
         drawn = RichTable(title=Text(table.title), title_justify="left")
         for number, column in enumerate(table.columns):
             drawn.add_column(
-                Text(column), justify="left" if number == 0 or (table.rows and not _is_number(table.rows[0][number])) else "right"
+                Text(column),
+                justify=(
+                    "left"
+                    if number == 0 or (table.rows and not _is_number(table.rows[0][number]))
+                    else "right"
+                ),
             )
         for row in table.rows:
             drawn.add_row(*map(Text, row))
@@ -79,9 +97,14 @@ def report_page(analysis: Analysis, picture: bytes, *, title: str = "Result of t
     def cells(row: Sequence[str], name: str) -> str:
         return "<tr>" + "".join(f"<{name}>{html.escape(text)}</{name}>" for text in row) + "</tr>"
 
-    parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in summary(analysis))]
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *(f"<p>{html.escape(line)}</p>" for line in summary(analysis)),
+    ]
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    parts.append(f'<img alt="The result as a picture; the tables below hold its numbers" src="{source}">')
+    parts.append(
+        f'<img alt="The result as a picture; the tables below hold its numbers" src="{source}">'
+    )
     for table in tables(analysis):
         parts += [
             f"<h2>{html.escape(table.title)}</h2>",
@@ -92,11 +115,13 @@ def report_page(analysis: Analysis, picture: bytes, *, title: str = "Result of t
         ]
         parts += [f"<p>{html.escape(note)}</p>" for note in table.notes]
     style = (
-        "body{font:1rem/1.5 system-ui,sans-serif;max-width:72rem;margin:1rem auto;padding:0 1rem;color:#1d2430}img{max-width:100%}"
-        "table{border-collapse:collapse;margin:.5rem 0}td,th{border-bottom:1px solid #d5d9e0;padding:.25rem .8rem;text-align:left}"
+        "body{font:1rem/1.5 system-ui,sans-serif;max-width:72rem;margin:1rem auto;padding:0"
+        " 1rem;color:#1d2430}img{max-width:100%}table{border-collapse:collapse;margin:.5rem"
+        " 0}td,th{border-bottom:1px solid #d5d9e0;padding:.25rem .8rem;text-align:left}"
     )
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n<style>{style}</style>\n'
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta'
+        f' charset="utf-8">\n<title>{html.escape(title)}</title>\n<style>{style}</style>\n'
         f"</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
     )
 
@@ -105,10 +130,35 @@ def answers_table(analysis: Analysis) -> str:
     """Every answer used, un-blinded, as CSV for other programs."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["participant", "item", "aspect", "system_a", "system_b", "value", "side", "listened", "seconds", "comment"])
+    writer.writerow(
+        [
+            "participant",
+            "item",
+            "aspect",
+            "system_a",
+            "system_b",
+            "value",
+            "side",
+            "listened",
+            "seconds",
+            "comment",
+        ]
+    )
     for row in analysis.table:
         systems = [*row.systems, ""][:2]
-        writer.writerow([row.participant, row.item, row.aspect, *systems, row.value, row.side, int(row.listened), row.seconds, row.comment])
+        writer.writerow(
+            [
+                row.participant,
+                row.item,
+                row.aspect,
+                *systems,
+                row.value,
+                row.side,
+                int(row.listened),
+                row.seconds,
+                row.comment,
+            ]
+        )
     return stream.getvalue()
 
 
@@ -135,7 +185,11 @@ def _preferences(analysis: Analysis) -> list[Table]:
                 str(row.wins),
                 str(row.ties),
                 str(row.losses),
-                "-" if row.test.share is None else f"{row.test.share:.2f} [{row.test.low:.2f}, {row.test.high:.2f}]",
+                (
+                    "-"
+                    if row.test.share is None
+                    else f"{row.test.share:.2f} [{row.test.low:.2f}, {row.test.high:.2f}]"
+                ),
                 p_text(row.test.p_value),
                 p_text(row.p_holm),
                 "/".join(map(str, row.votes)),
@@ -144,9 +198,12 @@ def _preferences(analysis: Analysis) -> list[Table]:
             for row in mine
         ]
         notes = (
-            "A system wins an item when more participants prefer it than the other or neither. p: exact two-sided binomial test of wins "
-            f"against losses, without ties; Holm: corrected for all {len(analysis.preferences)} tests. Votes: {first}/neither/{second}. "
-            "Alpha: Krippendorff's, nominal.",
+            (
+                "A system wins an item when more participants prefer it than the other or neither."
+                " p: exact two-sided binomial test of wins against losses, without ties; Holm:"
+                f" corrected for all {len(analysis.preferences)} tests. Votes:"
+                f" {first}/neither/{second}. Alpha: Krippendorff's, nominal."
+            ),
         )
         found.append(Table(f"{first} against {second}", columns, rows, notes))
         labelled = [
@@ -157,7 +214,11 @@ def _preferences(analysis: Analysis) -> list[Table]:
         ]
         if labelled:
             found.append(
-                Table(f"{first} against {second} by label", ("aspect", "label", f"{first} wins", "ties", f"{second} wins"), labelled)
+                Table(
+                    f"{first} against {second} by label",
+                    ("aspect", "label", f"{first} wins", "ties", f"{second} wins"),
+                    labelled,
+                )
             )
     return found
 
@@ -166,7 +227,13 @@ def _ratings(analysis: Analysis) -> list[Table]:
     found = []
     for rating in analysis.ratings:
         columns = ("system", "ratings", "mean", "sd", "effect", "95 %", "df", "p", "p (Holm)")
-        effects = {} if rating.model is None else dict(zip((row.system for row in rating.model.effects), rating.model.effects, strict=True))
+        effects = (
+            {}
+            if rating.model is None
+            else dict(
+                zip((row.system for row in rating.model.effects), rating.model.effects, strict=True)
+            )
+        )
         corrected = dict(zip(effects, rating.p_holm, strict=True))
         rows = []
         for system in rating.systems:
@@ -182,10 +249,20 @@ def _ratings(analysis: Analysis) -> list[Table]:
                     p_text(corrected[system.system]),
                 )
             )
-            rows.append((system.system, str(system.ratings), f"{system.mean:.2f}", _number(system.deviation), *tested))
+            rows.append(
+                (
+                    system.system,
+                    str(system.ratings),
+                    f"{system.mean:.2f}",
+                    _number(system.deviation),
+                    *tested,
+                )
+            )
         notes = ["No model was fitted: it needs two participants and ratings of every system."]
         if rating.model is not None:
-            deviations = ", ".join(f"{name} {value:.2f}" for name, value in rating.model.deviations.items())
+            deviations = ", ".join(
+                f"{name} {value:.2f}" for name, value in rating.model.deviations.items()
+            )
             notes = [
                 f"rating ~ system against {rating.model.baseline}: {rating.model.model}; t tests."
                 + (f" Deviations: {deviations}." if deviations else ""),
@@ -194,12 +271,24 @@ def _ratings(analysis: Analysis) -> list[Table]:
         notes.append(f"Krippendorff's alpha (interval): {_number(rating.alpha)}.")
         found.append(Table(f"Ratings: {rating.aspect}", columns, rows, tuple(notes)))
         labelled = [
-            (f"{label}: {value}", *(_number(system.by_label.get(label, {}).get(value)) for system in rating.systems))
-            for label, value in dict.fromkeys((label, value) for s in rating.systems for label, row in s.by_label.items() for value in row)
+            (
+                f"{label}: {value}",
+                *(_number(system.by_label.get(label, {}).get(value)) for system in rating.systems),
+            )
+            for label, value in dict.fromkeys(
+                (label, value)
+                for s in rating.systems
+                for label, row in s.by_label.items()
+                for value in row
+            )
         ]
         if labelled:
             found.append(
-                Table(f"Mean ratings by label: {rating.aspect}", ("label", *(system.system for system in rating.systems)), labelled)
+                Table(
+                    f"Mean ratings by label: {rating.aspect}",
+                    ("label", *(system.system for system in rating.systems)),
+                    labelled,
+                )
             )
     return found
 

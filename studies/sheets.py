@@ -19,16 +19,24 @@ from musiczoo.studies.key import Key
 # NotaGen's participants could "indicate no preference", MIDI-LLaMA's "cannot decide".
 _NEITHER = {"ab": "No preference", "captions": "Cannot decide"}
 _INSTRUCTIONS = {
-    "ab": "On each page there are two pieces of music, A and B. Listen to both, to the end if you can, and look at the music.\n\n"
-    "Then choose the one that answers the question for you, or say that you have no preference. There is no right or wrong answer. "
-    "Neither the order of the pages nor the sides mean anything.",
+    "ab": (
+        "On each page there are two pieces of music, A and B. Listen to both, to the end if you"
+        " can, and look at the music.\n\nThen choose the one that answers the question for you, or"
+        " say that you have no preference. There is no right or wrong answer. Neither the order of"
+        " the pages nor the sides mean anything."
+    ),
     # SMART's words, section 4.3.
-    "rating": "You will listen to several audio samples and rate their enjoyability.\n\n"
-    "Listen to each before you rate it. There is no right or wrong answer; the order of the pages means nothing.",
-    "captions": "On each page there is a piece of music, and two captions that describe it, A and B. "
-    "Listen to the music, then read both captions.\n\n"
-    "Choose for each question the caption that is better, or say that you cannot decide. "
-    "Neither the order of the pages nor the sides mean anything.",
+    "rating": (
+        "You will listen to several audio samples and rate their enjoyability.\n\nListen to each"
+        " before you rate it. There is no right or wrong answer; the order of the pages means"
+        " nothing."
+    ),
+    "captions": (
+        "On each page there is a piece of music, and two captions that describe it, A and B. "
+        "Listen to the music, then read both captions.\n\n"
+        "Choose for each question the caption that is better, or say that you cannot decide. "
+        "Neither the order of the pages nor the sides mean anything."
+    ),
 }
 _ENDS = ("1: not at all", "10: very much")
 
@@ -52,16 +60,25 @@ class Sheet:
         instructions: Plain text instead of ours; empty lines separate paragraphs.
     """
 
-    def __init__(self, key: Key, participant: str, title: str, instructions: str | None = None) -> None:
+    def __init__(
+        self, key: Key, participant: str, title: str, instructions: str | None = None
+    ) -> None:
         self.key, self.participant, self.title = key, participant, title
         self.instructions = instructions or _INSTRUCTIONS[key.kind]
         self.trials: list[dict[str, Any]] = []
-        # A file that stands in several trials is stored once. Its number is that of its first appearance, which tells nothing.
+        # A file that stands in several trials is stored once. Its number is that of its first
+        # appearance, which tells nothing.
         self.media: dict[tuple[str, bytes], str] = {}
 
     def add(self, trial: Trial, common: Exhibit, sides: list[Exhibit]) -> None:
         """Append a trial: what stands above, and what stands on the sides."""
-        self.trials.append({"id": trial.id, "common": self._material(common), "sides": [self._material(side) for side in sides]})
+        self.trials.append(
+            {
+                "id": trial.id,
+                "common": self._material(common),
+                "sides": [self._material(side) for side in sides],
+            }
+        )
 
     def _material(self, exhibit: Exhibit) -> dict[str, str]:
         found = {} if not exhibit.caption else {"caption": exhibit.caption}
@@ -78,18 +95,32 @@ class Sheet:
             "study": self.key.study,
             "participant": self.participant,
             "kind": self.key.kind,
-            "aspects": [{"name": aspect.name, "question": aspect.question} for aspect in self.key.aspects],
+            "aspects": [
+                {"name": aspect.name, "question": aspect.question} for aspect in self.key.aspects
+            ],
             "sides": list(SIDES),
             "values": values,
-            "words": [str(value) for value in values] if rating else [SIDES[0], _NEITHER[self.key.kind], SIDES[1]],
-            "keys": [str(value % 10) for value in values if isinstance(value, int)] if rating else ["a", "n", "b"],
+            "words": (
+                [str(value) for value in values]
+                if rating
+                else [SIDES[0], _NEITHER[self.key.kind], SIDES[1]]
+            ),
+            "keys": (
+                [str(value % 10) for value in values if isinstance(value, int)]
+                if rating
+                else ["a", "n", "b"]
+            ),
             "ends": list(_ENDS),
             "trials": self.trials,
         }
 
     def html(self) -> str:
         """The whole document."""
-        paragraphs = [html.escape(part.strip()) for part in re.split(r"\n\s*\n", self.instructions) if part.strip()]
+        paragraphs = [
+            html.escape(part.strip())
+            for part in re.split(r"\n\s*\n", self.instructions)
+            if part.strip()
+        ]
         keys = (
             "On a keyboard: 1 to 9 and 0 (for 10) answer"
             if self.key.kind == "rating"
@@ -103,14 +134,16 @@ class Sheet:
             # "</script>" in a text would end the element.
             "study": json.dumps(self.data(), ensure_ascii=False).replace("<", "\\u003c"),
             "media": "\n".join(
-                f'<script type="text/plain" id="{name}" data-type="{kind}">{base64.b64encode(data).decode()}</script>'
+                f'<script type="text/plain" id="{name}"'
+                f' data-type="{kind}">{base64.b64encode(data).decode()}</script>'
                 for (kind, data), name in self.media.items()
             ),
             "style": _file("style.css"),
             "logic": _file("logic.js"),
             "script": _file("page.js"),
         }
-        # One pass over the template: what a text of the user holds is never taken for a place to fill.
+        # One pass over the template: what a text of the user holds is never taken for a place to
+        # fill.
         return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("page.html"))
 
 
@@ -131,4 +164,6 @@ def write_sheet(sheet: Sheet, path: str | Path) -> Path:
 
 
 def _file(name: str) -> str:
-    return resources.files("musiczoo.studies").joinpath("sheet", name).read_text("utf-8").rstrip("\n")
+    return (
+        resources.files("musiczoo.studies").joinpath("sheet", name).read_text("utf-8").rstrip("\n")
+    )

@@ -40,7 +40,8 @@ class Binomial:
 def binomial(wins: int, losses: int) -> Binomial:
     """Test whether wins and losses are equally likely.
 
-    The interval is Clopper and Pearson's, which belongs to this test: it leaves 1/2 out exactly when p is below 0.05.
+    The interval is Clopper and Pearson's, which belongs to this test: it leaves 1/2 out exactly
+    when p is below 0.05.
 
     Raises:
         MusicZooError: scipy is not installed.
@@ -50,10 +51,19 @@ def binomial(wins: int, losses: int) -> Binomial:
     try:
         from scipy.stats import binomtest
     except ImportError as error:
-        raise MusicZooError("The tests of a study are scipy's, which is not installed.", remedy=INSTALL_STUDY) from error
+        raise MusicZooError(
+            "The tests of a study are scipy's, which is not installed.", remedy=INSTALL_STUDY
+        ) from error
     result = binomtest(wins, wins + losses, 0.5)
     interval = result.proportion_ci(0.95, method="exact")
-    return Binomial(wins, losses, wins / (wins + losses), float(interval.low), float(interval.high), float(result.pvalue))
+    return Binomial(
+        wins,
+        losses,
+        wins / (wins + losses),
+        float(interval.low),
+        float(interval.high),
+        float(result.pvalue),
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -67,12 +77,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     try:
         from statsmodels.stats.multitest import multipletests
     except ImportError as error:
-        raise MusicZooError("The corrections of a study are statsmodels', which is not installed.", remedy=INSTALL_STUDY) from error
+        raise MusicZooError(
+            "The corrections of a study are statsmodels', which is not installed.",
+            remedy=INSTALL_STUDY,
+        ) from error
     return [float(value) for value in multipletests(list(p_values), method="holm")[1]]
 
 
 def majority(votes: Iterable[str]) -> str | None:
-    """The answer that more participants gave than any other; None when two lead together or there are no votes.
+    """The answer that more participants gave than any other.
+
+    None when two lead together or there are no votes.
 
     >>> majority(["x", "y", "x"]), majority(["x", "none", "x", "none", "y"])
     ('x', None)
@@ -86,18 +101,22 @@ def majority(votes: Iterable[str]) -> str | None:
 def krippendorff_alpha(units: Mapping[str, Sequence[float | str]], level: Level) -> float | None:
     """Krippendorff's alpha: how far raters agree beyond chance (1 wholly, 0 as chance would, below 0 less than that).
 
-    Raters may miss units; units with fewer than two values are left out (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
-    The packages that compute it are under the GPL or no longer kept.
+    Raters may miss units; units with fewer than two values are left out (Krippendorff 2011,
+    "Computing Krippendorff's Alpha-Reliability"). The packages that compute it are under the GPL or
+    no longer kept.
 
     Args:
         units: The values that each unit was given.
-        level: ``"nominal"`` for names, ``"ordinal"`` for ranks, ``"interval"`` for numbers whose differences count.
+        level: ``"nominal"`` for names, ``"ordinal"`` for ranks, ``"interval"`` for numbers whose
+            differences count.
 
     Returns:
         Alpha, or None where it is not defined: no unit with two values, or all values equal.
     """
     rows = [list(values) for values in units.values() if len(values) > 1]
-    known: list[float | str] = sorted({value for row in rows for value in row}, key=lambda value: (isinstance(value, str), value))
+    known: list[float | str] = sorted(
+        {value for row in rows for value in row}, key=lambda value: (isinstance(value, str), value)
+    )
     place = {value: number for number, value in enumerate(known)}
     coincidences = np.zeros((len(known), len(known)))
     for row in rows:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.imitation_hub import ImitationHub
 
-# pytest-xdist's workers inherit the environment, so that all of them share the first process's cache: a corpus is parsed once in a run.
+# pytest-xdist's workers inherit the environment, so that all of them share the first process's
+# cache: a corpus is parsed once in a run.
 _FIRST_PROCESS = "PYTEST_XDIST_WORKER" not in os.environ
 if _FIRST_PROCESS:
     os.environ["MUSICZOO_CACHE"] = tempfile.mkdtemp(prefix="musiczoo-tests-")
@@ -35,7 +36,11 @@ def pytest_unconfigure() -> None:
 
 
 def _is_local(address: object) -> bool:
-    return not isinstance(address, tuple) or str(address[0]) in {"localhost", "::1"} or str(address[0]).startswith("127.")
+    return (
+        not isinstance(address, tuple)
+        or str(address[0]) in {"localhost", "::1"}
+        or str(address[0]).startswith("127.")
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,8 @@
 """A small imitation of the Hugging Face Hub's HTTP API, for one process and one test: repositories are commits in memory.
 
-It knows what the client library asks for when musiczoo publishes and loads, refuses what the real Hub refuses (no token, a token without write
-access, invalid metadata), and can be told to fail: ``hub.breaks`` names the request at which the connection ends.
+It knows what the client library asks for when musiczoo publishes and loads, refuses what the real
+Hub refuses (no token, a token without write access, invalid metadata), and can be told to fail:
+``hub.breaks`` names the request at which the connection ends.
 """
 
 from __future__ import annotations
@@ -53,10 +54,14 @@ class ImitationHub:
         self.breaks: str | None = None
         self.damage: dict[str, Any] = {}
         self.requests: list[str] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self.server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self})
+        )
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         self.thread.start()
 
     def close(self) -> None:
@@ -77,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815 - the names that http.server looks for
+    do_HEAD = do_POST = do_PUT = do_GET
 
     def _serve(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -94,12 +99,24 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self._answer(404, {"error": f"the imitation does not know {asked}"})
 
-    def _answer(self, status: int, content: Any = None, headers: dict[str, str] | None = None, raw: bytes | None = None) -> None:
-        data = raw if raw is not None else json.dumps(content if content is not None else {}).encode()
+    def _answer(
+        self,
+        status: int,
+        content: Any = None,
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> None:
+        data = (
+            raw if raw is not None else json.dumps(content if content is not None else {}).encode()
+        )
         headers = dict(headers or {})
         length = headers.pop("Content-Length", str(len(data)))
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": length, **headers}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": length,
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -111,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if token not in self.hub.tokens:
             self._answer(
-                401, {"error": "Invalid username or password."}, {"X-Error-Message": "Invalid credentials in Authorization header"}
+                401,
+                {"error": "Invalid username or password."},
+                {"X-Error-Message": "Invalid credentials in Authorization header"},
             )
             return False
         if not self.hub.tokens[token]:
@@ -122,7 +141,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _repository(self, name: str) -> Repository | None:
         repo = self.hub.repositories.get(name)
         if repo is None or (repo.private and "Authorization" not in self.headers):
-            self._answer(401 if repo is None and "Authorization" not in self.headers else 404, {}, {"X-Error-Code": "RepoNotFound"})
+            self._answer(
+                401 if repo is None and "Authorization" not in self.headers else 404,
+                {},
+                {"X-Error-Code": "RepoNotFound"},
+            )
             return None
         return repo
 
@@ -130,10 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         if not self._may_write():
             return
-        name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
+        name = (
+            f"{asked['organization']}/{asked['name']}"
+            if asked.get("organization")
+            else asked["name"]
+        )
         status = 409 if name in self.hub.repositories else 200
         repo = self.hub.repositories.setdefault(
-            name, Repository(private=bool(asked.get("private") or asked.get("visibility") == "private"))
+            name,
+            Repository(private=bool(asked.get("private") or asked.get("visibility") == "private")),
         )
         assert repo.commits
         self._answer(status, {"url": f"{self.hub.url}/{name}", "name": name, "id": "1"})
@@ -141,16 +169,24 @@ class _Handler(BaseHTTPRequestHandler):
     def validate(self) -> None:
         content = json.loads(self.body)["content"]
         metadata = yaml.safe_load(content.split("---")[1])
-        errors = [] if re.fullmatch(r"[a-z0-9.+-]+", metadata.get("license", "")) else [{"message": '"license" must be a known identifier'}]
+        errors = (
+            []
+            if re.fullmatch(r"[a-z0-9.+-]+", metadata.get("license", ""))
+            else [{"message": '"license" must be a known identifier'}]
+        )
         self._answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, name: str, revision: str) -> None:
         repo = self._repository(name)
         if repo is None or not self._may_write():
             return
-        large = lambda path: path.endswith(".safetensors")  # noqa: E731
+        large = lambda path: path.endswith(".safetensors")
         files = [
-            {"path": f["path"], "uploadMode": "lfs" if large(f["path"]) else "regular", "shouldIgnore": False}
+            {
+                "path": f["path"],
+                "uploadMode": "lfs" if large(f["path"]) else "regular",
+                "shouldIgnore": False,
+            }
             for f in json.loads(self.body)["files"]
         ]
         self._answer(200, {"files": files})
@@ -160,7 +196,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         objects = []
         for item in json.loads(self.body)["objects"]:
-            upload = {} if item["oid"] in self.hub.blobs else {"actions": {"upload": {"href": f"{self.hub.url}/blobs/{item['oid']}"}}}
+            upload = (
+                {}
+                if item["oid"] in self.hub.blobs
+                else {"actions": {"upload": {"href": f"{self.hub.url}/blobs/{item['oid']}"}}}
+            )
             objects.append({"oid": item["oid"], "size": item["size"], **upload})
         self._answer(200, {"transfer": "basic", "objects": objects})
 
@@ -189,7 +229,14 @@ class _Handler(BaseHTTPRequestHandler):
             elif kind == "deletedFile":
                 del files[value["path"]]
         oid = repo.commit(revision, files, message)
-        self._answer(200, {"commitUrl": f"{self.hub.url}/{name}/commit/{oid}", "commitOid": oid, "hookOutput": ""})
+        self._answer(
+            200,
+            {
+                "commitUrl": f"{self.hub.url}/{name}/commit/{oid}",
+                "commitOid": oid,
+                "hookOutput": "",
+            },
+        )
 
     def info(self, name: str, revision: str = "main") -> None:
         repo = self._repository(name)
@@ -200,7 +247,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
             return
         siblings = [{"rfilename": path} for path in repo.commits[oid]]
-        self._answer(200, {"id": name, "modelId": name, "sha": oid, "private": repo.private, "siblings": siblings, "tags": []})
+        self._answer(
+            200,
+            {
+                "id": name,
+                "modelId": name,
+                "sha": oid,
+                "private": repo.private,
+                "siblings": siblings,
+                "tags": [],
+            },
+        )
 
     def tree(self, name: str, revision: str) -> None:
         repo = self._repository(name)
@@ -219,8 +276,14 @@ class _Handler(BaseHTTPRequestHandler):
     def refs(self, name: str) -> None:
         if (repo := self._repository(name)) is not None:
             rows = {
-                kind: [{"name": key, "ref": f"refs/{folder}/{key}", "targetCommit": oid} for key, oid in table.items()]
-                for kind, folder, table in (("branches", "heads", repo.branches), ("tags", "tags", repo.tags))
+                kind: [
+                    {"name": key, "ref": f"refs/{folder}/{key}", "targetCommit": oid}
+                    for key, oid in table.items()
+                ]
+                for kind, folder, table in (
+                    ("branches", "heads", repo.branches),
+                    ("tags", "tags", repo.tags),
+                )
             }
             self._answer(200, {**rows, "converts": []})
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
 
-def random_score(seed: int, *, bars: int = 12, notes_per_bar: int = 8, program: int = 0) -> ScoreTick:
+def random_score(
+    seed: int, *, bars: int = 12, notes_per_bar: int = 8, program: int = 0
+) -> ScoreTick:
     """A piece in 4/4 on a grid of eighths, which no other seed resembles."""
     rng = random.Random(seed)
     score = ScoreTick(480)
@@ -18,7 +20,11 @@ def random_score(seed: int, *, bars: int = 12, notes_per_bar: int = 8, program: 
     for bar in range(bars):
         for _ in range(notes_per_bar):
             start = bar * 1920 + 240 * rng.randrange(8)
-            track.notes.append(NoteTick(start, 240 * rng.randrange(1, 5), rng.randrange(30, 100), rng.randrange(20, 120)))
+            track.notes.append(
+                NoteTick(
+                    start, 240 * rng.randrange(1, 5), rng.randrange(30, 100), rng.randrange(20, 120)
+                )
+            )
     score.tracks.append(track)
     return score
 

@@ -21,8 +21,13 @@ def write_scores(folder: Path, count: int) -> None:
         def bar(notes: random.Random = notes) -> str:
             return " ".join(notes.choice("CDEFGAB") + "2" for _ in range(4))
 
-        header = f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/8\nK:{notes.choice(['C', 'G', 'F', 'Dm'])}\n"
-        voices = "".join(f"V:{voice}\n" + " | ".join(bar() for _ in range(6)) + " |]\n" for voice in range(1, 2 + number % 2))
+        header = (
+            f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/8\nK:{notes.choice(['C', 'G', 'F', 'Dm'])}\n"
+        )
+        voices = "".join(
+            f"V:{voice}\n" + " | ".join(bar() for _ in range(6)) + " |]\n"
+            for voice in range(1, 2 + number % 2)
+        )
         (folder / f"tune{number}.abc").write_text(header + voices)
 
 
@@ -32,7 +37,12 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     write_scores(tmp_path / "my_scores", 20)
     # Two steps instead of eight epochs.
-    for name, value in {"MAX_STEPS": "2", "LOGGER": "False", "ENABLE_PROGRESS_BAR": "False", "ENABLE_CHECKPOINTING": "False"}.items():
+    for name, value in {
+        "MAX_STEPS": "2",
+        "LOGGER": "False",
+        "ENABLE_PROGRESS_BAR": "False",
+        "ENABLE_CHECKPOINTING": "False",
+    }.items():
         monkeypatch.setenv(f"PL_TRAINER_{name}", value)
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)

@@ -27,17 +27,28 @@ QUIET: dict[str, Any] = {
 def tune(seed: int) -> Tune:
     rng = random.Random(seed)
     bars = rng.randrange(2, 9)
-    body = "\n".join(f"V:{voice}\n" + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars)) for voice in (1, 2))
+    body = "\n".join(
+        f"V:{voice}\n"
+        + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars))
+        for voice in (1, 2)
+    )
     return read_abc(f"X:{seed}\nM:4/4\nL:1/4\nK:G\n{body}\n")
 
 
 def data(*, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
-    return ScoreDataModule([tune(seed) for seed in range(26)], batch_size=batch_size, progress=False, **({"val_fraction": 0.15} | settings))
+    return ScoreDataModule(
+        [tune(seed) for seed in range(26)],
+        batch_size=batch_size,
+        progress=False,
+        **({"val_fraction": 0.15} | settings),
+    )
 
 
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     torch.manual_seed(0)
-    return BarStreamModule(1, 1, 32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": _adamw} | settings))
+    return BarStreamModule(
+        1, 1, 32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": _adamw} | settings)
+    )
 
 
 def _adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -45,7 +56,8 @@ def _adamw(parameters: Any) -> torch.optim.Optimizer:
 
 
 def _sgd(parameters: Any) -> torch.optim.Optimizer:
-    # Adam divides a gradient by its own size, which makes rounding errors of near-zero gradients as large as the learning rate.
+    # Adam divides a gradient by its own size, which makes rounding errors of near-zero gradients as
+    # large as the learning rate.
     return torch.optim.SGD(parameters, lr=0.3, momentum=0.9)
 
 
@@ -60,7 +72,9 @@ class SaveEverywhere(lightning.Callback):
         self.paths.append(self.folder / f"{len(self.paths):02d}-{where}.ckpt")
         trainer.save_checkpoint(self.paths[-1])
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self._save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -70,7 +84,9 @@ class SaveEverywhere(lightning.Callback):
         self._save(trainer, f"epoch{trainer.current_epoch}-end")
 
 
-def fit(source: ScoreDataModule, module: BarStreamModule | None = None, **settings: Any) -> tuple[BarStreamModule, lightning.Trainer]:
+def fit(
+    source: ScoreDataModule, module: BarStreamModule | None = None, **settings: Any
+) -> tuple[BarStreamModule, lightning.Trainer]:
     module = module or model(warmup_steps=4)
     checkpoint = settings.pop("checkpoint", None)
     trainer = lightning.Trainer(**(QUIET | {"max_epochs": 2} | settings))
@@ -80,7 +96,9 @@ def fit(source: ScoreDataModule, module: BarStreamModule | None = None, **settin
 
 def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
     theirs = other.state_dict()
-    return [name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])]
+    return [
+        name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])
+    ]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -106,7 +124,11 @@ def test_resumed_at_any_place_equals_uninterrupted(tmp_path, accumulate):
     for path in saver.paths:
         resumed, again = fit(data(), checkpoint=path, accumulate_grad_batches=accumulate)
         if again.global_step != trainer.global_step or differing(whole, resumed):
-            failures[path.stem] = (again.global_step, trainer.global_step, len(differing(whole, resumed)))
+            failures[path.stem] = (
+                again.global_step,
+                trainer.global_step,
+                len(differing(whole, resumed)),
+            )
     assert not failures
 
 
@@ -116,13 +138,23 @@ def test_resumed_at_any_place_equals_uninterrupted(tmp_path, accumulate):
 @pytest.mark.filterwarnings("ignore")
 def test_two_processes_equal_one(batch_size, accumulate):
     settings = {"accumulate_grad_batches": accumulate}
-    one, trainer = fit(data(batch_size=2 * batch_size), model(dropout=0.0, optimizer=_sgd), **settings)
+    one, trainer = fit(
+        data(batch_size=2 * batch_size), model(dropout=0.0, optimizer=_sgd), **settings
+    )
     # The last batch holds one work, so that one of two processes has none.
     assert len(data().splits.train) % (2 * batch_size) == 1
-    two, other = fit(data(batch_size=batch_size), model(dropout=0.0, optimizer=_sgd), devices=2, strategy="ddp_fork", **settings)
+    two, other = fit(
+        data(batch_size=batch_size),
+        model(dropout=0.0, optimizer=_sgd),
+        devices=2,
+        strategy="ddp_fork",
+        **settings,
+    )
     before = model(dropout=0.0).state_dict()
     theirs = two.state_dict()
     for name, value in one.state_dict().items():
         torch.testing.assert_close(theirs[name], value, rtol=1e-5, atol=1e-5)
     assert max(float((value - before[name]).abs().max()) for name, value in theirs.items()) > 0.01
-    assert float(other.callback_metrics["val/loss"]) == pytest.approx(float(trainer.callback_metrics["val/loss"]), abs=1e-5)
+    assert float(other.callback_metrics["val/loss"]) == pytest.approx(
+        float(trainer.callback_metrics["val/loss"]), abs=1e-5
+    )

@@ -11,11 +11,27 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "experiments", "docs", "build"}
-BARE_ROOMS = {"callbacks", "configs", "datamodules", "hub", "metrics", "models", "music", "representations", "rewards", "studies", "zoo"}
+BARE_ROOMS = {
+    "callbacks",
+    "configs",
+    "datamodules",
+    "hub",
+    "metrics",
+    "models",
+    "music",
+    "representations",
+    "rewards",
+    "studies",
+    "zoo",
+}
 
 
 def rooms() -> list[str]:
-    return sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name not in NOT_SHIPPED)
+    return sorted(
+        path.parent.name
+        for path in ROOT.glob("*/__init__.py")
+        if path.parent.name not in NOT_SHIPPED
+    )
 
 
 def expected_files() -> set[str]:
@@ -24,8 +40,15 @@ def expected_files() -> set[str]:
     for room in rooms():
         for path in (ROOT / room).rglob("*"):
             inside = path.relative_to(ROOT / room)
-            shipped = path.suffix == ".py" or path.name == "py.typed" or (room == "configs" and path.suffix == ".yaml")
-            shipped = shipped or (room, inside.parts[0]) in {("studies", "sheet"), ("hub", "shipped")}
+            shipped = (
+                path.suffix == ".py"
+                or path.name == "py.typed"
+                or (room == "configs" and path.suffix == ".yaml")
+            )
+            shipped = shipped or (room, inside.parts[0]) in {
+                ("studies", "sheet"),
+                ("hub", "shipped"),
+            }
             if shipped and path.is_file() and "__pycache__" not in inside.parts:
                 names.add(f"musiczoo/{inside}" if room == "zoo" else f"musiczoo/{room}/{inside}")
     return names
@@ -35,16 +58,23 @@ def expected_files() -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel as users get it: tree -> sdist -> wheel."""
     folder = tmp_path_factory.mktemp("dist")
-    # An sdist is made from a copy: setuptools writes its egg-info beside what it packs, and other tests run at the same time.
+    # An sdist is made from a copy: setuptools writes its egg-info beside what it packs, and other
+    # tests run at the same time.
     copy = folder / "tree"
     tracked = [*ROOT.glob("*.*"), ROOT / "LICENSE"]
-    for path in [*(path for path in tracked if path.is_file()), *(p for room in rooms() for p in (ROOT / room).rglob("*") if p.is_file())]:
+    for path in [
+        *(path for path in tracked if path.is_file()),
+        *(p for room in rooms() for p in (ROOT / room).rglob("*") if p.is_file()),
+    ]:
         if "__pycache__" not in path.parts:
             target = copy / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(copy)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(copy)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return next(folder.glob("*.whl"))
@@ -69,7 +99,13 @@ def test_wheel_works_outside_the_tree(wheel: Path, tmp_path: Path) -> None:
         "assert musiczoo.__file__.startswith(sys.argv[1]), musiczoo.__file__;"
         "assert any(path.name.endswith('.yaml') for folder in files('musiczoo.configs').iterdir() if folder.is_dir() for path in folder.iterdir())"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(site)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(site)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -79,7 +115,9 @@ def test_import_is_lazy() -> None:
         "assert 'load' in dir(musiczoo); musiczoo.MusicZooError; musiczoo.music.read;"
         "heavy = {'torch', 'lightning', 'transformers'} & set(sys.modules); assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -103,5 +141,7 @@ def test_no_room_is_imported_by_its_bare_name() -> None:
 def test_bare_names_are_banned_for_every_room() -> None:
     import tomllib
 
-    banned = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
+    banned = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"][
+        "flake8-tidy-imports"
+    ]["banned-api"]
     assert set(banned) == set(rooms()) == BARE_ROOMS

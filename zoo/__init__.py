@@ -1,6 +1,7 @@
 """musiczoo: a zoo of symbolic-music models on Lightning.
 
-The names below are loaded on first use, so that ``import musiczoo`` costs nothing and reading a score never waits for torch.
+The names below are loaded on first use, so that ``import musiczoo`` costs nothing and reading a
+score never waits for torch.
 """
 
 from __future__ import annotations
@@ -8,14 +9,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from musiczoo.moved import install
+
 if TYPE_CHECKING:
-    from musiczoo import callbacks, datamodules, hub, metrics, models, music, representations, studies
+    from musiczoo import (
+        callbacks,
+        datamodules,
+        hub,
+        metrics,
+        models,
+        music,
+        representations,
+        rewards,
+        studies,
+    )
     from musiczoo.hub.loading import load
     from musiczoo.hub.publishing import publish
     from musiczoo.hub.registry import list_models
     from musiczoo.music.errors import MusicZooError
-    from musiczoo.stage import Stage
-    from musiczoo.stages import run_stages
+    from musiczoo.stages.run import run_stages
+    from musiczoo.stages.stage import Stage
 
     __version__: str
 
@@ -33,19 +46,32 @@ __all__ = [
     "music",
     "publish",
     "representations",
+    "rewards",
     "run_stages",
     "studies",
 ]
 
+install()
+
 _HOME = {
     "MusicZooError": "musiczoo.music.errors",
-    "Stage": "musiczoo.stage",
+    "Stage": "musiczoo.stages.stage",
     "list_models": "musiczoo.hub.registry",
     "load": "musiczoo.hub.loading",
     "publish": "musiczoo.hub.publishing",
-    "run_stages": "musiczoo.stages",
+    "run_stages": "musiczoo.stages.run",
 }
-_ROOMS = {"callbacks", "datamodules", "hub", "metrics", "models", "music", "representations", "studies"}
+_ROOMS = {
+    "callbacks",
+    "datamodules",
+    "hub",
+    "metrics",
+    "models",
+    "music",
+    "representations",
+    "rewards",
+    "studies",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """The command ``musiczoo``: a table of commands, each a module of its own that is imported when it is called.
 
-No model and no datamodule is defined here: configurations name classes by their import path, which differs from what this module is
-called when it runs as a program.
+No model and no datamodule is defined here: configurations name classes by their import path, which
+differs from what this module is called when it runs as a program.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from musiczoo.configs.recipes import recipes
 from musiczoo.music.errors import MusicZooError
-from musiczoo.recipes import recipes
 
 
 @dataclass(frozen=True)
@@ -33,44 +33,63 @@ class Command:
 
 
 COMMANDS = {
-    "list": Command("musiczoo.listing:run", "show the models", "musiczoo list"),
-    "corpus": Command("musiczoo.preparing:run", "read a folder of music once and for all", "musiczoo corpus prepare my_scores --as mine"),
+    "list": Command("musiczoo.commands.list:run", "show the models", "musiczoo list"),
+    "corpus": Command(
+        "musiczoo.commands.corpus:run",
+        "read a folder of music once and for all",
+        "musiczoo corpus prepare my_scores --as mine",
+    ),
     "fit": Command(
-        "musiczoo.training:fit", "train or fine-tune a model", "musiczoo fit --config bar_stream/finetune --data.corpus my_scores"
+        "musiczoo.commands.fit:fit",
+        "train or fine-tune a model",
+        "musiczoo fit --config bar_stream/finetune --data.corpus my_scores",
     ),
     "validate": Command(
-        "musiczoo.training:validate",
+        "musiczoo.commands.fit:validate",
         "measure a model's loss",
         "musiczoo validate --config run/config.yaml --ckpt_path run/checkpoints/last.ckpt",
     ),
     "stages": Command(
-        "musiczoo.staging:run",
+        "musiczoo.commands.stages:run",
         "train in several stages, by a plan; run again it goes on",
         "musiczoo stages bar_stream/notagen_plan --folder runs/notagen",
     ),
     "generate": Command(
-        "musiczoo.generating:run", "write new pieces", "musiczoo generate bar-stream --align --count 4 --formats abc,musicxml,mid"
+        "musiczoo.commands.generate:run",
+        "write new pieces",
+        "musiczoo generate bar-stream --align --count 4 --formats abc,musicxml,mid",
     ),
-    "continue": Command("musiczoo.continuing:run", "go on from a score", "musiczoo continue bar-stream my_score.musicxml --bars 4"),
+    "continue": Command(
+        "musiczoo.commands.continue_score:run",
+        "go on from a score",
+        "musiczoo continue bar-stream my_score.musicxml --bars 4",
+    ),
     "publish": Command(
-        "musiczoo.publishing:publish", "put a model on the Hugging Face Hub", "musiczoo publish run name/my-model --licence mit"
+        "musiczoo.commands.publish:publish",
+        "put a model on the Hugging Face Hub",
+        "musiczoo publish run name/my-model --licence mit",
     ),
     "card": Command(
-        "musiczoo.reporting:run",
+        "musiczoo.commands.card:run",
         "measure pieces beside real music; or show a checkpoint's model card, or write it anew",
         "musiczoo card out --truth bach-chorales --encoder m3-small",
     ),
     "compare": Command(
-        "musiczoo.comparing:run",
+        "musiczoo.commands.compare:run",
         "lay what models make of the same prompts side by side",
         "musiczoo compare phi3-remi runs/smart --prompts 1000 --reward mel --output comparison",
     ),
     "study": Command(
-        "musiczoo.studying:run",
+        "musiczoo.commands.study:run",
         "blinded listening sheets, and the statistics of their answers",
-        "musiczoo study make ab --system base=out/base --system tuned=out/tuned --participants 12 --output study",
+        "musiczoo study make ab --system base=out/base --system tuned=out/tuned --participants 12"
+        " --output study",
     ),
-    "completion": Command("musiczoo.completion:run", "print the completion script of a shell", 'eval "$(musiczoo completion bash)"'),
+    "completion": Command(
+        "musiczoo.commands.completion:run",
+        "print the completion script of a shell",
+        'eval "$(musiczoo completion bash)"',
+    ),
 }
 
 
@@ -78,11 +97,13 @@ def usage() -> str:
     """What ``musiczoo --help`` prints."""
     width = max(map(len, COMMANDS))
     summary = max(len(command.summary) for command in COMMANDS.values())
-    rows = "".join(f"  {name:{width}}  {command.summary:{summary}}  {command.example}\n" for name, command in COMMANDS.items())
+    rows = "".join(
+        f"  {name:{width}}  {command.summary:{summary}}  {command.example}\n"
+        for name, command in COMMANDS.items()
+    )
     return (
-        "usage: musiczoo COMMAND [OPTIONS]\n\n"
-        f"commands:\n{rows}\n"
-        f"musiczoo COMMAND --help lists the options. Recipes for --config: {', '.join(recipes())}.\n"
+        f"usage: musiczoo COMMAND [OPTIONS]\n\ncommands:\n{rows}\nmusiczoo COMMAND --help lists the"
+        f" options. Recipes for --config: {', '.join(recipes())}.\n"
     )
 
 
@@ -93,8 +114,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The words after ``musiczoo``; those of the process when None.
 
     Raises:
-        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard error), with 2 for wrong usage, with
-            130 after an interrupt.
+        SystemExit: With 1 for what is wrong with the user's files or settings (one line on standard
+            error), with 2 for wrong usage, with 130 after an interrupt.
     """
     words = list(sys.argv[1:] if args is None else args)
     name = words[0] if words else ""
@@ -109,7 +130,9 @@ def main(args: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=2)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        sys.stderr.write((f"musiczoo: there is no command {name!r}.{hint}\n" if name else "") + usage())
+        sys.stderr.write(
+            (f"musiczoo: there is no command {name!r}.{hint}\n" if name else "") + usage()
+        )
         raise SystemExit(2)
     module, _, function = COMMANDS[name].run.partition(":")
     try:
@@ -117,13 +140,18 @@ def main(args: Sequence[str] | None = None) -> None:
     except MusicZooError as error:
         _fail(str(error), error)
     except BrokenPipeError:
-        # The reader of our output has gone (musiczoo list | head): nothing is left to say, and nowhere to say it.
+        # The reader of our output has gone (musiczoo list | head): nothing is left to say, and
+        # nowhere to say it.
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        _fail(f"{error.strerror}: {error.filename or 'the file being written'} Make room and run it again.", error)
+        _fail(
+            f"{error.strerror}: {error.filename or 'the file being written'} Make room and run it"
+            " again.",
+            error,
+        )
     except KeyboardInterrupt:
         sys.stderr.write("musiczoo: interrupted.\n")
         raise SystemExit(130) from None

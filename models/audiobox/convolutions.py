@@ -18,7 +18,8 @@ def normed_convolution(layer: Any, taps: Tensor, total: int) -> tuple[Tensor, Te
     Args:
         layer: WavLM's first layer, with ``conv`` and ``layer_norm``.
         taps: (outputs, kernel) the samples under the convolution.
-        total: Outputs that the norm takes its statistics of; those that ``taps`` does not have are zero.
+        total: Outputs that the norm takes its statistics of; those that ``taps`` does not have are
+            zero.
 
     Returns:
         (kernel, channels) and (channels,).
@@ -38,7 +39,8 @@ def tap_matrices(weight: Tensor) -> tuple[Tensor, Tensor | None]:
     """Weights of a convolution of width 2 or 3, (outputs, inputs, width), for :func:`halving_convolution`.
 
     Returns:
-        (2 x inputs, outputs) of the first two taps, and (inputs, outputs) of the third if there is one.
+        (2 x inputs, outputs) of the first two taps, and (inputs, outputs) of the third if there is
+        one.
     """
     both = weight[:, :, :2].permute(2, 1, 0).reshape(-1, len(weight))
     return both, weight[:, :, 2].T.contiguous() if weight.shape[2] == 3 else None
@@ -57,7 +59,8 @@ def kernel_spectra(weight: Tensor, groups: int) -> Tensor:
     """Weights of a grouped convolution, (outputs, inputs of a group, kernel), for :func:`wide_convolution`.
 
     Returns:
-        (bins, groups, inputs of a group, outputs of a group), conjugate, for what networks call a convolution is a correlation.
+        (bins, groups, inputs of a group, outputs of a group), conjugate, for what networks call a
+        convolution is a correlation.
     """
     spectra: Tensor = torch.fft.rfft(weight, n=TRANSFORM).conj().unflatten(0, (groups, -1))
     return spectra.permute(3, 0, 2, 1).resolve_conj().contiguous()
@@ -78,12 +81,16 @@ def wide_convolution(hidden: Tensor, spectra: Tensor, kernel: int) -> Tensor:
     groups, size = spectra.shape[1:3]
     step = TRANSFORM - kernel + 1
     blocks = -(-frames // step)
-    padded = functional.pad(hidden.transpose(1, 2), (kernel // 2, blocks * step + kernel - 1 - kernel // 2 - frames))
+    padded = functional.pad(
+        hidden.transpose(1, 2), (kernel // 2, blocks * step + kernel - 1 - kernel // 2 - frames)
+    )
     rows = torch.fft.rfft(padded.unfold(2, TRANSFORM, step)).view(batch, groups, size, blocks, -1)
     # (bins, groups, batch x blocks, inputs of a group)
     rows = rows.permute(4, 1, 0, 3, 2).reshape(-1, groups, batch * blocks, size)
     rows = (rows @ spectra).view(-1, groups, batch, blocks, size).permute(2, 3, 1, 4, 0)
-    result: Tensor = torch.fft.irfft(rows, n=TRANSFORM)[..., :step].reshape(batch, blocks, width, step)
+    result: Tensor = torch.fft.irfft(rows, n=TRANSFORM)[..., :step].reshape(
+        batch, blocks, width, step
+    )
     return result.transpose(2, 3).reshape(batch, blocks * step, width)[:, :frames]
 
 

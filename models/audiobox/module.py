@@ -17,9 +17,10 @@ from musiczoo.hub.tensors import check_fit
 from musiczoo.models.audiobox.net import AXES, SAMPLE_RATE, WINDOW, AudioboxNet
 from musiczoo.models.audiobox.published import read_published
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.resampling import resample
+from musiczoo.music.sound.resampling import resample
 
-# Windows that go through the net together. On a processor one already fills it, and more only want memory; a GPU is filled by some.
+# Windows that go through the net together. On a processor one already fills it, and more only want
+# memory; a GPU is filled by some.
 _TOGETHER = {"cpu": 1}
 _TOGETHER_ELSEWHERE = 16
 
@@ -52,16 +53,19 @@ class AudioboxModule(lightning.LightningModule):
             config: The ``config.json`` of a safetensors file; the one beside it when None.
 
         Raises:
-            MusicZooError: See :func:`musiczoo.models.audiobox.published.read_published`; also a missing, surplus or misshapen tensor, named
-                with both shapes.
+            MusicZooError: See :func:`musiczoo.models.audiobox.published.read_published`; also a
+                missing, surplus or misshapen tensor, named with both shapes.
         """
         path = Path(path)
         sizes, targets, tensors = read_published(path, config)
-        # transformers draws the mask's embedding even where nothing else is; the user's random numbers must not notice.
+        # transformers draws the mask's embedding even where nothing else is; the user's random
+        # numbers must not notice.
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             net = AudioboxNet(sizes, targets)
         check_fit(net.state_dict(), tensors, path)
-        net.load_state_dict({name: value.float().clone() for name, value in tensors.items()}, assign=True)
+        net.load_state_dict(
+            {name: value.float().clone() for name, value in tensors.items()}, assign=True
+        )
         return cls(net).eval()
 
     def add_lora(self, lora: Any, seed: int = 0) -> Self:
@@ -70,26 +74,36 @@ class AudioboxModule(lightning.LightningModule):
         Raises:
             MusicZooError: Always.
         """
-        raise MusicZooError("Audiobox Aesthetics only rates; there is nothing to adapt.", where="lora", remedy="Leave lora= out.")
+        raise MusicZooError(
+            "Audiobox Aesthetics only rates; there is nothing to adapt.",
+            where="lora",
+            remedy="Leave lora= out.",
+        )
 
     @torch.inference_mode()
     def ratings(self, clips: Sequence[NDArray[np.float32]], rate: int) -> Tensor:
         """Ratings of clips; those of one clip do not depend on the others.
 
-        As published: channels are averaged, windows of ten seconds are rated on their own, and a clip's rating is the mean of its windows',
-        each by the part of ten seconds that it lasts. Nothing is done about the level.
+        As published: channels are averaged, windows of ten seconds are rated on their own, and a
+        clip's rating is the mean of its windows', each by the part of ten seconds that it lasts.
+        Nothing is done about the level.
 
         Args:
             clips: Each (channels, samples) or (samples,).
             rate: Samples a second of all of them.
 
         Returns:
-            (clips, 4) float64 on the CPU, in the order of :data:`musiczoo.models.audiobox.net.AXES`, nominally 1 to 10.
+            (clips, 4) float64 on the CPU, in the order of
+            :data:`musiczoo.models.audiobox.net.AXES`, nominally 1 to 10.
 
         Raises:
             MusicZooError: A clip has no samples, or some that are no numbers.
         """
-        windows = [(clip, window) for clip, samples in enumerate(clips) for window in windows_of(samples, rate, f"clip {clip + 1}")]
+        windows = [
+            (clip, window)
+            for clip, samples in enumerate(clips)
+            for window in windows_of(samples, rate, f"clip {clip + 1}")
+        ]
         totals = torch.zeros(len(clips), len(AXES) + 1, dtype=torch.float64)
         windows.sort(key=lambda pair: len(pair[1]))
         for length, group in groupby(windows, key=lambda pair: len(pair[1])):
@@ -97,14 +111,18 @@ class AudioboxModule(lightning.LightningModule):
             together = _TOGETHER.get(self.device.type, _TOGETHER_ELSEWHERE)
             for start in range(0, len(alike), together):
                 some = alike[start : start + together]
-                found = self.net(torch.from_numpy(np.stack([window for _, window in some])).to(self.device))
+                found = self.net(
+                    torch.from_numpy(np.stack([window for _, window in some])).to(self.device)
+                )
                 for (clip, _), row in zip(some, found.to("cpu", torch.float64), strict=True):
                     totals[clip, :-1] += row * length
                     totals[clip, -1] += length
         return totals[:, :-1] / totals[:, -1:]
 
 
-def windows_of(samples: NDArray[np.float32], rate: int, where: str | None = None) -> list[NDArray[np.float32]]:
+def windows_of(
+    samples: NDArray[np.float32], rate: int, where: str | None = None
+) -> list[NDArray[np.float32]]:
     """A clip as mono windows at 16 kHz, of ten seconds but for the last.
 
     Args:
@@ -117,9 +135,15 @@ def windows_of(samples: NDArray[np.float32], rate: int, where: str | None = None
     """
     channels = np.atleast_2d(np.asarray(samples, dtype=np.float32))
     if channels.ndim != 2 or not channels.size:
-        raise MusicZooError(f"A clip of shape {np.shape(samples)} is no sound.", where=where, remedy="Give (channels, samples).")
+        raise MusicZooError(
+            f"A clip of shape {np.shape(samples)} is no sound.",
+            where=where,
+            remedy="Give (channels, samples).",
+        )
     if not np.isfinite(channels).all():
-        raise MusicZooError("The clip has samples that are no numbers.", where=where, remedy="Render it again.")
+        raise MusicZooError(
+            "The clip has samples that are no numbers.", where=where, remedy="Render it again."
+        )
     # The published code resamples first; both are linear, and of one channel there is less to do.
     mono = resample(channels.mean(axis=0), rate, SAMPLE_RATE)
     return [mono[start : start + WINDOW] for start in range(0, len(mono), WINDOW)]

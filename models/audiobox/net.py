@@ -1,13 +1,14 @@
 """Audiobox Aesthetics: how pleasant, useful, complex and well produced ten seconds of sound are.
 
-Tjandra et al. 2025, "Meta Audiobox Aesthetics: Unified Automatic Quality Assessment for Speech, Music, and Sound" (arXiv 2502.05139):
-the frames of every layer of WavLM (Chen et al. 2022, arXiv 2110.13900) are averaged with learned weights, one set an axis, and a small
-network an axis makes a score of them. Parameters are those of transformers' ``WavLMModel``; its forward pass is computed here in another
-order, with the same results:
+Tjandra et al. 2025, "Meta Audiobox Aesthetics: Unified Automatic Quality Assessment for Speech,
+Music, and Sound" (arXiv 2502.05139): the frames of every layer of WavLM (Chen et al. 2022, arXiv
+2110.13900) are averaged with learned weights, one set an axis, and a small network an axis makes a
+score of them. Parameters are those of transformers' ``WavLMModel``; its forward pass is computed
+here in another order, with the same results:
 
 * A short clip stands at the beginning of a window of silence. The frames of the silence are zeroed and masked in the published code, so
-  they need not be computed at all: here only the clip's own frames go through the encoder, and no mask is needed. Silence counts for one
-  thing, the statistics of the first group norm.
+  they need not be computed at all: here only the clip's own frames go through the encoder, and no
+  mask is needed. Silence counts for one thing, the statistics of the first group norm.
 * These statistics follow from the second moments of the samples, so that the norm becomes part of the first convolution's weights.
 * The convolutions, whose stride is never far from their width, are matrix products on frames that lie one after the other in memory.
 * The positional convolution, 128 frames wide, is a product of spectra.
@@ -109,7 +110,8 @@ class AudioboxNet(nn.Module):
 
     Args:
         config: Sizes.
-        targets: Mean and standard deviation of the ratings of each axis, by which a score is turned back into a rating.
+        targets: Mean and standard deviation of the ratings of each axis, by which a score is turned
+            back into a rating.
     """
 
     targets: Tensor
@@ -123,9 +125,17 @@ class AudioboxNet(nn.Module):
         super().__init__()
         self.config = config
         self.wavlm_model = WavLMModel(wavlm_config(config))
-        self.proj_layer = nn.ModuleDict({axis: _projection(config.hidden, config.depth) for axis in AXES})
-        self.layer_weights = nn.ParameterDict({axis: nn.Parameter(torch.zeros(config.layers + 1)) for axis in AXES})
-        self.register_buffer("targets", torch.tensor([targets[axis] for axis in AXES], device="cpu"), persistent=False)
+        self.proj_layer = nn.ModuleDict(
+            {axis: _projection(config.hidden, config.depth) for axis in AXES}
+        )
+        self.layer_weights = nn.ParameterDict(
+            {axis: nn.Parameter(torch.zeros(config.layers + 1)) for axis in AXES}
+        )
+        self.register_buffer(
+            "targets",
+            torch.tensor([targets[axis] for axis in AXES], device="cpu"),
+            persistent=False,
+        )
         field, hop = 1, 1
         for kernel, stride in zip(config.kernels, STRIDES, strict=True):
             field, hop = field + (kernel - 1) * hop, hop * stride
@@ -134,21 +144,34 @@ class AudioboxNet(nn.Module):
 
     @property
     def derived(self) -> _Derived:
-        """The weights in the form that they are computed with; made once, and anew where they have changed or moved."""
+        """The weights in the form that they are computed with.
+
+        Made once, and anew where they have changed or moved.
+        """
         position = self.wavlm_model.encoder.pos_conv_embed.conv
         convolutions = [layer.conv for layer in self.wavlm_model.feature_extractor.conv_layers[1:]]
-        sources = [*(convolution.weight for convolution in convolutions), *position.parametrizations.weight.parameters()]
+        sources = [
+            *(convolution.weight for convolution in convolutions),
+            *position.parametrizations.weight.parameters(),
+        ]
         # Tensors made in inference mode count no changes; neither does anything change them.
-        state = tuple((tensor.data_ptr(), tensor.device, 0 if tensor.is_inference() else tensor._version) for tensor in sources)
+        state = tuple(
+            (tensor.data_ptr(), tensor.device, 0 if tensor.is_inference() else tensor._version)
+            for tensor in sources
+        )
         if self._derived is None or self._derived[0] != state:
             taps = [tap_matrices(convolution.weight) for convolution in convolutions]
-            self._derived = state, _Derived(taps, kernel_spectra(position.weight, self.config.position_groups))
+            self._derived = (
+                state,
+                _Derived(taps, kernel_spectra(position.weight, self.config.position_groups)),
+            )
         return self._derived[1]
 
     def frames(self, samples: int) -> int:
         """How many frames of a window count when so many samples of it are not silence put behind the clip.
 
-        The published code counts a frame as soon as it begins within the clip, transformers only when it ends there.
+        The published code counts a frame as soon as it begins within the clip, transformers only
+        when it ends there.
         """
         return min(-(-samples // self.hop), self._length(WINDOW, len(self.config.kernels)))
 
@@ -157,8 +180,8 @@ class AudioboxNet(nn.Module):
         """Ratings of windows.
 
         Args:
-            windows: (batch, samples) at 16 kHz, all of one length of at most :data:`WINDOW` samples; silence behind a shorter clip is left
-                out.
+            windows: (batch, samples) at 16 kHz, all of one length of at most :data:`WINDOW`
+                samples; silence behind a shorter clip is left out.
 
         Returns:
             (batch, 4) ratings in the order of :data:`AXES`, nominally 1 to 10.
@@ -166,7 +189,8 @@ class AudioboxNet(nn.Module):
         means = torch.stack([state.mean(dim=1) for state in self.states(windows)], dim=1)
         ratings = []
         for number, axis in enumerate(AXES):
-            # The mean over frames and the mean over layers are both linear, so the cheap one comes last.
+            # The mean over frames and the mean over layers are both linear, so the cheap one comes
+            # last.
             embedding = torch.softmax(self.layer_weights[axis], dim=0) @ means
             score = self.proj_layer[axis](functional.normalize(embedding, dim=1)).squeeze(1)
             ratings.append(score * self.targets[number, 1] + self.targets[number, 0])
@@ -186,7 +210,9 @@ class AudioboxNet(nn.Module):
         hidden, _ = self.wavlm_model.feature_projection(features)
         encoder = self.wavlm_model.encoder
         positions = wide_convolution(hidden, self.derived.spectra, self.config.position_kernel)
-        hidden = encoder.layer_norm(hidden + functional.gelu(positions + encoder.pos_conv_embed.conv.bias))
+        hidden = encoder.layer_norm(
+            hidden + functional.gelu(positions + encoder.pos_conv_embed.conv.bias)
+        )
         bias = encoder.layers[0].attention.compute_bias(hidden.shape[1], hidden.shape[1])
         states = [hidden]
         for layer in encoder.layers:
@@ -206,7 +232,8 @@ class AudioboxNet(nn.Module):
         frames = self.frames(len(window))
         first = self.wavlm_model.feature_extractor.conv_layers[0]
         kernel, stride = self.config.kernels[0], STRIDES[0]
-        # All frames of the first convolution that touch the clip, and all that the frames which count are made of.
+        # All frames of the first convolution that touch the clip, and all that the frames which
+        # count are made of.
         wanted = max(self.hop * (frames - 1) + self.field, len(window) + kernel)
         window = functional.pad(window, (0, wanted - len(window)))[:WINDOW]
         taps = window.unfold(0, kernel, stride)
@@ -233,7 +260,11 @@ class _Derived:
 
 def _projection(width: int, depth: int) -> nn.Sequential:
     """An axis' network: linear layers with layer norm and GELU between them, one number at the end."""
-    inner = [part for _ in range(depth - 1) for part in (nn.Linear(width, width), nn.LayerNorm(width), nn.GELU())]
+    inner = [
+        part
+        for _ in range(depth - 1)
+        for part in (nn.Linear(width, width), nn.LayerNorm(width), nn.GELU())
+    ]
     return nn.Sequential(*inner, nn.Linear(width, 1))
 
 
@@ -244,7 +275,8 @@ def _attend(attention: Any, hidden: Tensor, bias: Tensor) -> Tensor:
     gates = attention.gru_rel_pos_linear(parts).unflatten(3, (2, 4)).sum(dim=4).sigmoid()
     gate = gates[..., :1] * (gates[..., 1:] * attention.gru_rel_pos_const - 1.0) + 2.0
     query, key, value = (
-        project(hidden).unflatten(2, (heads, width)).transpose(1, 2) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+        project(hidden).unflatten(2, (heads, width)).transpose(1, 2)
+        for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=gate * bias)
     result: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))

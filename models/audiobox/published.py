@@ -1,7 +1,8 @@
 """Opens weights of Audiobox Aesthetics (https://github.com/facebookresearch/audiobox-aesthetics, CC-BY-4.0, WavLM's part MIT).
 
-Two files are published: ``model.safetensors``, with a ``config.json`` that holds the statistics of the ratings, and ``checkpoint.pt``, with
-the same statistics in it and ``model.`` before the names of the tensors. Sizes are read from the tensors.
+Two files are published: ``model.safetensors``, with a ``config.json`` that holds the statistics of
+the ratings, and ``checkpoint.pt``, with the same statistics in it and ``model.`` before the names
+of the tensors. Sizes are read from the tensors.
 """
 
 from __future__ import annotations
@@ -35,8 +36,14 @@ _RENAMED = tuple(
         (r"^(feature_extractor\.conv_layers\.\d+)\.0\.", r"\1.conv."),
         (r"^(feature_extractor\.conv_layers\.0)\.2\.", r"\1.layer_norm."),
         (r"^encoder\.pos_conv\.0\.bias$", "encoder.pos_conv_embed.conv.bias"),
-        (r"^encoder\.pos_conv\.0\.weight_g$", "encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
-        (r"^encoder\.pos_conv\.0\.weight_v$", "encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
+        (
+            r"^encoder\.pos_conv\.0\.weight_g$",
+            "encoder.pos_conv_embed.conv.parametrizations.weight.original0",
+        ),
+        (
+            r"^encoder\.pos_conv\.0\.weight_v$",
+            "encoder.pos_conv_embed.conv.parametrizations.weight.original1",
+        ),
         (r"\.self_attn_layer_norm\.", ".layer_norm."),
         (r"\.self_attn\.grep_linear\.", ".attention.gru_rel_pos_linear."),
         (r"\.self_attn\.grep_a$", ".attention.gru_rel_pos_const"),
@@ -62,11 +69,12 @@ def read_published(
         config: The ``config.json`` of a safetensors file; the one beside it when None.
 
     Returns:
-        The sizes, mean and standard deviation of each axis' ratings, and the tensors by the names that
-        :class:`musiczoo.models.audiobox.net.AudioboxNet` gives them.
+        The sizes, mean and standard deviation of each axis' ratings, and the tensors by the names
+        that :class:`musiczoo.models.audiobox.net.AudioboxNet` gives them.
 
     Raises:
-        MusicZooError: A file is missing, damaged or of another model, or the statistics of the ratings are missing.
+        MusicZooError: A file is missing, damaged or of another model, or the statistics of the
+            ratings are missing.
     """
     if path.suffix in {".pt", ".pth", ".ckpt"}:
         content = read_torch_file(path)
@@ -95,12 +103,18 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
     """Reads the sizes from tensors with our names.
 
     Raises:
-        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes, or the sizes contradict each other.
+        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes, or the
+            sizes contradict each other.
     """
     wavlm = f"{_WAVLM}encoder"
     convolution = f"{_WAVLM}feature_extractor.conv_layers"
-    kernels = [shape_of(tensors, f"{convolution}.{index}.conv.weight", 3, path) for index in range(len(STRIDES))]
-    hidden, grouped, kernel = shape_of(tensors, f"{wavlm}.pos_conv_embed.conv.parametrizations.weight.original1", 3, path)
+    kernels = [
+        shape_of(tensors, f"{convolution}.{index}.conv.weight", 3, path)
+        for index in range(len(STRIDES))
+    ]
+    hidden, grouped, kernel = shape_of(
+        tensors, f"{wavlm}.pos_conv_embed.conv.parametrizations.weight.original1", 3, path
+    )
     buckets, heads = shape_of(tensors, f"{wavlm}.layers.0.attention.rel_attn_embed.weight", 2, path)
     widths = [shape[2] for shape in kernels]
     if not {2, 3}.issuperset(widths[1:]) or kernel >= TRANSFORM:
@@ -119,13 +133,22 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
         layers=count_layers(tensors, f"{wavlm}.layers."),
         hidden=hidden,
         heads=heads,
-        feed_forward=shape_of(tensors, f"{wavlm}.layers.0.feed_forward.intermediate_dense.weight", 2, path)[0],
+        feed_forward=shape_of(
+            tensors, f"{wavlm}.layers.0.feed_forward.intermediate_dense.weight", 2, path
+        )[0],
         channels=kernels[0][0],
         kernels=tuple(widths),
         position_kernel=kernel,
         position_groups=hidden // grouped,
         buckets=buckets,
-        depth=len([name for name in tensors if re.fullmatch(rf"proj_layer\.{AXES[0]}\.\d+\.weight", name) and tensors[name].ndim == 2]),
+        depth=len(
+            [
+                name
+                for name in tensors
+                if re.fullmatch(rf"proj_layer\.{AXES[0]}\.\d+\.weight", name)
+                and tensors[name].ndim == 2
+            ]
+        ),
     )
 
 
@@ -133,8 +156,14 @@ def _config_file(path: Path, config: str | Path | None) -> Path:
     """Where the statistics of the ratings are: named, beside the weights, or where the weights were downloaded from."""
     found = Path(config) if config is not None else path.with_name(CONFIG)
     row = entry(NAME)
-    if config is None and not found.is_file() and row.repository is not None and path.parent.name == row.revision:
-        # The Hub's cache has a folder for each commit; weights that a user keeps anywhere else need their own file.
+    if (
+        config is None
+        and not found.is_file()
+        and row.repository is not None
+        and path.parent.name == row.revision
+    ):
+        # The Hub's cache has a folder for each commit; weights that a user keeps anywhere else need
+        # their own file.
         return fetch_file(row.repository, CONFIG, row.revision)
     return found
 
@@ -149,9 +178,17 @@ def _read_json(path: Path) -> dict[str, Any]:
             remedy=f"Put the publisher's {CONFIG} beside the weights, or name it: config=PATH.",
         ) from error
     except ValueError as error:
-        raise MusicZooError(f"This is no JSON file ({error}).", path=path, remedy=f"Get the publisher's {CONFIG} again.") from error
+        raise MusicZooError(
+            f"This is no JSON file ({error}).",
+            path=path,
+            remedy=f"Get the publisher's {CONFIG} again.",
+        ) from error
     if not isinstance(content, dict):
-        raise MusicZooError(f"The file holds a {type(content).__name__}, not settings.", path=path, remedy=f"Get the publisher's {CONFIG}.")
+        raise MusicZooError(
+            f"The file holds a {type(content).__name__}, not settings.",
+            path=path,
+            remedy=f"Get the publisher's {CONFIG}.",
+        )
     return content
 
 
@@ -175,7 +212,11 @@ def _targets(content: Mapping[str, Any], path: Path) -> dict[str, tuple[float, f
                 remedy=f"Give the publisher's {CONFIG}.",
             ) from error
         if not (math.isfinite(mean) and math.isfinite(deviation)):
-            raise MusicZooError("Mean and standard deviation must be numbers.", path=path, where=f"target_transform, {axis}")
+            raise MusicZooError(
+                "Mean and standard deviation must be numbers.",
+                path=path,
+                where=f"target_transform, {axis}",
+            )
         targets[axis] = (mean, deviation)
     return targets
 
@@ -184,5 +225,8 @@ def _check_settings(settings: Mapping[str, Any], path: Path) -> None:
     for name, value in _FIXED.items():
         if name in settings and settings[name] != value:
             raise MusicZooError(
-                f"Models with {name} = {settings[name]} are not known here.", path=path, where=name, remedy=f"It must be {value}."
+                f"Models with {name} = {settings[name]} are not known here.",
+                path=path,
+                where=name,
+                remedy=f"It must be {value}.",
             )

@@ -1,9 +1,11 @@
 """Which character may come next in a voice's bar so that the bar gets the length it must have.
 
-A grammar of the music code that scores turn into (ABC standard 2.1, section 4), read one character at a time. Lengths are counted in whole
-ticks: whatever has been written leaves a whole number of ticks, and one note can be written for any number of them, so there is always a
-way on. A few things of the standard are never offered, because scores hardly need them and the length of the bar would hang on them:
-multi-bar rests, tuplets in tuplets, lengths inside chords, broken rhythm in tuplets, and tuplets whose meaning depends on the meter.
+A grammar of the music code that scores turn into (ABC standard 2.1, section 4), read one character
+at a time. Lengths are counted in whole ticks: whatever has been written leaves a whole number of
+ticks, and one note can be written for any number of them, so there is always a way on. A few things
+of the standard are never offered, because scores hardly need them and the length of the bar would
+hang on them: multi-bar rests, tuplets in tuplets, lengths inside chords, broken rhythm in tuplets,
+and tuplets whose meaning depends on the meter.
 """
 
 from __future__ import annotations
@@ -26,26 +28,40 @@ from musiczoo.models.bar_stream.note_grammar import (
 )
 
 _DECORATIONS = ".~HLMOPSTuv"
-# The decorations of the standard (4.14) and those that scores turn into. Free names would be a place for a model to go on in when
-# its notes are not allowed.
+# The decorations of the standard (4.14) and those that scores turn into. Free names would be a
+# place for a model to go on in when its notes are not allowed.
 _DECORATION_NAMES = (
-    "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx invertedturn invertedturnx arpeggio > accent "
-    "emphasis fermata invertedfermata tenuto 0 1 2 3 4 5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f "
-    "ff fff ffff sf sfz sfp sffz fp fz rf rfz crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno coda D.S. D.C. dacoda "
-    "dacapo fine D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda shortphrase mediumphrase longphrase ^ marcato 8va( 8va) 8vb( 8vb) "
-    "15ma( 15ma) 15mb( 15mb) ped ped-up / // /// //// courtesy editorial stemless staccatissimo"
+    "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx"
+    " invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3"
+    " 4 5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff"
+    " sf sfz sfp sffz fp fz rf rfz crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno"
+    " coda D.S. D.C. dacoda dacapo fine D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda shortphrase"
+    " mediumphrase longphrase ^ marcato 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) ped ped-up / //"
+    " /// //// courtesy editorial stemless staccatissimo"
 )
 _NAMES = trie(f"{name}!" for name in _DECORATION_NAMES.split())
-# Left out of texts: what would close the text, begin a comment, or be taken for a bar-line and cut the patch.
+# Left out of texts: what would close the text, begin a comment, or be taken for a bar-line and cut
+# the patch.
 _TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
-# A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The other bounds only make every bar end.
+# A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The
+# other bounds only make every bar end.
 _LONGEST_TEXT = 38
 _MOST_HEADS = 8
 _MOST_PREFIXES = 10
 _MOST_FIELDS = 4
 _MOST_LAYERS = 3
 _DEEPEST_SLUR = 4
-_GRACE_LENGTHS = {"": "234/", "2": "", "3": "/", "4": "", "3/": "2", "3/2": "", "/": "24", "/2": "", "/4": ""}
+_GRACE_LENGTHS = {
+    "": "234/",
+    "2": "",
+    "3": "/",
+    "4": "",
+    "3/": "2",
+    "3/2": "",
+    "/": "24",
+    "/2": "",
+    "/4": "",
+}
 
 
 class BarGrammar:
@@ -56,14 +72,22 @@ class BarGrammar:
         limit: Ticks of the bar: what it must have if ``exact``, otherwise the most.
         exact: The bar ends at ``limit`` and nowhere else.
         slurs: Slurs of the voice that are open.
-        meters: The fields that may change the meter at the bar's start, by :func:`trie`; None for none.
+        meters: The fields that may change the meter at the bar's start, by :func:`trie`; None for
+            none.
 
     Attributes:
         elapsed: Ticks of what is written; a tuplet counts once it is whole.
         meter: The last ``M:`` field of the bar, such as ``"M:3/4]"``; ``""`` without.
     """
 
-    def __init__(self, ticks_per_unit: int, limit: int, exact: bool, slurs: int = 0, meters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        ticks_per_unit: int,
+        limit: int,
+        exact: bool,
+        slurs: int = 0,
+        meters: Mapping[str, str] | None = None,
+    ) -> None:
         self.ticks_per_unit = ticks_per_unit
         self.limit = limit
         self.exact = exact
@@ -83,7 +107,8 @@ class BarGrammar:
         self._heads = 0
         self._fields = 0
         self._layers = 1
-        # (actual, normal) in lowest terms, notes to come, ticks on paper so far, most ticks on paper.
+        # (actual, normal) in lowest terms, notes to come, ticks on paper so far, most ticks on
+        # paper.
         self._tuplet: tuple[int, int, int, int, int] | None = None
         # Broken rhythm multiplies the next note by this (numerator, denominator).
         self._broken: tuple[int, int] | None = None
@@ -97,7 +122,10 @@ class BarGrammar:
         return other
 
     def allowed(self) -> tuple[str, bool]:
-        """The characters that may come next, and whether the bar may end here. There is always a character, or the bar may end."""
+        """The characters that may come next, and whether the bar may end here.
+
+        There is always a character, or the bar may end.
+        """
         text = self._text
         match self._kind:
             case "":
@@ -122,9 +150,15 @@ class BarGrammar:
                 return "/" + pitch_characters("")[0], False
             case "grace":
                 following, is_whole = pitch_characters(text)
-                return following + (_GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""), False
+                return (
+                    following + (_GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""),
+                    False,
+                )
             case "grace length":
-                return _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()), False
+                return (
+                    _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()),
+                    False,
+                )
             case "name":
                 return _NAMES[text], False
             case "text":
@@ -157,7 +191,11 @@ class BarGrammar:
             case "grace" | "grace length" if character == "}":
                 self._kind, self._last = "", "prefix"
             case "graces":
-                self._kind, self._text, self._heads = "grace", "" if character == "/" else character, 1
+                self._kind, self._text, self._heads = (
+                    "grace",
+                    "" if character == "/" else character,
+                    1,
+                )
             case "grace" if character in _GRACE_LENGTHS[""]:
                 self._kind, self._text = "grace length", character
             case "grace length" if character in _GRACE_LENGTHS[self._text]:
@@ -165,7 +203,11 @@ class BarGrammar:
             case "chord" | "grace" | "grace length" if character in ACCIDENTALS + PITCHES and (
                 text.endswith("-", 0, -1) or pitch_characters(self._text)[1]
             ):
-                self._kind, self._text, self._heads = self._kind.split()[0], character, self._heads + 1
+                self._kind, self._text, self._heads = (
+                    self._kind.split()[0],
+                    character,
+                    self._heads + 1,
+                )
             case "field" if character == "]":
                 self._end_field(text)
             case "name" | "text" if character == {"name": "!", "text": '"'}[self._kind]:
@@ -218,7 +260,9 @@ class BarGrammar:
             if has_room and (self.slurs < _DEEPEST_SLUR or self._may_be_tuplet()):
                 following += "("
         may_end = self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
-        may_end = may_end and not (self._needs_pitch or self._is_bound() or self._last in ("space", "overlay"))
+        may_end = may_end and not (
+            self._needs_pitch or self._is_bound() or self._last in ("space", "overlay")
+        )
         match self._last:
             case "note" | "rest" | "tie" | "slur":
                 following += self._after_note()
@@ -245,13 +289,18 @@ class BarGrammar:
         if self._tuplet is not None:
             actual, _, notes, written, most = self._tuplet
             if notes == 1:
-                # The last note makes the whole a multiple of the tuplet's number, so that it takes whole ticks.
-                return length_characters(text, self.ticks_per_unit, -written % actual or actual, actual, most - written)
+                # The last note makes the whole a multiple of the tuplet's number, so that it takes
+                # whole ticks.
+                return length_characters(
+                    text, self.ticks_per_unit, -written % actual or actual, actual, most - written
+                )
             return length_characters(text, self.ticks_per_unit, 1, 1, most - written - (notes - 1))
         left = self.limit - self.elapsed
         if self._broken is not None:
             numerator, denominator = self._broken
-            return length_characters(text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator)
+            return length_characters(
+                text, self.ticks_per_unit, denominator, denominator, left * denominator // numerator
+            )
         return plain_length_characters(text, self.ticks_per_unit, left)
 
     def _length(self, text: str) -> tuple[str, bool]:
@@ -289,7 +338,9 @@ class BarGrammar:
             case "[":
                 self._kind = "bracket"
             case "!" | '"' | "{" | "(":
-                self._kind = {"!": "name", '"': "text", "{": "graces", "(": "parenthesis"}[character]
+                self._kind = {"!": "name", '"': "text", "{": "graces", "(": "parenthesis"}[
+                    character
+                ]
                 self._prefixes += 1
             case " ":
                 self._last = "space"
@@ -325,7 +376,11 @@ class BarGrammar:
     def _parenthesis(self, numbers: str) -> tuple[str, bool]:
         """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
         room = self.limit - self.elapsed
-        following = "".join(c for c, least in tuplets()[numbers].items() if least <= room) if self._may_be_tuplet() else ""
+        following = (
+            "".join(c for c, least in tuplets()[numbers].items() if least <= room)
+            if self._may_be_tuplet()
+            else ""
+        )
         if "." not in following if numbers else self.slurs == _DEEPEST_SLUR:
             return following, False
         opened = self.clone()
@@ -344,4 +399,10 @@ class BarGrammar:
         normal = values[1] if len(values) > 1 else SHORT_TUPLETS[actual]
         notes = values[2] if len(values) > 2 else actual
         common = gcd(actual, normal)
-        self._tuplet = (actual // common, normal // common, notes, 0, tuplet_capacity(self.limit - self.elapsed, actual, normal))
+        self._tuplet = (
+            actual // common,
+            normal // common,
+            notes,
+            0,
+            tuplet_capacity(self.limit - self.elapsed, actual, normal),
+        )

@@ -1,8 +1,10 @@
 """Goes on from a score that somebody else began, in its voices and under its header.
 
-The model sees the opening as it sees music in training: cleaned, voices numbered, with bar counters. How long the piece becomes is told by
-the very first counter, so that the model chooses the length before it reads the opening, within the limits that are asked for; the
-counters then run down from there. What comes back is the score as it was given, title and all, with the new bars behind its own.
+The model sees the opening as it sees music in training: cleaned, voices numbered, with bar
+counters. How long the piece becomes is told by the very first counter, so that the model chooses
+the length before it reads the opening, within the limits that are asked for; the counters then run
+down from there. What comes back is the score as it was given, title and all, with the new bars
+behind its own.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import torch
 
 from musiczoo.models.bar_stream.guards import LONGEST_PIECE, BarDurations, Countdown, Guard, Guards
 from musiczoo.models.bar_stream.net import BarStreamNet
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.music import from_score, read
 from musiczoo.music.abc import Bar, Field, Tune, Voice, interleaved_lines, read_abc
-from musiczoo.music.cleaning import clean, with_prompt
+from musiczoo.music.abc.cleaning import clean, with_prompt
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ class Continued:
     """A score with its continuation.
 
     Attributes:
-        piece: The whole piece: header and opening as given (the bar-line at the seam apart), then the new bars. None when what the model
-            wrote cannot be read (see ``error``).
+        piece: The whole piece: header and opening as given (the bar-line at the seam apart), then
+            the new bars. None when what the model wrote cannot be read (see ``error``).
         opening_bars: Bars of the opening.
         planned_bars: Bars of the whole piece as the counters announce it.
         generated: What the model was shown and what it wrote.
@@ -79,7 +81,9 @@ class Opening:
     lines: tuple[str, ...]
 
     @classmethod
-    def of(cls, score: Score, bars: int | None, labels: Labels | None, representation: BarStreamPatches) -> Opening:
+    def of(
+        cls, score: Score, bars: int | None, labels: Labels | None, representation: BarStreamPatches
+    ) -> Opening:
         """The opening of a score.
 
         Args:
@@ -89,15 +93,27 @@ class Opening:
             representation: Of the model.
 
         Raises:
-            MusicZooError: The score cannot be read, has no bars, or has voices with different numbers of bars; ``bars`` is not positive.
+            MusicZooError: The score cannot be read, has no bars, or has voices with different
+                numbers of bars; ``bars`` is not positive.
         """
         if bars is not None and bars < 1:
-            raise MusicZooError(f"An opening of {bars} bars is none.", where="bars", remedy="Keep at least one, or call generate.")
+            raise MusicZooError(
+                f"An opening of {bars} bars is none.",
+                where="bars",
+                remedy="Keep at least one, or call generate.",
+            )
         tune = _tune_of(score)
         if not any(voice.bars for voice in tune.voices):
-            raise MusicZooError("The score has no bars.", path=tune.path, remedy="Give a score with music in it, or call generate.")
-        # Without its final bar-line, for the piece goes on; other bar-lines (repeats, double ones) stay.
-        opening = replace(tune, voices=tuple(Voice(voice.id, _opened(voice.bars[:bars])) for voice in tune.voices))
+            raise MusicZooError(
+                "The score has no bars.",
+                path=tune.path,
+                remedy="Give a score with music in it, or call generate.",
+            )
+        # Without its final bar-line, for the piece goes on; other bar-lines (repeats, double ones)
+        # stay.
+        opening = replace(
+            tune, voices=tuple(Voice(voice.id, _opened(voice.bars[:bars])) for voice in tune.voices)
+        )
         shown = clean(_numbered(opening))
         if labels is not None:
             shown = with_prompt(shown, labels.period, labels.composer, labels.instrumentation)
@@ -106,7 +122,9 @@ class Opening:
         read_again = read_abc("\n".join((*made.header, *(f"[r:0/0]{line}" for line in lines))))
         if any(len(voice.bars) != made.bars for voice in read_again.voices):
             raise MusicZooError(
-                "The score has bars without notes and rests.", path=tune.path, remedy="Write rests into them, or keep fewer bars."
+                "The score has bars without notes and rests.",
+                path=tune.path,
+                remedy="Write rests into them, or keep fewer bars.",
             )
         return made
 
@@ -135,7 +153,11 @@ class Opening:
 
         def size(*more: str) -> int:
             text = "".join(f"{line}\n" for line in (*self.header, *more))
-            return len(representation.encode_text(text, annotate=False, end=False, max_length=len(text) + 2))
+            return len(
+                representation.encode_text(
+                    text, annotate=False, end=False, max_length=len(text) + 2
+                )
+            )
 
         header = size()
         room = 3 * (capacity - header) // 4
@@ -147,7 +169,8 @@ class Opening:
             hidden -= 1
         if hidden == len(lines):
             raise MusicZooError(
-                f"The header takes {header} of the {capacity} patches of the model's context, and no bar fits behind it.",
+                f"The header takes {header} of the {capacity} patches of the model's context, and"
+                " no bar fits behind it.",
                 path=self.tune.path,
                 remedy="Shorten the header, or take a model with a longer context.",
             )
@@ -157,23 +180,39 @@ class Opening:
         """The opening with the lines that the model wrote behind it.
 
         Args:
-            written: Lines of bars with counters; what follows the last newline is left out, for half a bar is no bar.
+            written: Lines of bars with counters; what follows the last newline is left out, for
+                half a bar is no bar.
 
         Raises:
             MusicZooError: The lines cannot be read, or hold voices that the score has not.
         """
-        # Read together with the whole opening, so that rests come back as long as the meter in force says.
-        lines = (*self.header, *(f"[r:0/0]{line}" for line in self.lines), written[: written.rfind("\n") + 1])
+        # Read together with the whole opening, so that rests come back as long as the meter in
+        # force says.
+        lines = (
+            *self.header,
+            *(f"[r:0/0]{line}" for line in self.lines),
+            written[: written.rfind("\n") + 1],
+        )
         whole = {voice.id: voice.bars for voice in read_abc("\n".join(lines)).voices}
-        if surplus := [name for name in whole if not (name.isdecimal() and 1 <= int(name) <= len(self.tune.voices))]:
+        if surplus := [
+            name
+            for name in whole
+            if not (name.isdecimal() and 1 <= int(name) <= len(self.tune.voices))
+        ]:
             raise MusicZooError(
                 f"The model wrote a voice {surplus[0]}, and the score has {len(self.tune.voices)}.",
                 remedy="Use the guard BarDurations, or another seed.",
             )
         lengths = {len(bars) for bars in whole.values()}
         if len(whole) != len(self.tune.voices) or len(lengths) != 1 or min(lengths) < self.bars:
-            raise MusicZooError("What the model wrote is not bar under bar.", remedy="Use the guard BarDurations, or another seed.")
-        voices = (Voice(own.id, _seamed(own.bars, whole[str(number)])) for number, own in enumerate(self.tune.voices, 1))
+            raise MusicZooError(
+                "What the model wrote is not bar under bar.",
+                remedy="Use the guard BarDurations, or another seed.",
+            )
+        voices = (
+            Voice(own.id, _seamed(own.bars, whole[str(number)]))
+            for number, own in enumerate(self.tune.voices, 1)
+        )
         piece = replace(self.tune, voices=tuple(voices), path=None)
         # Parsing is what finds music code that cannot be read.
         assert piece.parsed
@@ -208,8 +247,12 @@ def continue_pieces(
         ]
     finally:
         net.train(training)
-    prompts = [opening.prompt(total, representation, net.config.patch_length) for opening, total in zip(openings, totals, strict=True)]
-    # The counters of the opening say how many bars are to come, and the countdown holds the model to it.
+    prompts = [
+        opening.prompt(total, representation, net.config.patch_length)
+        for opening, total in zip(openings, totals, strict=True)
+    ]
+    # The counters of the opening say how many bars are to come, and the countdown holds the model
+    # to it.
     guards = Guards([Countdown(), *([] if guard is None else [guard])])
     results = module.generate(prompts, sampling, max_length, generator, guard=guards, **options)
     continued = []
@@ -247,7 +290,9 @@ def choose_total(
     guard = Countdown(*limits).for_piece(text)
     said = _FIRST_COUNTER
     with torch.inference_mode():
-        condition = net.patch_hidden(patches.unsqueeze(0).to(device), torch.tensor([len(patches)], device=device))[-1:]
+        condition = net.patch_hidden(
+            patches.unsqueeze(0).to(device), torch.tensor([len(patches)], device=device)
+        )[-1:]
         while not said.endswith("]"):
             # The last character stands for the one that is asked for; any would do.
             target = torch.tensor([[ord(character) for character in f"{said}]"]], device=device)
@@ -269,9 +314,13 @@ def limits_of(opening: Opening, min_bars: int | None, max_bars: int | None) -> t
     high = max(low, DEFAULT_MAX_BARS) if max_bars is None else max_bars
     if not low <= high <= LONGEST_PIECE:
         raise MusicZooError(
-            f"An opening of {opening.bars} bars cannot become a piece of {min_bars or opening.bars + 1} to {high} bars.",
+            f"An opening of {opening.bars} bars cannot become a piece of"
+            f" {min_bars or opening.bars + 1} to {high} bars.",
             path=opening.tune.path,
-            remedy="The limits count the whole piece: raise max_bars, or keep fewer bars of the opening.",
+            remedy=(
+                "The limits count the whole piece: raise max_bars, or keep fewer bars of the"
+                " opening."
+            ),
         )
     return low, high
 
@@ -282,7 +331,10 @@ def _tune_of(score: Score) -> Tune:
 
 
 def _behind(lines: Sequence[str], hidden: int) -> list[str]:
-    """The lines behind the first ones; keys, meters and unit lengths that hold by then stand before each voice's first bar."""
+    """The lines behind the first ones.
+
+    Keys, meters and unit lengths that hold by then stand before each voice's first bar.
+    """
     holding: dict[str, dict[str, str]] = {}
     for line in lines[:hidden]:
         _, *parts = _VOICE_TAG.split(line)
@@ -290,16 +342,30 @@ def _behind(lines: Sequence[str], hidden: int) -> list[str]:
             holding.setdefault(voice, {}).update(_CHANGES.findall(text))
     shown = []
     for line in lines[hidden:]:
-        shown.append(_VOICE_TAG.sub(lambda tag: tag[0] + "".join(f"[{k}:{v}]" for k, v in holding.pop(tag[1], {}).items()), line))
+        shown.append(
+            _VOICE_TAG.sub(
+                lambda tag: (
+                    tag[0] + "".join(f"[{k}:{v}]" for k, v in holding.pop(tag[1], {}).items())
+                ),
+                line,
+            )
+        )
     return shown
 
 
 def _opened(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    return (*bars[:-1], replace(bars[-1], right="|")) if bars and bars[-1].right in _FINAL_BAR_LINES else bars
+    return (
+        (*bars[:-1], replace(bars[-1], right="|"))
+        if bars and bars[-1].right in _FINAL_BAR_LINES
+        else bars
+    )
 
 
 def _numbered(tune: Tune) -> Tune:
-    """The tune with its voices called 1, 2, 3 ... in their order, as in training; voices without music are left out of the header."""
+    """The tune with its voices called 1, 2, 3 ... in their order, as in training.
+
+    Voices without music are left out of the header.
+    """
     numbers = {voice.id: str(number) for number, voice in enumerate(tune.voices, 1)}
     header = []
     for line in tune.header:
@@ -309,13 +375,25 @@ def _numbered(tune: Tune) -> Tune:
                 header.append(Field("V", f"{numbers[name]}{space}{rest}"))
         elif line.name in ("%%", "I") and line.value.startswith(("score ", "staves ")):
             kind, _, layout = line.value.partition(" ")
-            header.append(Field(line.name, f"{kind} {_VOICE_NAME.sub(lambda found: numbers.get(found[0], ''), layout)}"))
+            header.append(
+                Field(
+                    line.name,
+                    f"{kind} {_VOICE_NAME.sub(lambda found: numbers.get(found[0], ''), layout)}",
+                )
+            )
         else:
             header.append(line)
-    return Tune(tuple(header), tuple(Voice(numbers[voice.id], voice.bars) for voice in tune.voices), tune.path)
+    return Tune(
+        tuple(header),
+        tuple(Voice(numbers[voice.id], voice.bars) for voice in tune.voices),
+        tune.path,
+    )
 
 
 def _seamed(own: tuple[Bar, ...], both: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    """The own bars, then those behind them; a bar-line before the first new bar (a repeat that begins) is that of the last own one."""
+    """The own bars, then those behind them.
+
+    A bar-line before the first new bar (a repeat that begins) is that of the last own one.
+    """
     last = len(own) - 1
     return (*own[:last], replace(own[last], right=both[last].right), *both[last + 1 :])

@@ -1,7 +1,8 @@
 """Cached decoders: one step of the patch decoder, and passes of the character decoder, over slots that pieces take and leave.
 
-Generation of one piece moves every weight once a step, so its bound is the memory bandwidth; for several pieces the bound is the
-arithmetic of thin matrix products. Both are met with weights packed once for the number of rows of a step.
+Generation of one piece moves every weight once a step, so its bound is the memory bandwidth; for
+several pieces the bound is the arithmetic of thin matrix products. Both are met with weights packed
+once for the number of rows of a step.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from transformers import GPT2Model
 
 from musiczoo.models.adapters import effective_weight
 from musiczoo.models.bar_stream.net import BarStreamNet
-from musiczoo.models.gpt2 import run_blocks
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.gpt2 import run_blocks
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 
 Linear = Callable[[Tensor], Tensor]
@@ -32,35 +33,46 @@ _PASS_SIZES = (8, 16, 32)
 def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Linear:
     """A linear layer for inputs of certain numbers of rows.
 
-    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are then bound by reading the weight
-    instead of by rearranging it at each call, which is what makes verifying eight characters about as cheap as drawing one.
-    Other devices and types multiply as they are. An adapter is added to a copy of the weight, once; the base is not touched.
+    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are
+    then bound by reading the weight instead of by rearranging it at each call, which is what makes
+    verifying eight characters about as cheap as drawing one. Other devices and types multiply as
+    they are. An adapter is added to a copy of the weight, once; the base is not touched.
 
     Args:
         module: The layer, transformers' ``Conv1D``, with or without an adapter.
         sizes: Numbers of rows that inputs may have.
-        half: Keep the weight in float16, with float32 inputs, sums and outputs (FBGEMM; x86 only): half the bytes.
+        half: Keep the weight in float16, with float32 inputs, sums and outputs (FBGEMM; x86 only):
+            half the bytes.
     """
     own: Any = module
     stored_weight = effective_weight(own)
     bias: Tensor = own.bias.detach()
     if stored_weight.device.type != "cpu" or stored_weight.dtype != torch.float32:
         if half:
-            raise MusicZooError("Float16 weights need a float32 model on the CPU.", remedy="Leave half_weights off.")
+            raise MusicZooError(
+                "Float16 weights need a float32 model on the CPU.", remedy="Leave half_weights off."
+            )
         return lambda x: torch.addmm(bias, x, stored_weight)
     weight = stored_weight.t().contiguous()
     if half:
         if "fbgemm" not in torch.backends.quantized.supported_engines:
-            raise MusicZooError("This processor has no kernels for float16 weights.", remedy="Leave half_weights off.")
+            raise MusicZooError(
+                "This processor has no kernels for float16 weights.",
+                remedy="Leave half_weights off.",
+            )
         if weight.abs().amax() > torch.finfo(torch.float16).max:
-            raise MusicZooError("A weight is too large for float16.", remedy="Leave half_weights off.")
+            raise MusicZooError(
+                "A weight is too large for float16.", remedy="Leave half_weights off."
+            )
         stored = torch.ops.quantized.linear_prepack_fp16(weight, bias)
         return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, stored)
     if not torch.backends.mkl.is_available():
         return lambda x: F.linear(x, weight, bias)
-    # The operators behind TorchInductor's frozen linear layers; there is no public name for them. One row is a matrix-vector product, which
-    # needs no packing.
-    stores = {rows: torch.ops.mkl._mkl_reorder_linear_weight(weight, rows) for rows in sizes if rows > 1}
+    # The operators behind TorchInductor's frozen linear layers; there is no public name for them.
+    # One row is a matrix-vector product, which needs no packing.
+    stores = {
+        rows: torch.ops.mkl._mkl_reorder_linear_weight(weight, rows) for rows in sizes if rows > 1
+    }
 
     def apply(x: Tensor) -> Tensor:
         rows = len(x)
@@ -73,27 +85,42 @@ def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Lin
 
 
 class _PackedBlocks:
-    """The blocks of a GPT-2 in eval mode with packed layers; the mathematics is :func:`run_blocks`."""
+    """The blocks of a GPT-2 in eval mode with packed layers.
+
+    The mathematics is :func:`run_blocks`.
+    """
 
     def __init__(self, stack: GPT2Model, sizes: tuple[int, ...], half: bool) -> None:
         self.sizes = sizes
         blocks: Any = stack.h
-        layers = [layer for block in blocks for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)]
+        layers = [
+            layer
+            for block in blocks
+            for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)
+        ]
         # Packing runs outside Python's lock, and takes seconds for a large net.
         with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            # FBGEMM warns of weights outside float16's range, also of harmless underflow; overflow is refused.
+            # FBGEMM warns of weights outside float16's range, also of harmless underflow; overflow
+            # is refused.
             warnings.simplefilter("ignore")
             linear = iter(list(pool.map(lambda layer: packed(layer, sizes, half), layers)))
-        self.blocks = [(block.ln_1, next(linear), next(linear), block.ln_2, next(linear), next(linear)) for block in blocks]
+        self.blocks = [
+            (block.ln_1, next(linear), next(linear), block.ln_2, next(linear), next(linear))
+            for block in blocks
+        ]
         self.last_norm = stack.ln_f
 
     def fit(self, *columns: Tensor) -> list[Tensor]:
         """Repeats the last entry of each column up to the next number of rows: a repeated row computes and stores the same once more."""
         count = len(columns[0])
         missing = next(size for size in self.sizes if size >= count) - count
-        return [torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x for x in columns]
+        return [
+            torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x for x in columns
+        ]
 
-    def __call__(self, rows: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    def __call__(
+        self, rows: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]
+    ) -> Tensor:
         for layer, (norm_1, c_attn, c_proj, norm_2, c_fc, c_out) in enumerate(self.blocks):
             query, key, value = c_attn(norm_1(rows)).chunk(3, dim=-1)
             rows = rows + c_proj(attend(layer, query, key, value))
@@ -105,8 +132,8 @@ class _PackedBlocks:
 class CachedPatchDecoder:
     """The patch decoder with a key-value cache for each slot.
 
-    Slots ``0 .. active - 1`` are in use; a slot that ends is refilled or swapped with the last one, so that a step never computes for a
-    piece that has ended.
+    Slots ``0 .. active - 1`` are in use; a slot that ends is refilled or swapped with the last one,
+    so that a step never computes for a piece that has ended.
 
     Args:
         net: The model, in eval mode.
@@ -122,9 +149,12 @@ class CachedPatchDecoder:
         self.blocks = _PackedBlocks(self.decoder.base, (slots,), half)
         weight = self.decoder.patch_embedding.weight
         self.table = weight.t().contiguous()
-        self.offsets = torch.arange(0, self.table.shape[0], self.table.shape[0] // config.patch_size, device=weight.device)
+        self.offsets = torch.arange(
+            0, self.table.shape[0], self.table.shape[0] // config.patch_size, device=weight.device
+        )
         shape = (config.patch_layers, slots, self.heads, self.capacity, config.hidden // self.heads)
-        # Zeros, for what lies behind the end of a shorter slot is masked by a factor of 0, which garbage could turn into NaN.
+        # Zeros, for what lies behind the end of a shorter slot is masked by a factor of 0, which
+        # garbage could turn into NaN.
         self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.values = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.lengths = torch.zeros(slots, dtype=torch.int64)
@@ -147,7 +177,9 @@ class CachedPatchDecoder:
             self.values[layer, slot, :, :count] = rearrange(value, "t (h d) -> h t d", h=self.heads)
             return ragged(layer, query, key, value)
 
-        rows = self.decoder.embed(patches) + self.decoder.base.wpe(ragged.positions.to(patches.device))
+        rows = self.decoder.embed(patches) + self.decoder.base.wpe(
+            ragged.positions.to(patches.device)
+        )
         hidden = run_blocks(self.decoder.base, rows, attend)
         self.lengths[slot] = count
         return hidden[-1]
@@ -176,10 +208,15 @@ class CachedPatchDecoder:
             keys[slots, :, where] = key[:active].view(active, self.heads, size)
             values[slots, :, where] = value[:active].view(active, self.heads, size)
             query = query[:active].view(active, self.heads, 1, size)
-            out = F.scaled_dot_product_attention(query, keys[:active, :, :longest], values[:active, :, :longest], attn_mask=mask)
+            out = F.scaled_dot_product_attention(
+                query, keys[:active, :, :longest], values[:active, :, :longest], attn_mask=mask
+            )
             return self.blocks.fit(out.view(active, -1))[0]
 
-        rows = F.embedding_bag(patches.long() + self.offsets, self.table, mode="sum") + self.decoder.patch_embedding.bias
+        rows = (
+            F.embedding_bag(patches.long() + self.offsets, self.table, mode="sum")
+            + self.decoder.patch_embedding.bias
+        )
         (rows,) = self.blocks.fit(rows + self.decoder.base.wpe(where))
         hidden = self.blocks(rows, attend)[:active]
         self.lengths[:active] += 1
@@ -196,8 +233,8 @@ class CachedPatchDecoder:
 class CachedCharDecoder:
     """The character decoder with a cache of one patch for each slot.
 
-    A pass takes any rows of any slots; a row sees the rows of its slot at or before its own position. Positions computed for a draft that
-    was refused are simply written over later.
+    A pass takes any rows of any slots; a row sees the rows of its slot at or before its own
+    position. Positions computed for a draft that was refused are simply written over later.
 
     Args:
         net: The model, in eval mode.
@@ -211,7 +248,9 @@ class CachedCharDecoder:
         self.decoder = net.char_level_decoder
         self.transformer = self.decoder.transformer
         self.heads = config.head_count
-        self.blocks = _PackedBlocks(self.transformer, (*(size for size in _PASS_SIZES if size < rows), rows), half)
+        self.blocks = _PackedBlocks(
+            self.transformer, (*(size for size in _PASS_SIZES if size < rows), rows), half
+        )
         weight = self.transformer.wte.weight
         self.places = config.patch_size + 1
         shape = (config.char_layers, self.heads, slots * self.places, config.hidden // self.heads)
@@ -234,20 +273,30 @@ class CachedCharDecoder:
         count, size = len(slots), self.keys.shape[-1]
         slots, positions, chars = self.blocks.fit(slots, positions, chars)
         first = (positions == 0).unsqueeze(1)
-        rows = torch.where(first, conditions[slots], self.transformer.wte(chars)) + self.transformer.wpe(positions)
-        # All slots' caches side by side: a row looks at the columns of its slot up to its own place. One dense product over all columns is
-        # cheaper than gathering each row's own.
+        rows = torch.where(
+            first, conditions[slots], self.transformer.wte(chars)
+        ) + self.transformer.wpe(positions)
+        # All slots' caches side by side: a row looks at the columns of its slot up to its own
+        # place. One dense product over all columns is cheaper than gathering each row's own.
         start = slots * self.places
         own = start + positions
         hidden = (self.columns < start.unsqueeze(1)) | (self.columns > own.unsqueeze(1))
-        bias = torch.zeros(hidden.shape, dtype=rows.dtype, device=rows.device).masked_fill(hidden, -torch.inf).expand(self.heads, -1, -1)
+        bias = (
+            torch.zeros(hidden.shape, dtype=rows.dtype, device=rows.device)
+            .masked_fill(hidden, -torch.inf)
+            .expand(self.heads, -1, -1)
+        )
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             keys, values = self.keys[layer], self.values[layer]
-            query, key, value = (x.reshape(-1, self.heads, size).transpose(0, 1) for x in (query, key, value))
+            query, key, value = (
+                x.reshape(-1, self.heads, size).transpose(0, 1) for x in (query, key, value)
+            )
             keys.index_copy_(1, own, key)
             values.index_copy_(1, own, value)
-            weights = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=size**-0.5).softmax(dim=-1)
+            weights = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=size**-0.5).softmax(
+                dim=-1
+            )
             return torch.bmm(weights, values).transpose(0, 1).reshape(len(own), -1)
 
         return self.decoder.head(self.blocks(rows, attend))[:count]

@@ -1,15 +1,17 @@
 """Guesses the next characters of a piece from what it has said before.
 
-Sheet music repeats itself, and much of its text is form (``|[V:2]``). A guess costs nothing and changes nothing: the character decoder
-verifies several guessed characters in the pass that would have computed one, and a guess stands only if the very same character
-is drawn from the model. This is speculative decoding (Leviathan et al. 2023, arXiv 2211.17192) with a draft from the piece's own
+Sheet music repeats itself, and much of its text is form (``|[V:2]``). A guess costs nothing and
+changes nothing: the character decoder verifies several guessed characters in the pass that would
+have computed one, and a guess stands only if the very same character is drawn from the model. This
+is speculative decoding (Leviathan et al. 2023, arXiv 2211.17192) with a draft from the piece's own
 statistics and coupled random numbers, so that the output is the one of plain sampling.
 """
 
 from __future__ import annotations
 
-# Lengths of the contexts that are remembered. Chosen on pieces of a net trained on chorales: 4.3 passes of the character decoder a patch of
-# 12 characters, against 4.5 when the longest known context alone decides and 4.7 when what followed it last does.
+# Lengths of the contexts that are remembered. Chosen on pieces of a net trained on chorales: 4.3
+# passes of the character decoder a patch of 12 characters, against 4.5 when the longest known
+# context alone decides and 4.7 when what followed it last does.
 ORDERS = (8, 6, 5, 4, 3, 2, 1)
 _END_MARK = "\x02"
 

@@ -1,12 +1,15 @@
 """Generation of bar streams: cached at both levels, batched, each piece drawing its own random numbers and stopping on its own.
 
-What is generated does not depend on the batch around a piece, on how many characters are drafted, or on the cache: a character is drawn
-from the model's distribution with a uniform number that belongs to its piece, patch and place.
+What is generated does not depend on the batch around a piece, on how many characters are drafted,
+or on the cache: a character is drawn from the model's distribution with a uniform number that
+belongs to its piece, patch and place.
 
-Rules of NotaGen's inference code that are kept: the order of the cuts (:mod:`musiczoo.models.sampling`); the first bar of a new piece is
-forced to begin with ``[r:0/``, so that the model starts at the beginning and chooses only the length; when the context is full, the
-header and the later half of the bars stay and generation goes on. Rules that are not: characters after the end mark are not sampled,
-nothing is discarded for its length, and the prompt stays in the header at every cut.
+Rules of NotaGen's inference code that are kept: the order of the cuts
+(:mod:`musiczoo.models.sampling`); the first bar of a new piece is forced to begin with ``[r:0/``,
+so that the model starts at the beginning and chooses only the length; when the context is full, the
+header and the later half of the bars stay and generation goes on. Rules that are not: characters
+after the end mark are not sampled, nothing is discarded for its length, and the prompt stays in the
+header at every cut.
 """
 
 from __future__ import annotations
@@ -105,7 +108,10 @@ class Stream:
         return line if self.in_body else None
 
     def cut(self, capacity: int) -> bool:
-        """Keeps the header and the later half of the bars in the context; False when that makes no room."""
+        """Keeps the header and the later half of the bars in the context.
+
+        False when that makes no room.
+        """
         header = [i for i in self.context if i < self.header_length]
         oldest = self.context[len(header)] if len(header) < len(self.context) else len(self.patches)
         bars = [start for start in self.line_starts if start >= oldest]
@@ -134,9 +140,11 @@ class BarStreamGenerator:
         slots: Pieces at once; further prompts take the place of pieces that end.
         guard: Steers what may be said, or None.
         start_at_first_bar: Force ``[r:0/`` at the first bar of a prompt without bars.
-        draft: Characters guessed ahead in a pass at most; None chooses by the device and the number of pieces, 0 switches it off.
+        draft: Characters guessed ahead in a pass at most; None chooses by the device and the number
+            of pieces, 0 switches it off.
         half_weights: Read float16 copies of the weights, with float32 arithmetic (CPU).
-        on_bar: Called with (piece, bar number, text of the bar's line) whenever a bar is finished; returning False cancels the piece.
+        on_bar: Called with (piece, bar number, text of the bar's line) whenever a bar is finished;
+            returning False cancels the piece.
     """
 
     def __init__(
@@ -161,9 +169,12 @@ class BarStreamGenerator:
         self.size = net.config.patch_size
         self.device = net.char_level_decoder.transformer.wte.weight.device
         if draft is None:
-            # On a CPU eight rows cost about what one costs, for reading the weights is the bound, and for many pieces two rows each
-            # save a third of the passes at a quarter more a pass. A GPU has arithmetic to spare.
-            self.row_budget = max(_DRAFT_ROWS, 2 * slots) if self.device.type == "cpu" else _DRAFT_ROWS * slots
+            # On a CPU eight rows cost about what one costs, for reading the weights is the bound,
+            # and for many pieces two rows each save a third of the passes at a quarter more a pass.
+            # A GPU has arithmetic to spare.
+            self.row_budget = (
+                max(_DRAFT_ROWS, 2 * slots) if self.device.type == "cpu" else _DRAFT_ROWS * slots
+            )
             self.draft = self.size
         else:
             self.row_budget = slots * (1 + draft)
@@ -171,18 +182,28 @@ class BarStreamGenerator:
         self.slots = slots
         self.patch_decoder = CachedPatchDecoder(net, slots, half_weights)
         self.char_decoder = CachedCharDecoder(net, slots, self.row_budget, half_weights)
-        self.conditions = torch.zeros(slots, net.config.hidden, dtype=self.patch_decoder.keys.dtype, device=self.device)
+        self.conditions = torch.zeros(
+            slots, net.config.hidden, dtype=self.patch_decoder.keys.dtype, device=self.device
+        )
 
     @torch.inference_mode()
-    def run(self, prompts: Sequence[Tensor], texts: Sequence[str], seeds: Sequence[int]) -> Iterator[list[Stream]]:
-        """Generates; yields the running streams after each patch and each finished stream exactly once with ``stop`` set.
+    def run(
+        self, prompts: Sequence[Tensor], texts: Sequence[str], seeds: Sequence[int]
+    ) -> Iterator[list[Stream]]:
+        """Generates.
+
+        Yields the running streams after each patch and each finished stream exactly once with
+        ``stop`` set.
 
         Args:
             prompts: (patches, patch_size) each, begin patch included.
             texts: The prompts' texts, for guards.
             seeds: One a prompt.
         """
-        waiting = [self._open(index, *item) for index, item in enumerate(zip(prompts, texts, seeds, strict=True))]
+        waiting = [
+            self._open(index, *item)
+            for index, item in enumerate(zip(prompts, texts, seeds, strict=True))
+        ]
         waiting.reverse()
         running: list[Stream] = []
         while waiting or running:
@@ -191,7 +212,11 @@ class BarStreamGenerator:
                 running.append(stream)
                 self._fill(len(running) - 1, stream)
             self._next_patches(running)
-            full = [stream for stream in running if stream.stop is None and len(stream.context) > self.patch_decoder.capacity]
+            full = [
+                stream
+                for stream in running
+                if stream.stop is None and len(stream.context) > self.patch_decoder.capacity
+            ]
             for stream in full:
                 if not stream.cut(self.patch_decoder.capacity):
                     stream.stop = "max_length"
@@ -200,12 +225,15 @@ class BarStreamGenerator:
                 if running[slot].stop is not None:
                     self._leave(slot, running)
             if running:
-                self._advance(running, [slot for slot, stream in enumerate(running) if stream in full])
+                self._advance(
+                    running, [slot for slot, stream in enumerate(running) if stream in full]
+                )
 
     def _open(self, index: int, prompt: Tensor, text: str, seed: int) -> Stream:
         if len(prompt) >= min(self.max_length, self.net.config.patch_length):
             raise MusicZooError(
-                f"The prompt has {len(prompt)} patches; the limit is {min(self.max_length, self.net.config.patch_length)}.",
+                f"The prompt has {len(prompt)} patches; the limit is"
+                f" {min(self.max_length, self.net.config.patch_length)}.",
                 where=f"prompt {index}",
                 remedy="Shorten it or raise max_length.",
             )
@@ -218,10 +246,14 @@ class BarStreamGenerator:
         return stream
 
     def _tensor(self, patches: list[list[int]]) -> Tensor:
-        return torch.tensor([patch + [PAD] * (self.size - len(patch)) for patch in patches], device=self.device)
+        return torch.tensor(
+            [patch + [PAD] * (self.size - len(patch)) for patch in patches], device=self.device
+        )
 
     def _fill(self, slot: int, stream: Stream) -> None:
-        self.conditions[slot] = self.patch_decoder.fill(slot, self._tensor([stream.patches[i] for i in stream.context]))
+        self.conditions[slot] = self.patch_decoder.fill(
+            slot, self._tensor([stream.patches[i] for i in stream.context])
+        )
 
     def _leave(self, slot: int, running: list[Stream]) -> None:
         last = len(running) - 1
@@ -233,9 +265,12 @@ class BarStreamGenerator:
     def _advance(self, running: list[Stream], cut: list[int]) -> None:
         """One step of the patch decoder; slots whose context was cut are filled anew instead."""
         if len(cut) < len(running):
-            # A step covers all slots; what it writes for a slot without room is replaced just below.
+            # A step covers all slots; what it writes for a slot without room is replaced just
+            # below.
             self.patch_decoder.lengths[cut] -= 1
-            self.conditions[: len(running)] = self.patch_decoder.step(self._tensor([stream.patches[-1] for stream in running]))
+            self.conditions[: len(running)] = self.patch_decoder.step(
+                self._tensor([stream.patches[-1] for stream in running])
+            )
         for slot in cut:
             self._fill(slot, running[slot])
 
@@ -260,12 +295,22 @@ class BarStreamGenerator:
                     before.append(drafted[position - 1] if position else 0)
                 spans.append((begin, len(slots)))
                 masks += allowed_there
-            logits = self.char_decoder.run(self.conditions, *(torch.tensor(x, device=self.device) for x in (slots, positions, before)))
-            uniforms = [patches[slot].uniforms[position] for slot, position in zip(slots, positions, strict=True)]
+            logits = self.char_decoder.run(
+                self.conditions,
+                *(torch.tensor(x, device=self.device) for x in (slots, positions, before)),
+            )
+            uniforms = [
+                patches[slot].uniforms[position]
+                for slot, position in zip(slots, positions, strict=True)
+            ]
             allowed = torch.from_numpy(np.stack(masks)).to(self.device)
             probabilities = distribution(logits, self.sampling, allowed)
-            tokens = draw(probabilities, torch.tensor(uniforms, dtype=torch.float64, device=self.device)).tolist()
-            scores = torch.log_softmax(logits.float() / (self.sampling.temperature or 1.0), dim=-1).cpu()
+            tokens = draw(
+                probabilities, torch.tensor(uniforms, dtype=torch.float64, device=self.device)
+            ).tolist()
+            scores = torch.log_softmax(
+                logits.float() / (self.sampling.temperature or 1.0), dim=-1
+            ).cpu()
             still_open = []
             for slot, (begin, end) in zip(open_slots, spans, strict=True):
                 if not patches[slot].take(tokens[begin:end], scores[begin:end]):
@@ -284,7 +329,10 @@ class BarStreamGenerator:
         if line is not None:
             if place := _PLACE.match(line):
                 stream.fraction = (int(place[1]) + 1) / (int(place[1]) + int(place[2]) + 1)
-            if self.on_bar is not None and self.on_bar(stream.index, stream.bars - 1, line) is False:
+            if (
+                self.on_bar is not None
+                and self.on_bar(stream.index, stream.bars - 1, line) is False
+            ):
                 stream.stop = "cancelled"
         if stream.stop is None and len(stream.patches) >= self.max_length:
             stream.stop = "max_length"
@@ -311,13 +359,17 @@ class _Patch:
             draft: Characters beyond the accepted ones at most.
 
         Returns:
-            The characters, accepted ones first, then forced or guessed ones, and for each place that the pass predicts (from the first
-            open one to the one behind the last character) which characters may stand there.
+            The characters, accepted ones first, then forced or guessed ones, and for each place
+            that the pass predicts (from the first open one to the one behind the last character)
+            which characters may stand there.
         """
         planned = self.chars + self.forced[len(self.chars) :]
         if len(planned) < self.size:
-            # The character after an end mark is never wanted, so a guessed end mark needs no row of its own.
-            guess = self.stream.drafter.guess(_stream(planned), draft - len(planned) + len(self.chars))
+            # The character after an end mark is never wanted, so a guessed end mark needs no row of
+            # its own.
+            guess = self.stream.drafter.guess(
+                _stream(planned), draft - len(planned) + len(self.chars)
+            )
             planned += [ord(c) for c in guess.rstrip("\x02")]
         planned = planned[: min(len(self.chars) + draft, self.size - 1)]
         masks = []
@@ -341,7 +393,10 @@ class _Patch:
         return both
 
     def take(self, tokens: list[int], scores: Tensor) -> bool:
-        """Accepts what was drawn up to the first guess that differs; True when the patch is complete."""
+        """Accepts what was drawn up to the first guess that differs.
+
+        True when the patch is complete.
+        """
         for token, row in zip(tokens, scores, strict=True):
             place = len(self.chars)
             self.chars.append(token)
@@ -364,7 +419,9 @@ class _Patch:
         self.forced = [ord(c) for c in _START]
         self.chars, self.log_probs, self.cached = [], [], 0
         self.may_force_start = False
-        self.uniforms = torch.rand(self.size, generator=self.stream.random, dtype=torch.float64).tolist()
+        self.uniforms = torch.rand(
+            self.size, generator=self.stream.random, dtype=torch.float64
+        ).tolist()
 
 
 def _only(token: int) -> np.ndarray:
@@ -373,6 +430,7 @@ def _only(token: int) -> np.ndarray:
     return mask
 
 
-# Padding is never said; the begin mark only opens the end patch; an empty patch (end mark first) says nothing and is excluded too.
+# Padding is never said; the begin mark only opens the end patch; an empty patch (end mark first)
+# says nothing and is excluded too.
 _AT_START = ~(_only(PAD) | _only(EOS))
 _LATER = ~(_only(PAD) | _only(BOS))

@@ -1,9 +1,11 @@
 """Guards: options of generation that steer what the model may say, and delete nothing.
 
-A guard follows a piece character by character and tells at each one which may come next; the sampler gives the others no probability.
-Under :class:`BarDurations` the voices of every bar have one length; under :class:`Countdown` the bar counters run from ``[r:0/n]`` to
-``[r:n/0]`` and the piece ends there. :class:`Guards` joins several. The alternative is to throw away, afterwards, the pieces whose voices
-have come apart (the "syntax error checks" of Wang et al. 2025, NotaGen, section 3.3) or that never end.
+A guard follows a piece character by character and tells at each one which may come next; the
+sampler gives the others no probability. Under :class:`BarDurations` the voices of every bar have
+one length; under :class:`Countdown` the bar counters run from ``[r:0/n]`` to ``[r:n/0]`` and the
+piece ends there. :class:`Guards` joins several. The alternative is to throw away, afterwards, the
+pieces whose voices have come apart (the "syntax error checks" of Wang et al. 2025, NotaGen, section
+3.3) or that never end.
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.models.bar_stream.bar_grammar import BarGrammar
-from musiczoo.models.bar_stream.note_grammar import LONGEST_BAR, METER_FIELDS, TICKS_PER_WHOLE_NOTE, trie
+from musiczoo.models.bar_stream.note_grammar import (
+    LONGEST_BAR,
+    METER_FIELDS,
+    TICKS_PER_WHOLE_NOTE,
+    trie,
+)
 from musiczoo.music.abc.keys import default_unit, parse_meter, parse_unit
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import VOCABULARY, BarStreamPatches
@@ -35,7 +42,17 @@ _DIGITS = "0123456789"
 _LONGEST_COUNTER = 4
 LONGEST_PIECE = 10**_LONGEST_COUNTER
 """Bars of the longest piece that :class:`Countdown` counts."""
-_RIGHT_BAR_LINES = trie(["|", "||", "|]", "|:", ":|", "::", *(f"{line}{volta}" for line in ("|", ":|") for volta in "123456")])
+_RIGHT_BAR_LINES = trie(
+    [
+        "|",
+        "||",
+        "|]",
+        "|:",
+        ":|",
+        "::",
+        *(f"{line}{volta}" for line in ("|", ":|") for volta in "123456"),
+    ]
+)
 _WHOLE_BAR_LINES = frozenset(line for line in _RIGHT_BAR_LINES if line not in ("", ":"))
 _LEFT_BAR_LINES = trie(["|:", "||"])
 
@@ -47,7 +64,8 @@ class PieceGuard(Protocol):
         """Which characters may come next.
 
         Args:
-            partial: The text of the patch under construction, begin and end marks as the characters 1 and 2.
+            partial: The text of the patch under construction, begin and end marks as the characters
+                1 and 2.
 
         Returns:
             128 truth values, at least one of them True, or None for no opinion.
@@ -87,7 +105,9 @@ class _Joined:
         self._followers = followers
 
     def mask(self, partial: str) -> Mask | None:
-        masks = [mask for follower in self._followers if (mask := follower.mask(partial)) is not None]
+        masks = [
+            mask for follower in self._followers if (mask := follower.mask(partial)) is not None
+        ]
         return np.logical_and.reduce(masks) if masks else None
 
     def commit(self, patch: str) -> None:
@@ -98,13 +118,14 @@ class _Joined:
 class BarDurations:
     """All voices of a bar have one length.
 
-    The first voice of a line sets the length of its bar; the others are steered so that their bar ends exactly there: no note is longer
-    than what is left, and no bar-line or end mark comes before. The patches are cut where the representation cuts them, and all voices
-    have the bar-lines of the first.
+    The first voice of a line sets the length of its bar; the others are steered so that their bar
+    ends exactly there: no note is longer than what is left, and no bar-line or end mark comes
+    before. The patches are cut where the representation cuts them, and all voices have the
+    bar-lines of the first.
 
     Args:
-        meter: Also hold the first voice to the meter (``M:``): every bar is full except the first and the last, which may be shorter.
-            Otherwise it may be up to two full bars long.
+        meter: Also hold the first voice to the meter (``M:``): every bar is full except the first
+            and the last, which may be shorter. Otherwise it may be up to two full bars long.
     """
 
     def __init__(self, meter: bool = False) -> None:
@@ -126,7 +147,8 @@ class Countdown:
     def __init__(self, min_bars: int = 1, max_bars: int = 1000) -> None:
         if not 1 <= min_bars <= max_bars <= LONGEST_PIECE:
             raise MusicZooError(
-                f"No piece has {min_bars} to {max_bars} bars.", remedy=f"Choose 1 <= min_bars <= max_bars <= {LONGEST_PIECE}."
+                f"No piece has {min_bars} to {max_bars} bars.",
+                remedy=f"Choose 1 <= min_bars <= max_bars <= {LONGEST_PIECE}.",
             )
         self.min_bars = min_bars
         self.max_bars = max_bars
@@ -180,7 +202,9 @@ class _Follower:
 
 def _follow(prompt: str, grammar: _Grammar) -> _Follower:
     follower = _Follower(grammar)
-    patches = BarStreamPatches(_PATCH_SIZE).encode_text(prompt, annotate=False, end=False, max_length=len(prompt) + 1)
+    patches = BarStreamPatches(_PATCH_SIZE).encode_text(
+        prompt, annotate=False, end=False, max_length=len(prompt) + 1
+    )
     for patch in patches[1:].tolist():
         follower.commit("".join(chr(code) for code in patch if code))
     return follower
@@ -199,8 +223,9 @@ class _Aligned:
 
     def __init__(self, holds_meter: bool) -> None:
         self._holds_meter = holds_meter
-        # "header"; of each line "line", "counter", "newline"; of each of its voices "voice", "left" (bar-line), "bar", "right" (bar-line);
-        # "end". A line that does not follow the grammar, as a prompt may have it, is "lost": the guard waits for the next one.
+        # "header"; of each line "line", "counter", "newline"; of each of its voices "voice", "left"
+        # (bar-line), "bar", "right" (bar-line); "end". A line that does not follow the grammar, as
+        # a prompt may have it, is "lost": the guard waits for the next one.
         self._phase = "header"
         self._text = ""
         self._position = 0
@@ -211,7 +236,8 @@ class _Aligned:
         self._slurs: dict[str, int] = {}
         self._lines = 0
         self._is_last_line = False
-        # Of the current line: the next voice's place, the length of its bars, and their bar-lines, once they are known.
+        # Of the current line: the next voice's place, the length of its bars, and their bar-lines,
+        # once they are known.
         self._next_voice = 0
         self._target: int | None = None
         self._left: str | None = ""
@@ -244,14 +270,22 @@ class _Aligned:
             case "counter":
                 return _counter(text)
             case "voice":
-                return "".join({tag[len(text)] for voice in self._voices[self._next_voice :] if (tag := f"[V:{voice}]").startswith(text)})
+                return "".join(
+                    {
+                        tag[len(text)]
+                        for voice in self._voices[self._next_voice :]
+                        if (tag := f"[V:{voice}]").startswith(text)
+                    }
+                )
             case "left":
                 return _LEFT_BAR_LINES[text] if self._left is None else self._left[len(text)]
             case "bar":
                 return self._allowed_in_bar()
             case "right":
                 if self._right is None:
-                    return _RIGHT_BAR_LINES[text] + (self._after_right if text in _WHOLE_BAR_LINES else "")
+                    return _RIGHT_BAR_LINES[text] + (
+                        self._after_right if text in _WHOLE_BAR_LINES else ""
+                    )
                 return self._right[len(text)] if len(text) < len(self._right) else self._after_right
             case "newline" | "end":
                 return _END
@@ -299,8 +333,16 @@ class _Aligned:
         # Any unit will do for voices that only have to match each other, but not beside a meter.
         self._ticks_per_unit = ticks.numerator if is_regular else TICKS_PER_WHOLE_NOTE // 8
         self._full_bar = _full_bar(meter) if is_regular else None
-        voices = list(dict.fromkeys(line[2:].split()[0] for line in self._header if line.startswith("V:") and line[2:].strip())) or ["1"]
-        self._voices = tuple(sorted(voices, key=int) if all(voice.isdecimal() for voice in voices) else voices)
+        voices = list(
+            dict.fromkeys(
+                line[2:].split()[0]
+                for line in self._header
+                if line.startswith("V:") and line[2:].strip()
+            )
+        ) or ["1"]
+        self._voices = tuple(
+            sorted(voices, key=int) if all(voice.isdecimal() for voice in voices) else voices
+        )
 
     def _begin_line(self) -> None:
         self._is_last_line = self._text.endswith("/0]")
@@ -319,7 +361,13 @@ class _Aligned:
         if self._target is None:
             self._bar = BarGrammar(self._ticks_per_unit, *self._first_length(), slurs, METER_FIELDS)
         else:
-            self._bar = BarGrammar(self._ticks_per_unit, self._target, True, slurs, trie([self._meter]) if self._meter else None)
+            self._bar = BarGrammar(
+                self._ticks_per_unit,
+                self._target,
+                True,
+                slurs,
+                trie([self._meter]) if self._meter else None,
+            )
 
     def _first_length(self) -> tuple[int, bool]:
         """The limit of the first voice's bar, and whether the bar must be as long."""
@@ -365,8 +413,11 @@ class _Aligned:
         self._target = self._target or ticks
         self._slurs = self._slurs | {self._voices[self._next_voice - 1]: self._bar.slurs}
         self._phase, self._text = "right", character.strip(_END)
-        # Behind an end mark a bar-line opens the group of the next voice, within a patch it closes the line, between full patches either.
-        opens_group = character == _END or (self._position == 1 and self._next_voice < len(self._voices))
+        # Behind an end mark a bar-line opens the group of the next voice, within a patch it closes
+        # the line, between full patches either.
+        opens_group = character == _END or (
+            self._position == 1 and self._next_voice < len(self._voices)
+        )
         self._after_right = ("[" if opens_group else "") + ("" if character == _END else "\n")
 
 

@@ -15,13 +15,21 @@ from musiczoo.models.adapters import LoRA
 from musiczoo.models.bar_stream.continuation import ALIGNED, Continued, continue_pieces
 from musiczoo.models.bar_stream.generation import BarStreamGenerator, Guard, OnBar, Stream
 from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
-from musiczoo.models.bar_stream.notagen import load_net
-from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, Prompt, TokenLogProbs
+from musiczoo.models.bar_stream.published import load_net
+from musiczoo.models.base.generative import (
+    Batch,
+    Generated,
+    GenerativeModule,
+    Objective,
+    OptimizerFactory,
+    Prompt,
+    TokenLogProbs,
+)
+from musiczoo.models.base.sharding import block_units, refuse_shards, shard
 from musiczoo.models.prompts import checked_labels
 from musiczoo.models.sampling import Sampling
-from musiczoo.models.sharding import block_units, refuse_shards, shard
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches, prompt_lines
 
 if TYPE_CHECKING:
@@ -54,22 +62,27 @@ class BarStreamModule(GenerativeModule):
         patch_length: Patches of context.
         dropout: Dropout of residuals, embeddings and attention.
         heads: Attention heads; 0 means hidden / 64.
-        size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers above.
-        pretrained: What to start from: a weights file in NotaGen's layout, a checkpoint of this module, or a name that
-            :func:`musiczoo.load` takes; its sizes replace the numbers above.
-        lora: Train an adapter beside the frozen weights, with these settings; None trains all weights.
-        gradient_checkpointing: Compute the blocks again in the backward pass instead of keeping what they computed: less memory, more time.
+        size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers
+            above.
+        pretrained: What to start from: a weights file in NotaGen's layout, a checkpoint of this
+            module, or a name that :func:`musiczoo.load` takes; its sizes replace the numbers above.
+        lora: Train an adapter beside the frozen weights, with these settings; None trains all
+            weights.
+        gradient_checkpointing: Compute the blocks again in the backward pass instead of keeping
+            what they computed: less memory, more time.
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
+            to zero.
         seed: Seed of dropout.
     """
 
     architecture: ClassVar[str] = "bar_stream"
     net: BarStreamNet
     representation: BarStreamPatches
-    # The layers that are called as layers in training and in generation alike; embeddings are read as tables.
+    # The layers that are called as layers in training and in generation alike; embeddings are read
+    # as tables.
     lora_targets = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     # Part of the published layout, read by nothing.
     unused_parameters: ClassVar[tuple[str, ...]] = ("patch_level_decoder.base.wte.weight",)
@@ -94,10 +107,14 @@ class BarStreamModule(GenerativeModule):
         seed: int = 0,
     ) -> None:
         super().__init__(objective, optimizer, warmup_steps, cooldown_steps, seed)
-        config = BarStreamConfig(patch_layers, char_layers, hidden, patch_size, patch_length, dropout, heads)
+        config = BarStreamConfig(
+            patch_layers, char_layers, hidden, patch_size, patch_length, dropout, heads
+        )
         if size is not None:
             if size not in SIZES:
-                raise MusicZooError(f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}.")
+                raise MusicZooError(
+                    f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}."
+                )
             config = replace(SIZES[size], dropout=dropout)
         self.net = BarStreamNet(config) if pretrained is None else self._open(pretrained)
         if pretrained is not None:
@@ -105,8 +122,11 @@ class BarStreamModule(GenerativeModule):
             self._set_dropout(dropout)
             config = self.net.config
         if not hasattr(self, "representation"):
-            self.representation = BarStreamPatches(patch_size=config.patch_size, max_length=config.patch_length)
-        # Plain numbers only, with the sizes found out: a checkpoint must open without executing anything and without the file of before.
+            self.representation = BarStreamPatches(
+                patch_size=config.patch_size, max_length=config.patch_length
+            )
+        # Plain numbers only, with the sizes found out: a checkpoint must open without executing
+        # anything and without the file of before.
         own = {
             "warmup_steps": warmup_steps,
             "cooldown_steps": cooldown_steps,
@@ -123,7 +143,8 @@ class BarStreamModule(GenerativeModule):
         """A module with the weights of a file in NotaGen's layout (or of a checkpoint of this module), in eval mode.
 
         Raises:
-            MusicZooError: The file cannot be used; see :func:`musiczoo.models.bar_stream.notagen.load_net`.
+            MusicZooError: The file cannot be used; see
+                :func:`musiczoo.models.bar_stream.published.load_net`.
         """
         return cls(pretrained=str(path), **settings).eval()
 
@@ -144,8 +165,14 @@ class BarStreamModule(GenerativeModule):
             MusicZooError: The patches of the representation have another size than the net's.
         """
         module = cls(**{**config, **settings})
-        if not isinstance(representation, BarStreamPatches) or representation.patch_size != module.net.config.patch_size:
-            raise MusicZooError("The representation does not fit the net.", remedy="It must give bar-stream patches of the net's size.")
+        if (
+            not isinstance(representation, BarStreamPatches)
+            or representation.patch_size != module.net.config.patch_size
+        ):
+            raise MusicZooError(
+                "The representation does not fit the net.",
+                remedy="It must give bar-stream patches of the net's size.",
+            )
         module.representation = representation
         return module
 
@@ -153,17 +180,25 @@ class BarStreamModule(GenerativeModule):
         """Two short texts of different length, as far as they fit the context."""
         lines = _REFERENCE.splitlines()
         texts = ("\n".join(lines), "\n".join(lines[3:-2]))
-        return self.representation.collate([self.representation.encode_text(text) for text in texts])
+        return self.representation.collate(
+            [self.representation.encode_text(text) for text in texts]
+        )
 
     def _open(self, pretrained: str) -> BarStreamNet:
-        """The net of a file; or that of a name, of which the module takes over the representation, the prompts and the record too."""
+        """The net of a file.
+
+        Or that of a name, of which the module takes over the representation, the prompts and the
+        record too.
+        """
         if Path(pretrained).is_file():
             return load_net(pretrained)
         from musiczoo.hub.loading import load
 
         other = load(pretrained)
         if not isinstance(other, BarStreamModule):
-            raise MusicZooError(f"{pretrained} is a model of another architecture.", where="pretrained")
+            raise MusicZooError(
+                f"{pretrained} is a model of another architecture.", where="pretrained"
+            )
         self.representation, self.loaded_from = other.representation, other.loaded_from
         self.take_record(other.record())
         return other.net
@@ -180,9 +215,15 @@ class BarStreamModule(GenerativeModule):
         """Shards the net, block by block, where the strategy has a device mesh.
 
         Raises:
-            MusicZooError: See :func:`musiczoo.models.sharding.shard`.
+            MusicZooError: See :func:`musiczoo.models.base.sharding.shard`.
         """
-        shard(self, [*block_units(self.net.patch_level_decoder.base), *block_units(self.net.char_level_decoder.transformer)])
+        shard(
+            self,
+            [
+                *block_units(self.net.patch_level_decoder.base),
+                *block_units(self.net.char_level_decoder.transformer),
+            ],
+        )
 
     def on_fit_start(self) -> None:
         """Nets opened from a file come in eval mode, and Lightning would keep them so."""
@@ -193,7 +234,8 @@ class BarStreamModule(GenerativeModule):
         """Log-probabilities of every character after the begin patch.
 
         Args:
-            batch: ``patches`` (batch, longest, patch_size) and ``lengths`` (batch,), as the representation collates.
+            batch: ``patches`` (batch, longest, patch_size) and ``lengths`` (batch,), as the
+                representation collates.
             temperature: Divides the logits.
 
         Returns:
@@ -222,40 +264,60 @@ class BarStreamModule(GenerativeModule):
         """Continues prompts of header lines, or of header lines and bars.
 
         Args:
-            prompts: Labels each (:class:`Labels`, or an entry of ``module.prompts``); or interleaved ABC text: comment lines with labels,
-                other header lines, bars. Empty text starts from nothing.
-            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint brings none.
-            max_length: Patches of a piece at most, prompt included; four contexts by default. Beyond the context, generation goes on
-                with the header and the later half of the bars.
+            prompts: Labels each (:class:`Labels`, or an entry of ``module.prompts``); or
+                interleaved ABC text: comment lines with labels, other header lines, bars. Empty
+                text starts from nothing.
+            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint
+                brings none.
+            max_length: Patches of a piece at most, prompt included; four contexts by default.
+                Beyond the context, generation goes on with the header and the later half of the
+                bars.
             generator: Source of randomness; torch's default generator when None.
             batch_size: Pieces at once.
             guard: Steers what may be said (:mod:`musiczoo.models.bar_stream.guards`).
             new_labels: Take labels that the checkpoint was not trained with; text is never checked.
             start_at_first_bar: Force the piece to begin with its first bar, as NotaGen does.
-            draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off. The result is the same.
-            half_weights: Read float16 copies of the weights, with float32 arithmetic: on a CPU faster, and not to the last digit the same.
-            on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels the piece.
+            draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off.
+                The result is the same.
+            half_weights: Read float16 copies of the weights, with float32 arithmetic: on a CPU
+                faster, and not to the last digit the same.
+            on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels
+                the piece.
             progress: Show a progress bar.
             options: None; an unknown option is refused by name.
 
         Returns:
-            One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs`` and ``scored`` have the same shape.
+            One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs``
+            and ``scored`` have the same shape.
 
         Raises:
-            MusicZooError: An unknown option, labels that ``module.prompts`` does not list, a prompt that cannot be encoded or is too long.
+            MusicZooError: An unknown option, labels that ``module.prompts`` does not list, a prompt
+                that cannot be encoded or is too long.
         """
         if options:
-            raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See BarStreamModule.generate.")
+            raise MusicZooError(
+                f"generate has no option {', '.join(options)}.",
+                remedy="See BarStreamModule.generate.",
+            )
         if not prompts:
             return []
         refuse_shards(self.net)
         sampling = sampling or self.sampling
         limit = max_length or 4 * self.net.config.patch_length
-        asked = [None if isinstance(prompt, str) else checked_labels(prompt, self.prompts, new_labels) for prompt in prompts]
-        texts = [str(prompt) if labels is None else _prompt_text(labels) for prompt, labels in zip(prompts, asked, strict=True)]
-        encoded = [self.representation.encode_text(text, annotate=False, end=False) for text in texts]
+        asked = [
+            None if isinstance(prompt, str) else checked_labels(prompt, self.prompts, new_labels)
+            for prompt in prompts
+        ]
+        texts = [
+            str(prompt) if labels is None else _prompt_text(labels)
+            for prompt, labels in zip(prompts, asked, strict=True)
+        ]
+        encoded = [
+            self.representation.encode_text(text, annotate=False, end=False) for text in texts
+        ]
         seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
-        # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
+        # Inference leaves no mark on the module: dropout is off for the while and the mode comes
+        # back.
         training = self.net.training
         self.net.eval()
         try:
@@ -273,7 +335,9 @@ class BarStreamModule(GenerativeModule):
             done: dict[int, Stream] = {}
             with _Progress(progress, len(prompts)) as update:
                 for running in loop.run(encoded, texts, seeds):
-                    done.update({stream.index: stream for stream in running if stream.stop is not None})
+                    done.update(
+                        {stream.index: stream for stream in running if stream.stop is not None}
+                    )
                     update(len(done), running)
         finally:
             self.net.train(training)
@@ -301,17 +365,20 @@ class BarStreamModule(GenerativeModule):
         """Goes on from scores, each in its own voices and under its own header.
 
         Args:
-            scores: Tunes, symusic scores, or paths of files in any format that :func:`musiczoo.music.read` opens. All have the same number
-                of bars in every voice. Of an opening longer than the context the model sees the end.
+            scores: Tunes, symusic scores, or paths of files in any format that
+                :func:`musiczoo.music.read` opens. All have the same number of bars in every voice.
+                Of an opening longer than the context the model sees the end.
             bars: Keep so many bars of each score as the opening; None keeps all.
             labels: What to condition on; None leaves the prompt lines of the score, if it has any.
-            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint brings none.
+            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint
+                brings none.
             max_length: Patches of a piece at most, the opening included; four contexts by default.
             generator: Source of randomness; torch's default generator when None.
-            min_bars: Bars of the whole piece at least, the opening included; one more than that by default.
+            min_bars: Bars of the whole piece at least, the opening included; one more than that by
+                default.
             max_bars: Bars of the whole piece at most. The model chooses within the limits.
-            guard: What may be said; by default the voices of each new bar have one length. None leaves the model its freedom, and then a
-                piece may come out that cannot be read.
+            guard: What may be said; by default the voices of each new bar have one length. None
+                leaves the model its freedom, and then a piece may come out that cannot be read.
             new_labels: Take labels that the checkpoint was not trained with.
             options: Of :meth:`generate`.
 
@@ -319,11 +386,22 @@ class BarStreamModule(GenerativeModule):
             One result a score, in order; see :class:`Continued`.
 
         Raises:
-            MusicZooError: A score that cannot be read or continued, labels that ``module.prompts`` does not list, or limits without room.
+            MusicZooError: A score that cannot be read or continued, labels that ``module.prompts``
+                does not list, or limits without room.
         """
         checked = None if labels is None else checked_labels(labels, self.prompts, new_labels)
         return continue_pieces(
-            self, scores, bars, checked, sampling, max_length, generator, min_bars=min_bars, max_bars=max_bars, guard=guard, **options
+            self,
+            scores,
+            bars,
+            checked,
+            sampling,
+            max_length,
+            generator,
+            min_bars=min_bars,
+            max_bars=max_bars,
+            guard=guard,
+            **options,
         )
 
     def _result(self, stream: Stream, labels: Labels | None) -> Generated:
@@ -342,18 +420,35 @@ class BarStreamModule(GenerativeModule):
             piece = self.representation.decode(tokens)
         except MusicZooError as reason:
             error = reason
-        return Generated(piece, self.representation.decode_text(tokens), tokens, log_probs, scored, stream.stop, error, labels)
+        return Generated(
+            piece,
+            self.representation.decode_text(tokens),
+            tokens,
+            log_probs,
+            scored,
+            stream.stop,
+            error,
+            labels,
+        )
 
 
 def _prompt_text(labels: Labels) -> str:
-    return "".join(f"{line}\n" for line in prompt_lines(labels.period, labels.composer, labels.instrumentation))
+    return "".join(
+        f"{line}\n" for line in prompt_lines(labels.period, labels.composer, labels.instrumentation)
+    )
 
 
 class _Progress:
     """A progress bar that knows from ``[r:i/j]`` how far each piece is."""
 
     def __init__(self, shown: bool, pieces: int) -> None:
-        columns = (TextColumn("generating"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("generating"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self.bar = Progress(*columns, disable=not shown)
         self.pieces = pieces
 
@@ -363,9 +458,14 @@ class _Progress:
 
         def update(done: int, running: list[Stream]) -> None:
             going = [stream for stream in running if stream.stop is None]
-            patches, bars = (sum(counts) for counts in zip(*((len(s.patches), s.bars) for s in running), strict=True))
+            patches, bars = (
+                sum(counts)
+                for counts in zip(*((len(s.patches), s.bars) for s in running), strict=True)
+            )
             note = f"{done}/{self.pieces} pieces, {patches} patches and {bars} bars under way"
-            self.bar.update(task, completed=done + sum(stream.fraction for stream in going), note=note)
+            self.bar.update(
+                task, completed=done + sum(stream.fraction for stream in going), note=note
+            )
 
         return update
 

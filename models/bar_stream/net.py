@@ -1,8 +1,9 @@
 """The bar-stream patch decoder: a GPT-2 over patches whose hidden states condition a GPT-2 over the characters of the next patch.
 
-Architecture of NotaGen (Wang et al. 2025, arXiv 2502.18008, section 3.2), after Tunesformer (Wu et al. 2023). Parameter names are those
-of NotaGen's files. What differs is only how it is computed: patches are embedded by summing table rows instead of multiplying one-hot
-matrices, and both decoders run over the rows that exist, without padded slots.
+Architecture of NotaGen (Wang et al. 2025, arXiv 2502.18008, section 3.2), after Tunesformer (Wu et
+al. 2023). Parameter names are those of NotaGen's files. What differs is only how it is computed:
+patches are embedded by summing table rows instead of multiplying one-hot matrices, and both
+decoders run over the rows that exist, without padded slots.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GPT2Model
 
-from musiczoo.models.gpt2 import gpt2, run_blocks
-from musiczoo.models.patch_embedding import embed_patches
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.gpt2 import gpt2, run_blocks
+from musiczoo.models.layers.patch_embedding import embed_patches
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import PAD, VOCABULARY
 
@@ -47,7 +48,8 @@ class BarStreamConfig:
     def __post_init__(self) -> None:
         if self.hidden % self.head_count:
             raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.", remedy="Choose another width or number of heads."
+                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
+                remedy="Choose another width or number of heads.",
             )
 
     @property
@@ -60,7 +62,8 @@ class BarStreamConfig:
         return asdict(self)
 
 
-# Wang et al. 2025, section 4.1 gives the large model; small and medium are the published files of the authors' repository.
+# Wang et al. 2025, section 4.1 gives the large model; small and medium are the published files of
+# the authors' repository.
 SIZES = {
     "small": BarStreamConfig(patch_layers=12, char_layers=3, hidden=768, patch_length=2048),
     "medium": BarStreamConfig(patch_layers=16, char_layers=3, hidden=1024, patch_length=2048),
@@ -90,13 +93,15 @@ class PatchDecoder(nn.Module):
         nn.init.normal_(self.patch_embedding.weight, std=0.02)
         nn.init.zeros_(self.patch_embedding.bias)
         self.base = _gpt2(config, config.patch_layers, 1, config.patch_length)
-        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for its gradient.
+        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for
+        # its gradient.
         self.base.wte.weight.requires_grad_(False)
 
     def embed(self, patches: Tensor) -> Tensor:
         """(rows, patch_size) character ids -> (rows, hidden).
 
-        Equals the linear layer on the flattened one-hot matrix (index position * 128 + character, padding included) without building it.
+        Equals the linear layer on the flattened one-hot matrix (index position * 128 + character,
+        padding included) without building it.
         """
         return embed_patches(self.patch_embedding, patches)
 
@@ -110,18 +115,25 @@ class PatchDecoder(nn.Module):
         Returns:
             (rows, hidden).
         """
-        ragged = RaggedCausal(lengths, self.heads, self.base.config.attn_pdrop if self.training else 0.0)
+        ragged = RaggedCausal(
+            lengths, self.heads, self.base.config.attn_pdrop if self.training else 0.0
+        )
         rows = self.embed(patches) + self.base.wpe(ragged.positions.to(patches.device))
         return ragged.restore(run_blocks(self.base, ragged.arrange(rows), ragged))
 
 
 class CharDecoder(nn.Module):
-    """GPT-2 over the characters of one patch; its first position is the hidden state of the patch before."""
+    """GPT-2 over the characters of one patch.
+
+    Its first position is the hidden state of the patch before.
+    """
 
     def __init__(self, config: BarStreamConfig) -> None:
         super().__init__()
         self.heads = config.head_count
-        self.base = nn.ModuleDict({"transformer": _gpt2(config, config.char_layers, VOCABULARY, config.patch_size + 1)})
+        self.base = nn.ModuleDict(
+            {"transformer": _gpt2(config, config.char_layers, VOCABULARY, config.patch_size + 1)}
+        )
 
     @property
     def transformer(self) -> GPT2Model:
@@ -131,7 +143,10 @@ class CharDecoder(nn.Module):
         return stack
 
     def head(self, hidden: Tensor) -> Tensor:
-        """(rows, hidden) -> (rows, 128) logits; the output layer is the character embedding (tied)."""
+        """(rows, hidden) -> (rows, 128) logits.
+
+        The output layer is the character embedding (tied).
+        """
         return F.linear(hidden, self.transformer.wte.weight)
 
     def forward(self, conditions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,18 +157,28 @@ class CharDecoder(nn.Module):
             targets: (patches, patch_size) characters, padded with 0 at the end.
 
         Returns:
-            Logits (characters, 128) and the flat indices (characters,) into ``targets`` that they predict, in row order.
+            Logits (characters, 128) and the flat indices (characters,) into ``targets`` that they
+            predict, in row order.
         """
         lengths = (targets != PAD).sum(dim=1)
         kept = lengths > 0
-        ragged = RaggedCausal(lengths[kept].cpu(), self.heads, self.transformer.config.attn_pdrop if self.training else 0.0)
+        ragged = RaggedCausal(
+            lengths[kept].cpu(),
+            self.heads,
+            self.transformer.config.attn_pdrop if self.training else 0.0,
+        )
         positions = ragged.positions.to(targets.device)
-        patch_of_row = torch.repeat_interleave(torch.arange(len(targets), device=targets.device)[kept], lengths[kept])
+        patch_of_row = torch.repeat_interleave(
+            torch.arange(len(targets), device=targets.device)[kept], lengths[kept]
+        )
         flat = patch_of_row * targets.shape[1] + positions
-        # Row 0 of a patch is its condition, row t > 0 the embedding of character t; row t predicts character t + 1.
+        # Row 0 of a patch is its condition, row t > 0 the embedding of character t; row t predicts
+        # character t + 1.
         previous = targets.flatten().long()[(flat - 1).clamp(min=0)]
         first = (positions == 0).unsqueeze(1)
-        rows = torch.where(first, conditions[patch_of_row], self.transformer.wte(previous)) + self.transformer.wpe(positions)
+        rows = torch.where(
+            first, conditions[patch_of_row], self.transformer.wte(previous)
+        ) + self.transformer.wpe(positions)
         hidden = run_blocks(self.transformer, ragged.arrange(rows), ragged)
         return self.head(hidden), ragged.arrange(flat)
 
@@ -190,7 +215,9 @@ class BarStreamNet(nn.Module):
         hidden: Tensor = self.patch_level_decoder(patches[real], lengths.cpu())
         return hidden
 
-    def forward(self, patches: Tensor, lengths: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, patches: Tensor, lengths: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Log-probability of each character of every patch after the first.
 
         Args:
@@ -199,13 +226,18 @@ class BarStreamNet(nn.Module):
             temperature: Divides the logits.
 
         Returns:
-            Values (batch, (longest - 1) * patch_size), 0 where masked, and the mask of real characters, same shape.
+            Values (batch, (longest - 1) * patch_size), 0 where masked, and the mask of real
+            characters, same shape.
         """
         batch, longest, size = patches.shape
         if longest > self.config.patch_length:
             raise MusicZooError(
-                f"A sequence of {longest} patches does not fit a context of {self.config.patch_length}.",
-                remedy="Crop it (max_length of the representation) or take a model with a longer context.",
+                f"A sequence of {longest} patches does not fit a context of"
+                f" {self.config.patch_length}.",
+                remedy=(
+                    "Crop it (max_length of the representation) or take a model with a longer"
+                    " context."
+                ),
             )
         inside = torch.arange(longest, device=patches.device) < lengths.unsqueeze(1)
         hidden = self.patch_level_decoder(patches[inside], lengths.cpu())
@@ -217,8 +249,14 @@ class BarStreamNet(nn.Module):
         scores = torch.log_softmax(logits.float() / temperature, dim=-1)
         chosen = scores.gather(1, targets.flatten().long()[flat].unsqueeze(1)).squeeze(1)
         # From rows of real characters back to (batch, targets).
-        slots = torch.arange(batch * (longest - 1) * size, device=patches.device).reshape(batch, longest - 1, size)[inside[:, 1:]].flatten()
-        values = torch.zeros(batch * (longest - 1) * size, dtype=chosen.dtype, device=chosen.device).index_put((slots[flat],), chosen)
+        slots = (
+            torch.arange(batch * (longest - 1) * size, device=patches.device)
+            .reshape(batch, longest - 1, size)[inside[:, 1:]]
+            .flatten()
+        )
+        values = torch.zeros(
+            batch * (longest - 1) * size, dtype=chosen.dtype, device=chosen.device
+        ).index_put((slots[flat],), chosen)
         mask = torch.zeros(batch * (longest - 1) * size, dtype=torch.bool, device=chosen.device)
         mask[slots[flat]] = True
         return rearrange(values, "(b t) -> b t", b=batch), rearrange(mask, "(b t) -> b t", b=batch)

@@ -19,8 +19,17 @@ LEAST_TUPLET = 2
 
 _MAJORS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 _MINORS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
-_MODAL = [f"{tonic}{mode}" for tonic in ("Bb", "F", "C", "G", "D", "A", "E", "B", "F#") for mode in ("dor", "phr", "lyd", "mix", "loc")]
-_KEYS = [*_MAJORS, *(f"{tonic}{mode}" for tonic in _MINORS for mode in ("m", "min")), *_MODAL, "none"]
+_MODAL = [
+    f"{tonic}{mode}"
+    for tonic in ("Bb", "F", "C", "G", "D", "A", "E", "B", "F#")
+    for mode in ("dor", "phr", "lyd", "mix", "loc")
+]
+_KEYS = [
+    *_MAJORS,
+    *(f"{tonic}{mode}" for tonic in _MINORS for mode in ("m", "min")),
+    *_MODAL,
+    "none",
+]
 _CLEFS = [
     "alto",
     "tenor",
@@ -35,7 +44,10 @@ _TEMPI = [f"Q:{beat}=" for beat in ("1/2", "3/4", "1/4", "3/8", "1/8", "3/16", "
 
 
 def trie(words: Iterable[str]) -> dict[str, str]:
-    """For each beginning of a word the characters that may follow, in no particular order; nothing follows a whole word."""
+    """For each beginning of a word the characters that may follow, in no particular order.
+
+    Nothing follows a whole word.
+    """
     following: dict[str, set[str]] = {}
     for word in words:
         following.setdefault(word, set())
@@ -44,11 +56,21 @@ def trie(words: Iterable[str]) -> dict[str, str]:
     return {beginning: "".join(sorted(characters)) for beginning, characters in following.items()}
 
 
-# Key, clef, tempo and staff fields begin so; what may follow a space or an equals sign does not hang on what stands before it.
+# Key, clef, tempo and staff fields begin so; what may follow a space or an equals sign does not
+# hang on what stands before it.
 _FIELD_STARTS = trie(
-    [*(f"K:{key}]" for key in _KEYS), *(f"K:{key} " for key in _KEYS), *(f"K:{clef}]" for clef in _CLEFS), *_TEMPI, "I:staff "]
+    [
+        *(f"K:{key}]" for key in _KEYS),
+        *(f"K:{key} " for key in _KEYS),
+        *(f"K:{clef}]" for clef in _CLEFS),
+        *_TEMPI,
+        "I:staff ",
+    ]
 )
-_AFTER_SPACE = {"K": trie(f"{clef}]" for clef in _CLEFS), "I": trie(f"{move}]" for move in ("+1", "-1", "+2", "-2", "1", "2", "3"))}
+_AFTER_SPACE = {
+    "K": trie(f"{clef}]" for clef in _CLEFS),
+    "I": trie(f"{move}]" for move in ("+1", "-1", "+2", "-2", "1", "2", "3")),
+}
 DIGITS = "0123456789"
 
 
@@ -87,8 +109,8 @@ def _spellings(ticks_per_unit: int) -> Mapping[str, list[tuple[int, str]]]:
 def plain_length_characters(text: str, ticks_per_unit: int, last: int) -> tuple[str, int]:
     """:func:`length_characters` up to ``last`` ticks, and only lengths of one note on paper (with up to two dots) or of five.
 
-    A model that has gone past the end of its bar is so led to a short note and not to a length of 41/16. A note of one tick is always among
-    them, so there is a way on whatever time is left.
+    A model that has gone past the end of its bar is so led to a short note and not to a length of
+    41/16. A note of one tick is always among them, so there is a way on whatever time is left.
     """
     following, ticks = set(), 0
     for value, whole in _spellings(ticks_per_unit).get(text, ()):
@@ -101,7 +123,9 @@ def plain_length_characters(text: str, ticks_per_unit: int, last: int) -> tuple[
 
 
 @lru_cache(maxsize=1 << 14)
-def length_characters(text: str, ticks_per_unit: int, first: int, step: int, last: int) -> tuple[str, int]:
+def length_characters(
+    text: str, ticks_per_unit: int, first: int, step: int, last: int
+) -> tuple[str, int]:
     """The characters that may follow in a note length, and the ticks of what stands there (0 if that is no allowed length).
 
     Allowed are ``first, first + step, ...`` up to ``last`` ticks.
@@ -120,14 +144,20 @@ def length_characters(text: str, ticks_per_unit: int, first: int, step: int, las
 def tuplets() -> Mapping[str, Mapping[str, int]]:
     """For each beginning of a tuplet's numbers what may follow and the least room for it; ``"."`` stands for the end of the numbers.
 
-    Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms are there.
+    Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms
+    are there.
     """
     words = {f"{actual}.": (actual, normal, actual) for actual, normal in SHORT_TUPLETS.items()}
     for actual in range(2, 14):
         for normal in range(2, 13):
             if actual != normal and actual <= 2 * normal <= 4 * actual:
                 words[f"{actual}:{normal}."] = (actual, normal, actual)
-                words.update({f"{actual}:{normal}:{notes}.": (actual, normal, notes) for notes in range(1, 13)})
+                words.update(
+                    {
+                        f"{actual}:{normal}:{notes}.": (actual, normal, notes)
+                        for notes in range(1, 13)
+                    }
+                )
     following: dict[str, dict[str, int]] = {}
     for word, (actual, normal, notes) in words.items():
         common = gcd(actual, normal)

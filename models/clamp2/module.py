@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from musiczoo.hub.tensors import fill
+from musiczoo.models.base.checkpointed import ZooModule
 from musiczoo.models.clamp2.net import Clamp2Config, Clamp2Net
 from musiczoo.models.clamp2.published import LAYOUTS, read_halves
 from musiczoo.models.clamp2.tokenizer import TextTokenizer
-from musiczoo.models.zoo_module import ZooModule
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import M3Patches
 
@@ -44,11 +44,13 @@ class Clamp2Module(ZooModule):
         dropout: Dropout of hidden states and attention.
         heads: Attention heads of the music encoder; 0 means hidden / 64.
         dim: Width of the space that music and text share.
-        text: Sizes of the text encoder (:func:`musiczoo.models.clamp2.net.text_sizes`); those of ``text_model`` when None.
-        text_model: A folder with the text encoder's ``config.json`` and tokenizer (XLM-RoBERTa base for the published weights). Without it
-            there are no features of text, and without both the half for text is not built.
-        strip_unit_length: Leave out lines that say ``L:1/8``: CLaMP 2's published program for features keeps them, CLaMP 3's leaves them
-            out.
+        text: Sizes of the text encoder (:func:`musiczoo.models.clamp2.net.text_sizes`); those of
+            ``text_model`` when None.
+        text_model: A folder with the text encoder's ``config.json`` and tokenizer (XLM-RoBERTa base
+            for the published weights). Without it there are no features of text, and without both
+            the half for text is not built.
+        strip_unit_length: Leave out lines that say ``L:1/8``: CLaMP 2's published program for
+            features keeps them, CLaMP 3's leaves them out.
     """
 
     architecture: ClassVar[str] = "clamp2"
@@ -75,7 +77,9 @@ class Clamp2Module(ZooModule):
         config = Clamp2Config(layers, hidden, patch_size, patch_length, dropout, heads, dim, text)
         self.net = Clamp2Net(config)
         self.representation = M3Patches(patch_size, patch_length, strip_unit_length)
-        self.save_hyperparameters({**config.to_dict(), "strip_unit_length": strip_unit_length}, logger=False)
+        self.save_hyperparameters(
+            {**config.to_dict(), "strip_unit_length": strip_unit_length}, logger=False
+        )
 
     @classmethod
     def from_clamp2(cls, path: str | Path, **settings: Any) -> Self:
@@ -83,23 +87,29 @@ class Clamp2Module(ZooModule):
 
         Args:
             path: The file, whole or without its half for text.
-            settings: ``text_model``, ``strip_unit_length`` (False when left out) and ``dropout``; see the class.
+            settings: ``text_model``, ``strip_unit_length`` (False when left out) and ``dropout``;
+                see the class.
 
         Raises:
-            MusicZooError: The file or a setting cannot be used; see :func:`musiczoo.models.clamp2.published.read_halves`.
+            MusicZooError: The file or a setting cannot be used; see
+                :func:`musiczoo.models.clamp2.published.read_halves`.
         """
         return cls._published("clamp2", path, **settings)
 
     @classmethod
     def from_clamp3(cls, path: str | Path, **settings: Any) -> Self:
-        """A module with the symbolic half of a CLaMP 3 file, in eval mode; the half for sound is left on the disk.
+        """A module with the symbolic half of a CLaMP 3 file, in eval mode.
+
+        The half for sound is left on the disk.
 
         Args:
             path: The file.
-            settings: ``text_model``, ``strip_unit_length`` (True when left out) and ``dropout``; see the class.
+            settings: ``text_model``, ``strip_unit_length`` (True when left out) and ``dropout``;
+                see the class.
 
         Raises:
-            MusicZooError: The file or a setting cannot be used; see :func:`musiczoo.models.clamp2.published.read_halves`.
+            MusicZooError: The file or a setting cannot be used; see
+                :func:`musiczoo.models.clamp2.published.read_halves`.
         """
         return cls._published("clamp3", path, **settings)
 
@@ -114,7 +124,9 @@ class Clamp2Module(ZooModule):
     ) -> Self:
         layout, path = LAYOUTS[name], Path(path)
         tokenizer = None if text_model is None else TextTokenizer(text_model)
-        config, tensors = read_halves(path, layout, None if tokenizer is None else tokenizer.sizes, dropout)
+        config, tensors = read_halves(
+            path, layout, None if tokenizer is None else tokenizer.sizes, dropout
+        )
         strips = layout.strips_unit_length if strip_unit_length is None else strip_unit_length
         # Untrained weights are drawn and thrown away; the user's random numbers must not notice.
         with torch.random.fork_rng(devices=[]):
@@ -135,8 +147,14 @@ class Clamp2Module(ZooModule):
             MusicZooError: The representation does not give M3 patches of the net's size.
         """
         module = cls(**{**config, **settings})
-        if not isinstance(representation, M3Patches) or representation.patch_size != module.net.config.patch_size:
-            raise MusicZooError("The representation does not fit the net.", remedy="It must give M3 patches of the net's size.")
+        if (
+            not isinstance(representation, M3Patches)
+            or representation.patch_size != module.net.config.patch_size
+        ):
+            raise MusicZooError(
+                "The representation does not fit the net.",
+                remedy="It must give M3 patches of the net's size.",
+            )
         module.representation = representation
         return module
 
@@ -144,7 +162,12 @@ class Clamp2Module(ZooModule):
         """Two short texts of different length, as far as they fit the context."""
         lines = _REFERENCE.splitlines()
         texts = ("\n".join(lines), "\n".join(lines[1:-1]))
-        return self.representation.collate([self.representation.encode_text(text)[: self.net.config.patch_length] for text in texts])
+        return self.representation.collate(
+            [
+                self.representation.encode_text(text)[: self.net.config.patch_length]
+                for text in texts
+            ]
+        )
 
     def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``features``, (batch, dim)."""
@@ -155,12 +178,12 @@ class Clamp2Module(ZooModule):
     def features(self, texts: Sequence[str]) -> Tensor:
         """One vector a piece, un-normalised; the same whatever the other pieces are.
 
-        Pieces longer than the context are cut into segments, the last one overlapping the one before; segments count by the patches that
-        they add (published code of CLaMP 2).
+        Pieces longer than the context are cut into segments, the last one overlapping the one
+        before; segments count by the patches that they add (published code of CLaMP 2).
 
         Args:
-            texts: Interleaved ABC (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI text format
-                (:func:`musiczoo.music.midi_text.midi_text`).
+            texts: Interleaved ABC (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI
+                text format (:func:`musiczoo.music.midi.text_format.midi_text`).
 
         Returns:
             (texts, dim), float32, on the CPU, without gradient.
@@ -189,7 +212,10 @@ class Clamp2Module(ZooModule):
             raise MusicZooError(
                 "There is no text side.",
                 where="text_model",
-                remedy="Open the model with text_model=FOLDER, a download of FacebookAI/xlm-roberta-base.",
+                remedy=(
+                    "Open the model with text_model=FOLDER, a download of"
+                    " FacebookAI/xlm-roberta-base."
+                ),
             )
         tokens = self.tokenizer.encode(texts)
         with _at_rest(self.net):

@@ -1,9 +1,11 @@
 """CLaMP 2: an encoder of music and one of text, each with a projection into the space that both share.
 
-Wu et al. 2024, "CLaMP 2: Multimodal Music Information Retrieval Across 101 Languages" (arXiv 2410.13267). Music goes through M3's encoder,
-text through XLM-RoBERTa (Conneau et al. 2019, arXiv 1911.02116); hidden states are averaged and projected. CLaMP 3 (Wu et al. 2025, arXiv
-2502.10362) has the same two halves beside one for sound. Parameter names are those of CLaMP 2's files. The half for text is there only
-where it is asked for: it is three quarters of the weights, and scores of music need none of it.
+Wu et al. 2024, "CLaMP 2: Multimodal Music Information Retrieval Across 101 Languages" (arXiv
+2410.13267). Music goes through M3's encoder, text through XLM-RoBERTa (Conneau et al. 2019, arXiv
+1911.02116); hidden states are averaged and projected. CLaMP 3 (Wu et al. 2025, arXiv 2502.10362)
+has the same two halves beside one for sound. Parameter names are those of CLaMP 2's files. The half
+for text is there only where it is asked for: it is three quarters of the weights, and scores of
+music need none of it.
 """
 
 from __future__ import annotations
@@ -125,7 +127,9 @@ class Clamp2Net(nn.Module):
             (pieces, dim), float32, on the CPU, not normalised.
         """
         pooled = pooled_features(
-            lambda patches, lengths: self.music_model(patches.to(self._device), lengths.to(self._device)),
+            lambda patches, lengths: self.music_model(
+                patches.to(self._device), lengths.to(self._device)
+            ),
             pieces,
             self.config.patch_length,
             self.config.hidden,
@@ -133,7 +137,9 @@ class Clamp2Net(nn.Module):
         return self._projected(self.music_proj, pooled)
 
     def text_features(self, texts: Sequence[Tensor]) -> Tensor:
-        """One vector a text of any length; it is cut as a piece of music is, into segments of 128 tokens.
+        """One vector a text of any length.
+
+        It is cut as a piece of music is, into segments of 128 tokens.
 
         Args:
             texts: (tokens,) token ids each.
@@ -152,13 +158,16 @@ class Clamp2Net(nn.Module):
             hidden: Tensor = model(input_ids=ids, attention_mask=real.long()).last_hidden_state
             return hidden[real]
 
-        return self._projected(projection, pooled_features(encode, texts, TEXT_LENGTH, model.config.hidden_size))
+        return self._projected(
+            projection, pooled_features(encode, texts, TEXT_LENGTH, model.config.hidden_size)
+        )
 
     @property
     def _device(self) -> torch.device:
         return self.music_proj.weight.device
 
     def _projected(self, projection: nn.Linear, pooled: Tensor) -> Tensor:
-        # Published code projects each segment and averages then; the projection is linear, so the order is free.
+        # Published code projects each segment and averages then; the projection is linear, so the
+        # order is free.
         projected: Tensor = projection(pooled.to(projection.weight))
         return projected.float().cpu()

@@ -1,6 +1,7 @@
 """Opens weights of CLaMP 2 (https://github.com/sanderwood/clamp2) and CLaMP 3 (https://github.com/sanderwood/clamp3) in their layout.
 
-Both are read in part: what belongs to sound always stays on the disk, and what belongs to text unless it is asked for.
+Both are read in part: what belongs to sound always stays on the disk, and what belongs to text
+unless it is asked for.
 """
 
 from __future__ import annotations
@@ -33,13 +34,19 @@ class Layout:
     strips_unit_length: bool
 
 
-# CLaMP 2 was trained without L:1/8, but its program for features keeps it; the scores that others publish were made with that program.
-LAYOUTS = {"clamp2": Layout("CLaMP 2", "music", False), "clamp3": Layout("CLaMP 3", "symbolic", True)}
+# CLaMP 2 was trained without L:1/8, but its program for features keeps it; the scores that others
+# publish were made with that program.
+LAYOUTS = {
+    "clamp2": Layout("CLaMP 2", "music", False),
+    "clamp3": Layout("CLaMP 3", "symbolic", True),
+}
 _SOUND = ("audio_model.", "audio_proj.")
 _TEXT = ("text_model.", "text_proj.")
 
 
-def read_halves(path: Path, layout: Layout, text: Mapping[str, Any] | None, dropout: float = 0.1) -> tuple[Clamp2Config, dict[str, Tensor]]:
+def read_halves(
+    path: Path, layout: Layout, text: Mapping[str, Any] | None, dropout: float = 0.1
+) -> tuple[Clamp2Config, dict[str, Tensor]]:
     """The sizes of a net, read from the tensors of a published file, and its tensors by our names, still on the disk.
 
     Args:
@@ -49,17 +56,31 @@ def read_halves(path: Path, layout: Layout, text: Mapping[str, Any] | None, drop
         dropout: For training.
 
     Raises:
-        MusicZooError: The file cannot be used, is of another layout, or has no half for text where it is asked for; a tensor that tells a
-            size is missing or misshapen.
+        MusicZooError: The file cannot be used, is of another layout, or has no half for text where
+            it is asked for; a tensor that tells a size is missing or misshapen.
     """
     tensors = read_weights(path)
     for name, other in LAYOUTS.items():
-        if other != layout and any(tensor.startswith(f"{other.music}_model.") for tensor in tensors):
-            raise MusicZooError(f"This is a file of {other.name}, not of {layout.name}.", path=path, remedy=f'Write load("{name}", ...).')
+        if other != layout and any(
+            tensor.startswith(f"{other.music}_model.") for tensor in tensors
+        ):
+            raise MusicZooError(
+                f"This is a file of {other.name}, not of {layout.name}.",
+                path=path,
+                remedy=f'Write load("{name}", ...).',
+            )
     if "encoder.patch_embedding.weight" in tensors:
-        raise MusicZooError(f"This is a file of M3, not of {layout.name}.", path=path, remedy='Write load("m3", ...).')
+        raise MusicZooError(
+            f"This is a file of M3, not of {layout.name}.",
+            path=path,
+            remedy='Write load("m3", ...).',
+        )
     if text is not None and not any(name.startswith("text_model.") for name in tensors):
-        raise MusicZooError("The file has no half for text.", path=path, remedy="Leave text_model= out, or give the whole published file.")
+        raise MusicZooError(
+            "The file has no half for text.",
+            path=path,
+            remedy="Leave text_model= out, or give the whole published file.",
+        )
     own = f"{layout.music}_"
     kept = {
         f"music_{name.removeprefix(own)}" if name.startswith(own) else name: value

@@ -21,8 +21,9 @@ class TextTokenizer:
     """Turns descriptions of music into token ids.
 
     Args:
-        folder: A folder with ``config.json`` and a tokenizer, such as a download of XLM-RoBERTa base. Its weights are not read: CLaMP's own
-            files hold the text encoder as it was trained on.
+        folder: A folder with ``config.json`` and a tokenizer, such as a download of XLM-RoBERTa
+            base. Its weights are not read: CLaMP's own files hold the text encoder as it was
+            trained on.
 
     Raises:
         MusicZooError: There is no such folder, or no XLM-RoBERTa in it.
@@ -35,20 +36,27 @@ class TextTokenizer:
                 "This is no folder of a text model: it has no config.json.",
                 path=path,
                 where="text_model",
-                remedy="Download FacebookAI/xlm-roberta-base (config.json and the tokenizer's files suffice) and give its folder.",
+                remedy=(
+                    "Download FacebookAI/xlm-roberta-base (config.json and the tokenizer's files"
+                    " suffice) and give its folder."
+                ),
             )
         try:
             config, _ = XLMRobertaConfig.get_config_dict(path, local_files_only=True)
             if config.get("model_type") != _FAMILY:
                 raise MusicZooError(
-                    f"The folder holds a {config.get('model_type')} model; CLaMP's text encoder is an {_FAMILY}.",
+                    f"The folder holds a {config.get('model_type')} model; CLaMP's text encoder is"
+                    f" an {_FAMILY}.",
                     path=path,
                     where="text_model",
                 )
             # Without them transformers makes a tokenizer that knows no words, and says nothing.
             if not any((path / name).is_file() for name in _FILES):
                 raise MusicZooError(
-                    f"The folder has no tokenizer ({' or '.join(_FILES)}).", path=path, where="text_model", remedy="Download it again."
+                    f"The folder has no tokenizer ({' or '.join(_FILES)}).",
+                    path=path,
+                    where="text_model",
+                    remedy="Download it again.",
                 )
             #: Sizes of the text encoder by transformers' names.
             self.sizes: dict[str, Any] = text_sizes(XLMRobertaConfig.from_dict(config))
@@ -59,11 +67,15 @@ class TextTokenizer:
             # What transformers and its tokenizers raise at damaged files is of no fixed kind.
             told = " ".join(str(error).split())[:200]
             raise MusicZooError(
-                f"The text model's tokenizer cannot be opened ({told}).", path=path, where="text_model", remedy="Download the folder again."
+                f"The text model's tokenizer cannot be opened ({told}).",
+                path=path,
+                where="text_model",
+                remedy="Download the folder again.",
             ) from error
         if len(self._tokenizer) > self.sizes["vocab_size"]:
             raise MusicZooError(
-                f"The tokenizer has {len(self._tokenizer)} tokens and the text encoder {self.sizes['vocab_size']}.",
+                f"The tokenizer has {len(self._tokenizer)} tokens and the text encoder"
+                f" {self.sizes['vocab_size']}.",
                 path=path,
                 where="text_model",
                 remedy="They are of different models: download the folder again.",
@@ -72,8 +84,9 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
         """Token ids of descriptions, begin and end marks included, however many.
 
-        The lines of a text are joined by the separator token, as in CLaMP 2's program for features; blank and repeated lines are left out.
-        That program puts the lines in random order, here they keep theirs.
+        The lines of a text are joined by the separator token, as in CLaMP 2's program for features;
+        blank and repeated lines are left out. That program puts the lines in random order, here
+        they keep theirs.
 
         Raises:
             MusicZooError: A blank text.
@@ -82,7 +95,9 @@ class TextTokenizer:
         for index, text in enumerate(texts):
             lines = list(dict.fromkeys(line for line in text.split("\n") if line.strip()))
             if not lines:
-                raise MusicZooError("A description is blank.", where=f"text {index}", remedy="Leave it out.")
+                raise MusicZooError(
+                    "A description is blank.", where=f"text {index}", remedy="Leave it out."
+                )
             ids = self._tokenizer(self._tokenizer.sep_token.join(lines), verbose=False)["input_ids"]
             encoded.append(torch.tensor(ids))
         return encoded

@@ -15,8 +15,8 @@ _BATCH_PATCHES = 4096
 def segments(patches: Tensor, length: int) -> list[tuple[Tensor, int]]:
     """The parts of a piece that an encoder sees, with their weights (published code of CLaMP 2).
 
-    A piece longer than the context is cut into segments; the last one holds its last ``length`` patches, so that it overlaps the one
-    before, and weighs as much as it adds.
+    A piece longer than the context is cut into segments; the last one holds its last ``length``
+    patches, so that it overlaps the one before, and weighs as much as it adds.
 
     Args:
         patches: (patches, patch_size).
@@ -29,11 +29,14 @@ def segments(patches: Tensor, length: int) -> list[tuple[Tensor, int]]:
     return [*cut, (patches[-length:], len(patches) - starts[-1])]
 
 
-def pooled_features(encode: Callable[[Tensor, Tensor], Tensor], pieces: Sequence[Tensor], length: int, dim: int) -> Tensor:
+def pooled_features(
+    encode: Callable[[Tensor, Tensor], Tensor], pieces: Sequence[Tensor], length: int, dim: int
+) -> Tensor:
     """Mean of the encoder's outputs over the patches of each piece, over segments weighted by the patches they add.
 
     Args:
-        encode: Padded patches (batch, longest, patch_size) and lengths (batch,) to hidden states (sum of lengths, width).
+        encode: Padded patches (batch, longest, patch_size) and lengths (batch,) to hidden states
+            (sum of lengths, width).
         pieces: (patches, patch_size) each.
         length: Patches of context.
         dim: Width.
@@ -41,7 +44,11 @@ def pooled_features(encode: Callable[[Tensor, Tensor], Tensor], pieces: Sequence
     Returns:
         (pieces, dim), float32, on the CPU.
     """
-    parts = [(index, part, weight) for index, patches in enumerate(pieces) for part, weight in segments(patches, length)]
+    parts = [
+        (index, part, weight)
+        for index, patches in enumerate(pieces)
+        for part, weight in segments(patches, length)
+    ]
     parts.sort(key=lambda item: len(item[1]))
     sums = torch.zeros(len(pieces), dim, dtype=torch.float64)
     weights = torch.zeros(len(pieces), dtype=torch.float64)
@@ -55,7 +62,11 @@ def pooled_features(encode: Callable[[Tensor, Tensor], Tensor], pieces: Sequence
         start += len(batch)
         lengths = torch.tensor([len(part) for _, part, _ in batch])
         hidden = encode(pad_sequence([part for _, part, _ in batch], batch_first=True), lengths)
-        means = torch.stack([rows.mean(dim=0) for rows in hidden.split(lengths.tolist())]).double().cpu()
+        means = (
+            torch.stack([rows.mean(dim=0) for rows in hidden.split(lengths.tolist())])
+            .double()
+            .cpu()
+        )
         for (index, _, weight), mean in zip(batch, means, strict=True):
             sums[index] += weight * mean
             weights[index] += weight

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from musiczoo.models.trained import Batch, ObjectiveResult
+from musiczoo.models.base.training import Batch, ObjectiveResult
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import EOS, MASK, PAD
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class MaskedPatches:
     """The loss of M3 (Wu et al. 2024, arXiv 2410.13267, and its published code): per character of the selected patches.
 
-    Of each piece 45 % of the patches are selected, rounded up. With probability 0.8 all of them are replaced by the mask patch, with 0.1
-    the characters inside each are shuffled, with 0.1 they stay; in validation they stay always (published code).
+    Of each piece 45 % of the patches are selected, rounded up. With probability 0.8 all of them are
+    replaced by the mask patch, with 0.1 the characters inside each are shuffled, with 0.1 they
+    stay; in validation they stay always (published code).
 
     Args:
         ratio: Part of the patches that is selected.
@@ -33,7 +34,9 @@ class MaskedPatches:
     def __init__(self, ratio: float = 0.45, masked: float = 0.8, shuffled: float = 0.1) -> None:
         if not 0 < ratio <= 1 or min(masked, shuffled) < 0 or masked + shuffled > 1:
             raise MusicZooError(
-                f"MaskedPatches(ratio={ratio}, masked={masked}, shuffled={shuffled}) has no meaning.", remedy="Parts and probabilities."
+                f"MaskedPatches(ratio={ratio}, masked={masked}, shuffled={shuffled}) has no"
+                " meaning.",
+                remedy="Parts and probabilities.",
             )
         self.ratio = ratio
         self.masked = masked
@@ -51,10 +54,18 @@ class MaskedPatches:
 
     def _way(self) -> str:
         drawn = float(torch.rand(()))
-        return "mask" if drawn < self.masked else "shuffle" if drawn < self.masked + self.shuffled else "keep"
+        return (
+            "mask"
+            if drawn < self.masked
+            else "shuffle"
+            if drawn < self.masked + self.shuffled
+            else "keep"
+        )
 
 
-def select(lengths: Tensor, longest: int, ratio: float, generator: torch.Generator | None = None) -> Tensor:
+def select(
+    lengths: Tensor, longest: int, ratio: float, generator: torch.Generator | None = None
+) -> Tensor:
     """Chooses patches of each piece, without replacement.
 
     Args:
@@ -67,7 +78,9 @@ def select(lengths: Tensor, longest: int, ratio: float, generator: torch.Generat
         (batch, longest) bool.
     """
     noise = torch.rand(len(lengths), longest, generator=generator, device=lengths.device)
-    noise = noise.masked_fill(torch.arange(longest, device=lengths.device) >= lengths.unsqueeze(1), 2.0)
+    noise = noise.masked_fill(
+        torch.arange(longest, device=lengths.device) >= lengths.unsqueeze(1), 2.0
+    )
     wanted = torch.ceil(ratio * lengths.double()).long()
     return noise.argsort(dim=1).argsort(dim=1) < wanted.unsqueeze(1)
 
@@ -91,7 +104,10 @@ def corrupt(patches: Tensor, selected: Tensor, way: Callable[[], str]) -> Tensor
 
 
 def shuffled(patches: Tensor) -> Tensor:
-    """The characters of each patch in random order; the begin mark, the end mark and the padding stay where they are."""
+    """The characters of each patch in random order.
+
+    The begin mark, the end mark and the padding stay where they are.
+    """
     keys = torch.rand(patches.shape, device=patches.device)
     # Sorting is stable, so that all of one kind keep their order.
     keys = keys.masked_fill(patches == EOS, 2.0).masked_fill(patches == PAD, 3.0)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from musiczoo.models.base.training import Objective, OptimizerFactory, TrainedModule
 from musiczoo.models.m3.features import pooled_features
 from musiczoo.models.m3.masking import MaskedPatches
 from musiczoo.models.m3.net import M3Config, M3Net
-from musiczoo.models.trained import Objective, OptimizerFactory, TrainedModule
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import M3Patches
 
@@ -41,7 +41,8 @@ class M3Module(TrainedModule):
         objective: The loss; :class:`MaskedPatches` when None.
         optimizer: Makes the optimiser; AdamW at 1e-4 when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
+            to zero.
         seed: Seed of dropout and masking.
     """
 
@@ -66,12 +67,20 @@ class M3Module(TrainedModule):
         cooldown_steps: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(objective or MaskedPatches(), optimizer, warmup_steps, cooldown_steps, seed)
+        super().__init__(
+            objective or MaskedPatches(), optimizer, warmup_steps, cooldown_steps, seed
+        )
         config = M3Config(layers, decoder_layers, hidden, patch_size, patch_length, dropout, heads)
         self.net = M3Net(config)
         self.representation = M3Patches(patch_size, patch_length)
         self.save_hyperparameters(
-            {**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed}, logger=False
+            {
+                **config.to_dict(),
+                "warmup_steps": warmup_steps,
+                "cooldown_steps": cooldown_steps,
+                "seed": seed,
+            },
+            logger=False,
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -86,8 +95,14 @@ class M3Module(TrainedModule):
             MusicZooError: The representation does not give M3 patches of the net's size.
         """
         module = cls(**{**config, **settings})
-        if not isinstance(representation, M3Patches) or representation.patch_size != module.net.config.patch_size:
-            raise MusicZooError("The representation does not fit the net.", remedy="It must give M3 patches of the net's size.")
+        if (
+            not isinstance(representation, M3Patches)
+            or representation.patch_size != module.net.config.patch_size
+        ):
+            raise MusicZooError(
+                "The representation does not fit the net.",
+                remedy="It must give M3 patches of the net's size.",
+            )
         module.representation = representation
         return module
 
@@ -100,7 +115,12 @@ class M3Module(TrainedModule):
         """Two short texts of different length."""
         lines = _REFERENCE.splitlines()
         texts = ("\n".join(lines), "\n".join(lines[1:-1]))
-        return self.representation.collate([self.representation.encode_text(text)[: self.net.config.patch_length] for text in texts])
+        return self.representation.collate(
+            [
+                self.representation.encode_text(text)[: self.net.config.patch_length]
+                for text in texts
+            ]
+        )
 
     def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``hidden``, (patches of all sequences, width), and ``log_probs`` of every patch's characters."""
@@ -112,10 +132,13 @@ class M3Module(TrainedModule):
         return {"hidden": hidden.float(), "log_probs": values.float()}
 
     def features(self, texts: Sequence[str]) -> Tensor:
-        """One vector a piece: the mean of the encoder's hidden states, un-normalised; the same whatever the other pieces are.
+        """One vector a piece: the mean of the encoder's hidden states, un-normalised.
+
+        The same whatever the other pieces are.
 
         Args:
-            texts: Interleaved ABC (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI text format.
+            texts: Interleaved ABC (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI
+                text format.
 
         Returns:
             (texts, hidden), float32, on the CPU, without gradient.
@@ -128,7 +151,9 @@ class M3Module(TrainedModule):
         try:
             with torch.no_grad():
                 return pooled_features(
-                    lambda patches, lengths: self.net.encoder(patches.to(self.device), lengths.to(self.device)),
+                    lambda patches, lengths: self.net.encoder(
+                        patches.to(self.device), lengths.to(self.device)
+                    ),
                     self.representation.encode_texts(texts),
                     self.net.config.patch_length,
                     self.net.config.hidden,

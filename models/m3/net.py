@@ -1,8 +1,10 @@
 """M3: an encoder over patches, and a decoder that spells out the characters of masked patches.
 
-Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. The encoder is a BERT over patch embeddings (a linear layer on one-hot
-characters), the decoder a GPT-2 whose first position is the encoder's feature of the patch. Parameter names are those of the published
-files. What differs is only how it is computed: patches are embedded by summing table rows, and the decoder runs over real characters alone.
+Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. The encoder is a BERT over patch
+embeddings (a linear layer on one-hot characters), the decoder a GPT-2 whose first position is the
+encoder's feature of the patch. Parameter names are those of the published files. What differs is
+only how it is computed: patches are embedded by summing table rows, and the decoder runs over real
+characters alone.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel, GPT2Model
 
-from musiczoo.models.gpt2 import gpt2, run_blocks
-from musiczoo.models.patch_embedding import embed_patches
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.gpt2 import gpt2, run_blocks
+from musiczoo.models.layers.patch_embedding import embed_patches
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import PAD, VOCABULARY
 
@@ -47,7 +49,8 @@ class M3Config:
     def __post_init__(self) -> None:
         if self.hidden % self.head_count:
             raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.", remedy="Choose another width or number of heads."
+                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
+                remedy="Choose another width or number of heads.",
             )
 
     @property
@@ -82,7 +85,8 @@ class M3Encoder(nn.Module):
                 attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by the base class, which transformers does not declare
             )
         )
-        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for their gradients.
+        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for
+        # their gradients.
         self.base.embeddings.word_embeddings.weight.requires_grad_(False)
         assert self.base.pooler is not None
         self.base.pooler.requires_grad_(False)
@@ -107,19 +111,27 @@ class M3Encoder(nn.Module):
         longest = patches.shape[1]
         if longest > self.config.patch_length:
             raise MusicZooError(
-                f"A sequence of {longest} patches does not fit a context of {self.config.patch_length}.",
+                f"A sequence of {longest} patches does not fit a context of"
+                f" {self.config.patch_length}.",
                 remedy="Crop it, or take features of its segments (features()).",
             )
         inside = torch.arange(longest, device=patches.device) < lengths.unsqueeze(1)
         rows = self.embed(patches[inside])
-        embedded = torch.zeros(len(patches), longest, rows.shape[1], dtype=rows.dtype, device=rows.device)
+        embedded = torch.zeros(
+            len(patches), longest, rows.shape[1], dtype=rows.dtype, device=rows.device
+        )
         embedded[inside] = rows
-        hidden: Tensor = self.base(inputs_embeds=embedded, attention_mask=inside.long()).last_hidden_state
+        hidden: Tensor = self.base(
+            inputs_embeds=embedded, attention_mask=inside.long()
+        ).last_hidden_state
         return hidden[inside]
 
 
 class M3Decoder(nn.Module):
-    """GPT-2 over the characters of a patch; its first position is the encoder's feature instead of the begin mark."""
+    """GPT-2 over the characters of a patch.
+
+    Its first position is the encoder's feature instead of the begin mark.
+    """
 
     def __init__(self, config: M3Config) -> None:
         super().__init__()
@@ -149,23 +161,36 @@ class M3Decoder(nn.Module):
             patches: (rows, patch_size) characters, padded with 0 at the end.
 
         Returns:
-            Log-probabilities (rows, patch_size - 1), 0 where masked, and the mask of real characters, same shape.
+            Log-probabilities (rows, patch_size - 1), 0 where masked, and the mask of real
+            characters, same shape.
         """
         rows, size = patches.shape
         lengths = (patches != PAD).sum(dim=1) - 1
         kept = lengths > 0
-        ragged = RaggedCausal(lengths[kept].cpu(), self.heads, self.transformer.config.attn_pdrop if self.training else 0.0)
+        ragged = RaggedCausal(
+            lengths[kept].cpu(),
+            self.heads,
+            self.transformer.config.attn_pdrop if self.training else 0.0,
+        )
         positions = ragged.positions.to(patches.device)
-        row_of = torch.repeat_interleave(torch.arange(rows, device=patches.device)[kept], lengths[kept])
+        row_of = torch.repeat_interleave(
+            torch.arange(rows, device=patches.device)[kept], lengths[kept]
+        )
         flat = row_of * size + positions
         characters = patches.flatten().long()
-        inputs = torch.where((positions == 0).unsqueeze(1), features[row_of], self.transformer.wte(characters[flat]))
-        hidden = run_blocks(self.transformer, ragged.arrange(inputs + self.transformer.wpe(positions)), ragged)
+        inputs = torch.where(
+            (positions == 0).unsqueeze(1), features[row_of], self.transformer.wte(characters[flat])
+        )
+        hidden = run_blocks(
+            self.transformer, ragged.arrange(inputs + self.transformer.wpe(positions)), ragged
+        )
         order = ragged.arrange(flat)
         scores = torch.log_softmax(F.linear(hidden, self.transformer.wte.weight).float(), dim=-1)
         chosen = scores.gather(1, characters[order + 1].unsqueeze(1)).squeeze(1)
         # The target of position t is character t + 1; slot t of the result belongs to it.
-        values = torch.zeros(rows * size, dtype=chosen.dtype, device=chosen.device).index_put((order,), chosen)
+        values = torch.zeros(rows * size, dtype=chosen.dtype, device=chosen.device).index_put(
+            (order,), chosen
+        )
         mask = torch.zeros(rows * size, dtype=torch.bool, device=chosen.device)
         mask[order] = True
         return tuple(rearrange(part, "(r s) -> r s", r=rows)[:, :-1] for part in (values, mask))  # type: ignore[return-value]
@@ -184,7 +209,9 @@ class M3Net(nn.Module):
         self.encoder = M3Encoder(config)
         self.decoder = M3Decoder(config)
 
-    def forward(self, patches: Tensor, lengths: Tensor, corrupted: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, patches: Tensor, lengths: Tensor, corrupted: Tensor, selected: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the characters of selected patches, given the corrupted piece.
 
         Args:

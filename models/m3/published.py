@@ -1,4 +1,7 @@
-"""Opens weights of M3 in their publisher's layout (https://github.com/sanderwood/clamp2, MIT; arXiv 2410.13267)."""
+"""Opens weights of M3 in their publisher's layout (https://github.com/sanderwood/clamp2, MIT.
+
+ArXiv 2410.13267).
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,18 @@ _TIED = "decoder.base.lm_head.weight"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file of M3, CLaMP 2 or CLaMP 3, still on the disk; training state is left aside.
+    """The tensors of a file of M3, CLaMP 2 or CLaMP 3, still on the disk.
+
+    Training state is left aside.
 
     Raises:
         MusicZooError: The file cannot be read.
     """
-    return {name: value for name, value in tensor_table(read_torch_file(path), "model", path).items() if not _BUFFER.search(name)}
+    return {
+        name: value
+        for name, value in tensor_table(read_torch_file(path), "model", path).items()
+        if not _BUFFER.search(name)
+    }
 
 
 def encoder_sizes(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, int]:
@@ -48,7 +57,9 @@ def encoder_sizes(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dic
         "layers": count_layers(tensors, f"{prefix}.base.encoder.layer."),
         "hidden": hidden,
         "patch_size": flat // VOCABULARY,
-        "patch_length": shape_of(tensors, f"{prefix}.base.embeddings.position_embeddings.weight", 2, path)[0],
+        "patch_length": shape_of(
+            tensors, f"{prefix}.base.embeddings.position_embeddings.weight", 2, path
+        )[0],
     }
 
 
@@ -66,11 +77,21 @@ def open_m3(path: str | Path, strip_unit_length: bool = True, **settings: Any) -
     path = Path(path)
     tensors = read_weights(path)
     if any(name.startswith(("music_model.", "symbolic_model.")) for name in tensors):
-        raise MusicZooError("This is a file of CLaMP 2 or CLaMP 3.", path=path, remedy='Write load("clamp2", ...) or load("clamp3", ...).')
+        raise MusicZooError(
+            "This is a file of CLaMP 2 or CLaMP 3.",
+            path=path,
+            remedy='Write load("clamp2", ...) or load("clamp3", ...).',
+        )
     sizes = encoder_sizes(tensors, "encoder", path)
     tied = tensors.pop(_TIED, None)
-    if tied is not None and not torch.equal(tied, tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))):
-        raise MusicZooError(f"{_TIED} differs from the character embedding it is tied to.", path=path, remedy="The file is no M3.")
+    if tied is not None and not torch.equal(
+        tied, tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))
+    ):
+        raise MusicZooError(
+            f"{_TIED} differs from the character embedding it is tied to.",
+            path=path,
+            remedy="The file is no M3.",
+        )
     config = M3Config(**sizes, decoder_layers=count_layers(tensors, "decoder.base.transformer.h."))
     # Untrained weights are drawn and thrown away; the user's random numbers must not notice.
     with torch.random.fork_rng(devices=[]):

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from musiczoo.models.base.training import Batch, Objective, OptimizerFactory, TrainedModule
 from musiczoo.models.mel_aesthetics.net import MelAestheticsConfig, MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
-from musiczoo.models.trained import Batch, Objective, OptimizerFactory, TrainedModule
+from musiczoo.music.degradation.performance import CLIP_KINDS
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.performance_degradation import CLIP_KINDS
 from musiczoo.representations.log_mel import LogMel
 
 
@@ -22,11 +22,12 @@ class MelAestheticsModule(TrainedModule):
     """A small ear: how much a clip sounds like a real piece and not like a degraded one.
 
     Attributes:
-        real_logits: Quantiles of the logits of held-out real clips, from the last validation; empty before the first one. A checkpoint
-            keeps them: a logit means something beside those of real music only.
+        real_logits: Quantiles of the logits of held-out real clips, from the last validation; empty
+            before the first one. A checkpoint keeps them: a logit means something beside those of
+            real music only.
 
-    It stands where SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox Aesthetics, on machines where that is too large.
-    The net, its task and its training are ours.
+    It stands where SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox
+    Aesthetics, on machines where that is too large. The net, its task and its training are ours.
 
     Args:
         mels: Bands of the spectrogram.
@@ -38,7 +39,8 @@ class MelAestheticsModule(TrainedModule):
         objective: The loss; :class:`GradedRanking` when None.
         optimizer: Makes the optimiser; AdamW at 1e-4 when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
+            to zero.
         seed: Seed of dropout.
     """
 
@@ -61,13 +63,21 @@ class MelAestheticsModule(TrainedModule):
         cooldown_steps: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(objective or GradedRanking(), optimizer, warmup_steps, cooldown_steps, seed)
+        super().__init__(
+            objective or GradedRanking(), optimizer, warmup_steps, cooldown_steps, seed
+        )
         config = MelAestheticsConfig(mels, channels, width, layers, heads, dropout)
         self.net = MelAestheticsNet(config)
         self.representation = LogMel(mels)
         self.real_logits: tuple[float, ...] = ()
         self.save_hyperparameters(
-            {**config.to_dict(), "warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps, "seed": seed}, logger=False
+            {
+                **config.to_dict(),
+                "warmup_steps": warmup_steps,
+                "cooldown_steps": cooldown_steps,
+                "seed": seed,
+            },
+            logger=False,
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -83,7 +93,10 @@ class MelAestheticsModule(TrainedModule):
         """
         module = cls(**{**config, **settings})
         if not isinstance(representation, LogMel) or representation.mels != module.net.config.mels:
-            raise MusicZooError("The representation does not fit the net.", remedy="It must give log-mel spectrograms of the net's bands.")
+            raise MusicZooError(
+                "The representation does not fit the net.",
+                remedy="It must give log-mel spectrograms of the net's bands.",
+            )
         module.representation = representation
         return module
 
@@ -111,7 +124,8 @@ class MelAestheticsModule(TrainedModule):
             (clips,) float64 from 0 to 1; real clips have 0.5 on average.
 
         Raises:
-            MusicZooError: The ear has never been validated, and does not know how it rates real clips.
+            MusicZooError: The ear has never been validated, and does not know how it rates real
+                clips.
         """
         if not self.real_logits:
             raise MusicZooError(
@@ -126,7 +140,11 @@ class MelAestheticsModule(TrainedModule):
         """Two clips of different length: a rising and a falling run of bands."""
         mels = self.net.config.mels
         rows = torch.arange(40)
-        levels = (220 - 15 * (torch.arange(mels) - (rows * 3 % mels).unsqueeze(1)).abs()).clamp(0, 255).to(torch.uint8)
+        levels = (
+            (220 - 15 * (torch.arange(mels) - (rows * 3 % mels).unsqueeze(1)).abs())
+            .clamp(0, 255)
+            .to(torch.uint8)
+        )
         return self.representation.collate([levels, levels.flip(0)[:23]])
 
     def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,8 +172,14 @@ class MelAestheticsModule(TrainedModule):
             with torch.no_grad():
                 for index, samples in enumerate(clips):
                     # One at a time: on a CPU a batch is no faster, and padding cannot matter.
-                    batch = self.representation.collate([self.representation.encode_audio(samples, rate)])
-                    found[index] = self.net(batch["mel"].to(self.device), batch["lengths"].to(self.device)).double().cpu()[0]
+                    batch = self.representation.collate(
+                        [self.representation.encode_audio(samples, rate)]
+                    )
+                    found[index] = (
+                        self.net(batch["mel"].to(self.device), batch["lengths"].to(self.device))
+                        .double()
+                        .cpu()[0]
+                    )
             return found
         finally:
             self.net.train(training)
@@ -180,7 +204,11 @@ class MelAestheticsModule(TrainedModule):
         # Of several processes each has its share of the same works, whose quantiles differ little.
         self.real_logits = quantiles(torch.cat(self._real)) if self._real else self.real_logits
         above, pairs = self.trainer.strategy.reduce(self._above, reduce_op="sum")
-        parts = {CLIP_KINDS[index]: above[index] / pairs[index] for index in range(1, len(CLIP_KINDS)) if pairs[index]}
+        parts = {
+            CLIP_KINDS[index]: above[index] / pairs[index]
+            for index in range(1, len(CLIP_KINDS))
+            if pairs[index]
+        }
         logged = {f"val/above_{name}": part.float() for name, part in parts.items()}
         if parts:
             logged["val/above_least"] = torch.stack(list(parts.values())).min().float()
@@ -201,7 +229,8 @@ def won_pairs(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         batch: With ``group`` and ``kind``, and one real clip a group.
 
     Returns:
-        Two tensors (kinds,) float64, by index into :data:`musiczoo.music.performance_degradation.CLIP_KINDS`; 0 for the real ones.
+        Two tensors (kinds,) float64, by index into
+        :data:`musiczoo.music.degradation.performance.CLIP_KINDS`; 0 for the real ones.
     """
     group, kind = batch["group"], batch["kind"]
     real = torch.full((int(group.max()) + 1,), torch.nan, dtype=torch.float64, device=logits.device)

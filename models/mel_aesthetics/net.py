@@ -34,10 +34,16 @@ class MelAestheticsConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        fits = self.mels > 0 and self.mels % 16 == 0 and min(self.channels, self.width, self.heads) > 0 and self.width % self.heads == 0
+        fits = (
+            self.mels > 0
+            and self.mels % 16 == 0
+            and min(self.channels, self.width, self.heads) > 0
+            and self.width % self.heads == 0
+        )
         if not fits or self.layers < 0 or not 0 <= self.dropout < 1:
             raise MusicZooError(
-                f"These sizes make no net: {self}.", remedy="The bands are a multiple of 16, and the width is one of the heads."
+                f"These sizes make no net: {self}.",
+                remedy="The bands are a multiple of 16, and the width is one of the heads.",
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,9 +58,11 @@ _HARMONIC = 16  # features of whole spectra for each channel of the first convol
 class MelAestheticsNet(nn.Module):
     """Convolutions over time and frequency, then layers over time, mean and spread over the clip, one number.
 
-    A layer is a convolution, each reaching twice as far as the one before, and attention over the whole clip, by which a wrong note is told
-    from the others and a repeated one is found. Steps beyond the end of a clip are zero before each convolution, as is what lies beyond the
-    edge of a batch, and nothing attends to them, so that a clip's number does not depend on what it is padded with.
+    A layer is a convolution, each reaching twice as far as the one before, and attention over the
+    whole clip, by which a wrong note is told from the others and a repeated one is found. Steps
+    beyond the end of a clip are zero before each convolution, as is what lies beyond the edge of a
+    batch, and nothing attends to them, so that a clip's number does not depend on what it is padded
+    with.
 
     Args:
         config: The sizes.
@@ -67,19 +75,36 @@ class MelAestheticsNet(nn.Module):
         sizes = [1, channels, 2 * channels, 3 * channels, 3 * channels]
         # All halve the bands; every other one halves the steps as well.
         self.spectral = nn.ModuleList(
-            nn.Conv2d(before, after, (3, 3 if index else 5), stride=(1 + (index + 1) % 2, 2), padding=(1, 1 if index else 2))
+            nn.Conv2d(
+                before,
+                after,
+                (3, 3 if index else 5),
+                stride=(1 + (index + 1) % 2, 2),
+                padding=(1, 1 if index else 2),
+            )
             for index, (before, after) in enumerate(pairwise(sizes))
         )
-        self.harmonic = nn.Conv1d(config.mels, _HARMONIC * config.channels, 5, stride=ROWS_OF_A_STEP, padding=2)
-        self.project = nn.Linear(sizes[-1] * config.mels // 16 + _HARMONIC * config.channels, config.width)
+        self.harmonic = nn.Conv1d(
+            config.mels, _HARMONIC * config.channels, 5, stride=ROWS_OF_A_STEP, padding=2
+        )
+        self.project = nn.Linear(
+            sizes[-1] * config.mels // 16 + _HARMONIC * config.channels, config.width
+        )
         self.mix = nn.Linear(config.width, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.classes = nn.Linear(config.width, 12)
-        self.layers = nn.ModuleList(_Layer(config.width, 2**index, config.heads, config.dropout) for index in range(config.layers))
+        self.layers = nn.ModuleList(
+            _Layer(config.width, 2**index, config.heads, config.dropout)
+            for index in range(config.layers)
+        )
         self.hidden = nn.Linear(2 * config.width, config.width)
         self.score = nn.Linear(config.width, 1)
         self.dropout = nn.Dropout(config.dropout)
-        for convolution in (*self.spectral, self.harmonic, *(layer.convolution for layer in self.layers)):
+        for convolution in (
+            *self.spectral,
+            self.harmonic,
+            *(layer.convolution for layer in self.layers),
+        ):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             nn.init.zeros_(convolution.bias)
 
@@ -103,8 +128,8 @@ class MelAestheticsNet(nn.Module):
             lengths: (clips,) rows of each clip, 1 or more.
 
         Returns:
-            The logits of :meth:`forward`, and (clips, steps, 12) logits of each pitch class for the first of each
-            :data:`ROWS_OF_A_STEP` rows.
+            The logits of :meth:`forward`, and (clips, steps, 12) logits of each pitch class for the
+            first of each :data:`ROWS_OF_A_STEP` rows.
         """
         dtype = self.score.weight.dtype
         rows = torch.arange(mel.shape[1], device=mel.device) < lengths.unsqueeze(1)
@@ -115,14 +140,18 @@ class MelAestheticsNet(nn.Module):
         for convolution in spectral:
             rows = rows[:, :: convolution.stride[0]]
             x = functional.relu(convolution(x)) * rows[:, None, :, None]
-        x = functional.relu(self.project(torch.cat([x.permute(0, 2, 1, 3).flatten(2), chords], dim=2)))
+        x = functional.relu(
+            self.project(torch.cat([x.permute(0, 2, 1, 3).flatten(2), chords], dim=2))
+        )
         x = self.norm(self.mix(x))
         classes = self.classes(x)
         for layer in self.layers:
             x = layer(x, rows)
         counts = rows.sum(dim=1, keepdim=True)
         mean = (x * rows.unsqueeze(2)).sum(dim=1) / counts
-        spread = (((x - mean.unsqueeze(1)) ** 2 * rows.unsqueeze(2)).sum(dim=1) / counts + 1e-5).sqrt()
+        spread = (
+            ((x - mean.unsqueeze(1)) ** 2 * rows.unsqueeze(2)).sum(dim=1) / counts + 1e-5
+        ).sqrt()
         found = functional.relu(self.hidden(torch.cat([mean, spread], dim=1)))
         return self.score(self.dropout(found)).squeeze(1), classes
 
@@ -144,7 +173,14 @@ class _Layer(nn.Module):
         """(clips, steps, width) with (clips, steps) bool, True within a clip, to (clips, steps, width)."""
         reached = self.convolution((x * rows.unsqueeze(2)).transpose(1, 2)).transpose(1, 2)
         x = self.convolution_norm(x + self.dropout(functional.relu(reached)))
-        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.attend(x).chunk(3, dim=2))
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=rows[:, None, None, :])
-        result: Tensor = self.attention_norm(x + self.dropout(self.attended(seen.transpose(1, 2).flatten(2))))
+        query, key, value = (
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for part in self.attend(x).chunk(3, dim=2)
+        )
+        seen = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=rows[:, None, None, :]
+        )
+        result: Tensor = self.attention_norm(
+            x + self.dropout(self.attended(seen.transpose(1, 2).flatten(2)))
+        )
         return result

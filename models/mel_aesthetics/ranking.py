@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from musiczoo.models.base.training import Batch, ObjectiveResult
 from musiczoo.models.mel_aesthetics.net import ROWS_OF_A_STEP
-from musiczoo.models.trained import Batch, ObjectiveResult
 
 _LEAST_DIFFERENCE = 0.05
 
@@ -17,13 +17,14 @@ _LEAST_DIFFERENCE = 0.05
 class GradedRanking:
     """Bradley-Terry likelihood of the order within each group (Bradley and Terry 1952), and of each clip being real or not.
 
-    The order alone would leave open where zero lies and how works compare with each other. The other alone would leave nothing to tell bad
-    pieces from worse ones by, which is what a policy that begins with bad pieces learns from.
+    The order alone would leave open where zero lies and how works compare with each other. The
+    other alone would leave nothing to tell bad pieces from worse ones by, which is what a policy
+    that begins with bad pieces learns from.
 
     Args:
         anchor: Weight of the clips' own likelihood beside that of their order.
-        hearing: Weight of telling which pitch classes sound. A wrong note is wrong among others, and a net that knows which notes sound
-            finds it with far fewer examples.
+        hearing: Weight of telling which pitch classes sound. A wrong note is wrong among others,
+            and a net that knows which notes sound finds it with far fewer examples.
     """
 
     def __init__(self, anchor: float = 1.0, hearing: float = 0.5) -> None:
@@ -35,26 +36,37 @@ class GradedRanking:
 
         Args:
             module: With ``net``.
-            batch: Of :func:`musiczoo.datamodules.degraded_takes.collate_graded`.
+            batch: Of :func:`musiczoo.datamodules.degraded_passages.collate_graded`.
         """
         logits, classes = module.net.listen(batch["mel"], batch["lengths"])
         better = better_pairs(batch)
-        per_group = torch.zeros(int(batch["group"].max()) + 1, device=logits.device, dtype=logits.dtype)
+        per_group = torch.zeros(
+            int(batch["group"].max()) + 1, device=logits.device, dtype=logits.dtype
+        )
         pairs = per_group.index_add(0, batch["group"], better.sum(dim=1).to(logits.dtype))
         weights = better / pairs.clamp(min=1)[batch["group"]].unsqueeze(1)
         order = (functional.softplus(logits.unsqueeze(0) - logits.unsqueeze(1)) * weights).sum()
         sizes = torch.bincount(batch["group"])[batch["group"]]
         is_real, counts = batch["kind"] == 0, (pairs > 0)[batch["group"]]
         # Half the weight for the real one, half for all others together.
-        others = per_group.index_add(0, batch["group"], (~is_real).to(logits.dtype)).clamp(min=1)[batch["group"]]
-        own = torch.where(is_real, functional.softplus(-logits), functional.softplus(logits) / others) / 2
+        others = per_group.index_add(0, batch["group"], (~is_real).to(logits.dtype)).clamp(min=1)[
+            batch["group"]
+        ]
+        own = (
+            torch.where(is_real, functional.softplus(-logits), functional.softplus(logits) / others)
+            / 2
+        )
         anchor = (own * counts).sum()
         heard = (pitch_class_loss(classes, batch) * counts / sizes).sum()
         total = order + self.anchor * anchor + self.hearing * heard
         count = (pairs > 0).sum()
         with torch.no_grad():
-            right = ((logits.unsqueeze(1) > logits.unsqueeze(0)) * weights).sum() / count.clamp(min=1)
-        return ObjectiveResult(total, count, {"accuracy": right, "hearing": (heard / count.clamp(min=1)).detach()})
+            right = ((logits.unsqueeze(1) > logits.unsqueeze(0)) * weights).sum() / count.clamp(
+                min=1
+            )
+        return ObjectiveResult(
+            total, count, {"accuracy": right, "hearing": (heard / count.clamp(min=1)).detach()}
+        )
 
 
 def pitch_class_loss(classes: Tensor, batch: Batch) -> Tensor:
@@ -65,7 +77,9 @@ def pitch_class_loss(classes: Tensor, batch: Batch) -> Tensor:
         batch: With ``classes`` (clips, rows, 12) bool and ``lengths`` (clips,).
     """
     told = batch["classes"][:, ::ROWS_OF_A_STEP].to(classes.dtype)
-    within = torch.arange(told.shape[1], device=told.device) * ROWS_OF_A_STEP < batch["lengths"].unsqueeze(1)
+    within = torch.arange(told.shape[1], device=told.device) * ROWS_OF_A_STEP < batch[
+        "lengths"
+    ].unsqueeze(1)
     losses = functional.binary_cross_entropy_with_logits(classes, told, reduction="none").sum(dim=2)
     return (losses * within).sum(dim=1) / within.sum(dim=1)
 
@@ -73,7 +87,8 @@ def pitch_class_loss(classes: Tensor, batch: Batch) -> Tensor:
 def better_pairs(batch: Batch) -> Tensor:
     """(clips, clips) bool: whether the clip of the row is better than that of the column.
 
-    Within a group the real clip is better than all others, and of one kind of degradation the lighter one is.
+    Within a group the real clip is better than all others, and of one kind of degradation the
+    lighter one is.
     """
     group, kind, strength = batch["group"], batch["kind"], batch["strength"]
     together = group.unsqueeze(1) == group.unsqueeze(0)

@@ -15,21 +15,30 @@ from torch import Tensor
 from transformers import Phi3ForCausalLM
 
 from musiczoo.models.adapters import LoRA
-from musiczoo.models.base import Batch, Generated, GenerativeModule, Objective, OptimizerFactory, TokenLogProbs
-from musiczoo.models.phi3_remi.generation import Sampled, sample
+from musiczoo.models.base.generative import (
+    Batch,
+    Generated,
+    GenerativeModule,
+    Objective,
+    OptimizerFactory,
+    TokenLogProbs,
+)
+from musiczoo.models.base.sharding import refuse_shards, shard
+from musiczoo.models.causal_lm.generation import Sampled, sample
 from musiczoo.models.phi3_remi.guard import RemiGrammar
 from musiczoo.models.phi3_remi.net import Phi3RemiConfig, build, token_log_probs
 from musiczoo.models.phi3_remi.published import open_published
 from musiczoo.models.sampling import Sampling
-from musiczoo.models.sharding import refuse_shards, shard
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.remi import BOS, Remi
 
-# What a download is checked with: two bars and the beginning of a third, as far as the vocabulary has these tokens.
+# What a download is checked with: two bars and the beginning of a third, as far as the vocabulary
+# has these tokens.
 _REFERENCE = (
-    "BOS Bar_None TimeSig_3/4 Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Pitch_55 Velocity_79 Duration_2.0.12 "
-    "Position_12 Pitch_66 Velocity_79 Duration_1.0.12 Position_24 Pitch_67 Velocity_79 Duration_0.6.12 "
-    "Bar_None TimeSig_3/4 Position_0 Pitch_69 Velocity_79 Duration_2.0.12 EOS"
+    "BOS Bar_None TimeSig_3/4 Position_0 Tempo_120.0 Pitch_67 Velocity_79 Duration_1.0.12 Pitch_55"
+    " Velocity_79 Duration_2.0.12 Position_12 Pitch_66 Velocity_79 Duration_1.0.12 Position_24"
+    " Pitch_67 Velocity_79 Duration_0.6.12 Bar_None TimeSig_3/4 Position_0 Pitch_69 Velocity_79"
+    " Duration_2.0.12 EOS"
 )
 
 
@@ -51,14 +60,17 @@ class Phi3RemiModule(GenerativeModule):
         dropout: Of what attention and feed-forward layers add.
         attention_dropout: Of the attention weights.
         representation: REMI tokens; SMART's 413 when None.
-        pretrained: What to start from: a folder or weights file in transformers' layout, or a name that :func:`musiczoo.load` takes;
-            its sizes and tokens replace those above.
-        lora: Train an adapter beside the frozen weights, with these settings; None trains all weights.
-        gradient_checkpointing: Compute the blocks again in the backward pass: less memory, more time.
+        pretrained: What to start from: a folder or weights file in transformers' layout, or a name
+            that :func:`musiczoo.load` takes; its sizes and tokens replace those above.
+        lora: Train an adapter beside the frozen weights, with these settings; None trains all
+            weights.
+        gradient_checkpointing: Compute the blocks again in the backward pass: less memory, more
+            time.
         objective: The loss; next-token likelihood when None.
         optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
         warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly to zero.
+        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
+            to zero.
         seed: Seed of dropout and of untrained weights.
     """
 
@@ -94,7 +106,8 @@ class Phi3RemiModule(GenerativeModule):
         seed: int = 0,
     ) -> None:
         super().__init__(objective, optimizer, warmup_steps, cooldown_steps, seed)
-        # The paper's: "All completions were sampled with temperature 1.0", from the whole distribution. A checkpoint may bring its own.
+        # The paper's: "All completions were sampled with temperature 1.0", from the whole
+        # distribution. A checkpoint may bring its own.
         self.sampling = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
         self.representation = representation or Remi.smart()
         if pretrained is None:
@@ -125,7 +138,8 @@ class Phi3RemiModule(GenerativeModule):
             "seed": seed,
             "gradient_checkpointing": gradient_checkpointing,
         }
-        # Plain values only: a checkpoint must open without executing anything and without the file of before.
+        # Plain values only: a checkpoint must open without executing anything and without the file
+        # of before.
         self.save_hyperparameters({**self.config.to_dict(), **own}, logger=False)
         # transformers' own switch wraps the layers, which are not called here.
         self.net.model.gradient_checkpointing = gradient_checkpointing
@@ -151,8 +165,14 @@ class Phi3RemiModule(GenerativeModule):
 
             other = load(pretrained)
             if not isinstance(other, Phi3RemiModule):
-                raise MusicZooError(f"{pretrained} is a model of another architecture.", where="pretrained")
-            self.config, self.net, self.representation = other.config, other.net, other.representation
+                raise MusicZooError(
+                    f"{pretrained} is a model of another architecture.", where="pretrained"
+                )
+            self.config, self.net, self.representation = (
+                other.config,
+                other.net,
+                other.representation,
+            )
             self.loaded_from = other.loaded_from
             self.take_record(other.record())
         self.source = pretrained
@@ -165,7 +185,8 @@ class Phi3RemiModule(GenerativeModule):
     def _check_vocabulary(self) -> None:
         if len(self.representation.vocabulary) != self.config.vocabulary:
             raise MusicZooError(
-                f"The net knows {self.config.vocabulary} tokens, and the representation has {len(self.representation.vocabulary)}.",
+                f"The net knows {self.config.vocabulary} tokens, and the representation has"
+                f" {len(self.representation.vocabulary)}.",
                 where="representation",
                 remedy="Give the tokenizer that the weights were trained with.",
             )
@@ -179,16 +200,28 @@ class Phi3RemiModule(GenerativeModule):
         """A module of these sizes with untrained weights.
 
         Raises:
-            MusicZooError: The representation does not give REMI tokens, or other ones than the net knows.
+            MusicZooError: The representation does not give REMI tokens, or other ones than the net
+                knows.
         """
         if not isinstance(representation, Remi):
-            raise MusicZooError("The representation does not fit the net.", remedy="It must give REMI tokens.")
+            raise MusicZooError(
+                "The representation does not fit the net.", remedy="It must give REMI tokens."
+            )
         known = {item.name for item in fields(Phi3RemiConfig)}
-        return cls(**{**{name: value for name, value in config.items() if name in known}, "representation": representation, **settings})
+        return cls(
+            **{
+                **{name: value for name, value in config.items() if name in known},
+                "representation": representation,
+                **settings,
+            }
+        )
 
     def reference_batch(self) -> dict[str, Tensor]:
         """Two short sequences of different length."""
-        names = [name if name in self.representation.index else self.representation.vocabulary[-1] for name in _REFERENCE.split()]
+        names = [
+            name if name in self.representation.index else self.representation.vocabulary[-1]
+            for name in _REFERENCE.split()
+        ]
         ids = self.representation.encode_text(" ".join(names))[: self.config.positions]
         return self.representation.collate([ids, ids[1:-4]])
 
@@ -196,7 +229,7 @@ class Phi3RemiModule(GenerativeModule):
         """Shards the net, layer by layer, where the strategy has a device mesh.
 
         Raises:
-            MusicZooError: See :func:`musiczoo.models.sharding.shard`.
+            MusicZooError: See :func:`musiczoo.models.base.sharding.shard`.
         """
         shard(self, [])
 
@@ -209,7 +242,8 @@ class Phi3RemiModule(GenerativeModule):
         """Log-probabilities of every token after the first.
 
         Args:
-            batch: ``ids`` (batch, longest) and ``lengths`` (batch,), as the representation collates.
+            batch: ``ids`` (batch, longest) and ``lengths`` (batch,), as the representation
+                collates.
             temperature: Divides the logits.
 
         Returns:
@@ -220,10 +254,13 @@ class Phi3RemiModule(GenerativeModule):
         """
         if batch["ids"].shape[1] > self.config.positions:
             raise MusicZooError(
-                f"A sequence of {batch['ids'].shape[1]} tokens does not fit into {self.config.positions} positions.",
+                f"A sequence of {batch['ids'].shape[1]} tokens does not fit into"
+                f" {self.config.positions} positions.",
                 remedy="Give the data module a smaller max_length.",
             )
-        return TokenLogProbs(*token_log_probs(self.net, batch["ids"], batch["lengths"], temperature))
+        return TokenLogProbs(
+            *token_log_probs(self.net, batch["ids"], batch["lengths"], temperature)
+        )
 
     def generate(
         self,
@@ -243,28 +280,39 @@ class Phi3RemiModule(GenerativeModule):
         """Continues prompts of tokens.
 
         Args:
-            prompts: Ids (tokens,), or names of tokens with spaces between; an empty one starts from nothing (``BOS``).
-            sampling: The cuts; :attr:`sampling` by default, which is the full softmax at temperature 1 where the checkpoint brings none.
+            prompts: Ids (tokens,), or names of tokens with spaces between; an empty one starts from
+                nothing (``BOS``).
+            sampling: The cuts; :attr:`sampling` by default, which is the full softmax at
+                temperature 1 where the checkpoint brings none.
             max_length: Tokens of a piece at most, prompt included; the context by default.
             generator: Source of randomness; torch's default generator when None.
             max_new_tokens: Tokens after the prompt at most.
             min_new_tokens: Tokens after the prompt before which no piece ends.
             batch_size: Pieces at once.
-            guard: ``"grammar"`` lets only REMI be said (:class:`musiczoo.models.phi3_remi.guard.RemiGrammar`).
-            on_done: Called with the number of a piece and the piece as soon as it has ended, while others are still being sampled.
+            guard: ``"grammar"`` lets only REMI be said
+                (:class:`musiczoo.models.phi3_remi.guard.RemiGrammar`).
+            on_done: Called with the number of a piece and the piece as soon as it has ended, while
+                others are still being sampled.
             progress: Show a progress bar.
             options: None; an unknown option is refused by name.
 
         Returns:
-            One result a prompt, in order; ``tokens``, ``log_probs`` and ``scored`` are (tokens,). Without a note a ``piece`` has no track.
+            One result a prompt, in order; ``tokens``, ``log_probs`` and ``scored`` are (tokens,).
+            Without a note a ``piece`` has no track.
 
         Raises:
-            MusicZooError: An unknown option, or a prompt that is too long or no tokens of the vocabulary.
+            MusicZooError: An unknown option, or a prompt that is too long or no tokens of the
+                vocabulary.
         """
         if options:
-            raise MusicZooError(f"generate has no option {', '.join(options)}.", remedy="See Phi3RemiModule.generate.")
+            raise MusicZooError(
+                f"generate has no option {', '.join(options)}.",
+                remedy="See Phi3RemiModule.generate.",
+            )
         if guard not in (None, "grammar"):
-            raise MusicZooError(f"There is no guard {guard!r}.", where="guard", remedy='Give "grammar" or None.')
+            raise MusicZooError(
+                f"There is no guard {guard!r}.", where="guard", remedy='Give "grammar" or None.'
+            )
         if not prompts:
             return []
         refuse_shards(self.net)
@@ -274,16 +322,26 @@ class Phi3RemiModule(GenerativeModule):
         for number, (ids, limit) in enumerate(zip(encoded, limits, strict=True)):
             if len(ids) >= limit:
                 raise MusicZooError(
-                    f"A prompt of {len(ids)} tokens leaves no room in {limit}.", where=f"prompt {number}", remedy="Shorten it."
+                    f"A prompt of {len(ids)} tokens leaves no room in {limit}.",
+                    where=f"prompt {number}",
+                    remedy="Shorten it.",
                 )
         seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
         grammar = RemiGrammar(self.representation) if guard else None
-        # Inference leaves no mark on the module: dropout is off for the while and the mode comes back.
+        # Inference leaves no mark on the module: dropout is off for the while and the mode comes
+        # back.
         training = self.net.training
         self.net.train(False)
         results: dict[int, Generated] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(
+            *columns, console=Console(stderr=True), disable=not progress, transient=True
+        ) as bar:
             task = bar.add_task("sampling", total=len(prompts))
 
             def done(number: int, sequence: Sampled) -> None:
@@ -310,9 +368,18 @@ class Phi3RemiModule(GenerativeModule):
         return [results[number] for number in range(len(prompts))]
 
     def _prompt(self, prompt: Tensor | str) -> Tensor:
-        ids = self.representation.encode_text(prompt) if isinstance(prompt, str) else prompt.detach().to("cpu", torch.int64)
-        if ids.ndim != 1 or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary):
-            raise MusicZooError("A prompt holds other numbers than ids of the vocabulary.", remedy="Give ids of shape (tokens,), or names.")
+        ids = (
+            self.representation.encode_text(prompt)
+            if isinstance(prompt, str)
+            else prompt.detach().to("cpu", torch.int64)
+        )
+        if ids.ndim != 1 or (
+            len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary
+        ):
+            raise MusicZooError(
+                "A prompt holds other numbers than ids of the vocabulary.",
+                remedy="Give ids of shape (tokens,), or names.",
+            )
         return ids if len(ids) else torch.tensor([BOS])
 
     def _result(self, sequence: Sampled) -> Generated:
@@ -334,5 +401,8 @@ class Phi3RemiModule(GenerativeModule):
         )
 
     def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
-        """The tokens as they were generated; reading the piece anew would leave out what is no REMI."""
+        """The tokens as they were generated.
+
+        Reading the piece anew would leave out what is no REMI.
+        """
         return result.tokens

@@ -1,7 +1,8 @@
 """Phi-3 (Abdin et al. 2024, arXiv 2404.14219) as a decoder of music tokens: sizes, and the forward pass of training.
 
-The net is transformers' ``Phi3ForCausalLM``, so that tensors have the published names. Its forward pass is done here over rows of tokens
-without padding: each linear layer sees real tokens only, and the attention needs no mask.
+The net is transformers' ``Phi3ForCausalLM``, so that tensors have the published names. Its forward
+pass is done here over rows of tokens without padding: each linear layer sees real tokens only, and
+the attention needs no mask.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import Phi3Config, Phi3ForCausalLM
 
-from musiczoo.models.ragged import RaggedCausal
+from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 
 # Called with (layer, query, key, value) on rows of tokens; gives what attention adds.
@@ -25,7 +26,10 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Phi3RemiConfig:
-    """Sizes of the decoder; the defaults are those of SMART's base model (arXiv 2504.16839, section 3.1, and its authors' scripts).
+    """Sizes of the decoder.
+
+    The defaults are those of SMART's base model (arXiv 2504.16839, section 3.1, and its authors'
+    scripts).
 
     Attributes:
         layers: "Our model has 4 layers".
@@ -58,11 +62,22 @@ class Phi3RemiConfig:
     attention_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        sizes = (self.layers, self.hidden, self.heads, self.intermediate, self.vocabulary, self.positions)
+        sizes = (
+            self.layers,
+            self.hidden,
+            self.heads,
+            self.intermediate,
+            self.vocabulary,
+            self.positions,
+        )
         if min(sizes) < 1 or self.hidden % (2 * self.heads) or self.heads % self.kv_heads:
             raise MusicZooError(
-                f"A Phi-3 with {self.hidden} values in {self.heads} heads ({self.kv_heads} of keys) cannot be built.",
-                remedy="The width must be an even multiple of the heads, and the heads one of those of keys and values.",
+                f"A Phi-3 with {self.hidden} values in {self.heads} heads ({self.kv_heads} of keys)"
+                " cannot be built.",
+                remedy=(
+                    "The width must be an even multiple of the heads, and the heads one of those of"
+                    " keys and values."
+                ),
             )
 
     @property
@@ -91,7 +106,11 @@ def build(config: Phi3RemiConfig) -> Phi3ForCausalLM:
             attention_dropout=config.attention_dropout,
             rms_norm_eps=config.norm_eps,
             tie_word_embeddings=config.tied,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta, "partial_rotary_factor": config.rotary},
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": config.rope_theta,
+                "partial_rotary_factor": config.rotary,
+            },
             bos_token_id=1,
             eos_token_id=2,
             pad_token_id=0,
@@ -110,7 +129,10 @@ class Rotary:
     def __init__(self, net: Phi3ForCausalLM, positions: int) -> None:
         weight = net.lm_head.weight
         frequencies = net.model.rotary_emb.inv_freq.to(weight.device, torch.float32)
-        angles = torch.arange(positions, device=weight.device, dtype=torch.float32).unsqueeze(1) * frequencies
+        angles = (
+            torch.arange(positions, device=weight.device, dtype=torch.float32).unsqueeze(1)
+            * frequencies
+        )
         self.cos, self.sin = angles.cos().to(weight.dtype), angles.sin().to(weight.dtype)
         self.width = 2 * frequencies.numel()
 
@@ -128,7 +150,8 @@ def run_blocks(net: Phi3ForCausalLM, ids: Tensor, positions: Tensor, attend: Att
         net: The net.
         ids: (rows,) int64.
         positions: (rows,) int64, of each token in its sequence.
-        attend: On query (rows, heads * width), key and value (rows, kv heads * width), turned already; gives (rows, heads * width).
+        attend: On query (rows, heads * width), key and value (rows, kv heads * width), turned
+            already; gives (rows, heads * width).
 
     Returns:
         (rows, hidden) after the last norm.
@@ -148,7 +171,9 @@ def run_blocks(net: Phi3ForCausalLM, ids: Tensor, positions: Tensor, attend: Att
         query, key = turned[:, :heads].flatten(1), turned[:, heads:].flatten(1)
         attended = attend(layer, query, key, qkv[:, heads + kv_heads :].flatten(1))
         rows = rows + block.resid_attn_dropout(block.self_attn.o_proj(attended))
-        gate, up = block.mlp.gate_up_proj(F.rms_norm(rows, (rows.shape[-1],), block.post_attention_layernorm.weight, eps)).chunk(2, dim=-1)
+        gate, up = block.mlp.gate_up_proj(
+            F.rms_norm(rows, (rows.shape[-1],), block.post_attention_layernorm.weight, eps)
+        ).chunk(2, dim=-1)
         out: Tensor = rows + block.resid_mlp_dropout(block.mlp.down_proj(F.silu(gate) * up))
         return out
 
@@ -156,8 +181,13 @@ def run_blocks(net: Phi3ForCausalLM, ids: Tensor, positions: Tensor, attend: Att
     forgets = getattr(net.model, "gradient_checkpointing", False) and torch.is_grad_enabled()
     blocks: Any = net.model.layers
     for layer, block in enumerate(blocks):
-        # What a block computed is forgotten and computed again when its gradient is wanted (Chen et al. 2016, arXiv 1604.06174).
-        rows = checkpoint(run, layer, block, rows, use_reentrant=False) if forgets else run(layer, block, rows)
+        # What a block computed is forgotten and computed again when its gradient is wanted (Chen et
+        # al. 2016, arXiv 1604.06174).
+        rows = (
+            checkpoint(run, layer, block, rows, use_reentrant=False)
+            if forgets
+            else run(layer, block, rows)
+        )
     return F.rms_norm(rows, (rows.shape[-1],), net.model.norm.weight, eps)
 
 
@@ -170,14 +200,19 @@ def causal(net: nn.Module, lengths: Tensor) -> tuple[RaggedCausal, Attend]:
     def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         if kv_heads != heads:
             key, value = (
-                part.unflatten(-1, (kv_heads, -1)).repeat_interleave(heads // kv_heads, dim=1).flatten(1) for part in (key, value)
+                part.unflatten(-1, (kv_heads, -1))
+                .repeat_interleave(heads // kv_heads, dim=1)
+                .flatten(1)
+                for part in (key, value)
             )
         return ragged(layer, query, key, value)
 
     return ragged, attend
 
 
-def token_log_probs(net: Phi3ForCausalLM, ids: Tensor, lengths: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+def token_log_probs(
+    net: Phi3ForCausalLM, ids: Tensor, lengths: Tensor, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Log-probabilities of every token after the first of its sequence.
 
     Args:
@@ -199,5 +234,7 @@ def token_log_probs(net: Phi3ForCausalLM, ids: Tensor, lengths: Tensor, temperat
     logits = net.lm_head(hidden).float() / temperature
     # One pass over the logits forwards and one backwards.
     scored = ragged.restore(-F.cross_entropy(logits, ragged.arrange(targets), reduction="none"))
-    values = torch.zeros(mask.shape, dtype=scored.dtype, device=ids.device).masked_scatter(mask, scored)
+    values = torch.zeros(mask.shape, dtype=scored.dtype, device=ids.device).masked_scatter(
+        mask, scored
+    )
     return values, mask

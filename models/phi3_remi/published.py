@@ -1,6 +1,7 @@
 """Opens weights in transformers' layout: SMART's base model, its tuned versions, and any Phi-3 over REMI tokens.
 
-A folder holds ``config.json``, ``model.safetensors`` (or shards, or ``pytorch_model.bin``) and, of MidiTok, ``tokenizer.json``.
+A folder holds ``config.json``, ``model.safetensors`` (or shards, or ``pytorch_model.bin``) and, of
+MidiTok, ``tokenizer.json``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from musiczoo.representations.remi import Remi
 def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | None]:
     """The sizes, the net in eval mode, and the tokens where the folder tells them.
 
-    Sizes are read from the tensors; what these cannot tell (heads, positions, rotary base) from ``config.json``.
+    Sizes are read from the tensors; what these cannot tell (heads, positions, rotary base) from
+    ``config.json``.
 
     Args:
         path: The folder, or a weights file in it.
@@ -43,7 +45,9 @@ def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | 
         expected.pop("lm_head.weight", None)
     check_fit(expected, tensors, path)
     net = build(config)
-    net.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=not config.tied)
+    net.load_state_dict(
+        {name: value.float() for name, value in tensors.items()}, strict=not config.tied
+    )
     tokens = Remi.from_file(folder) if (folder / "tokenizer.json").is_file() else None
     net.train(False)
     return config, net, tokens
@@ -54,7 +58,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     files = in_folder if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise MusicZooError(
-            "There are no weights.", path=path, remedy="Give a folder with model.safetensors, or a weights file in transformers' layout."
+            "There are no weights.",
+            path=path,
+            remedy=(
+                "Give a folder with model.safetensors, or a weights file in transformers' layout."
+            ),
         )
     if files[0].suffix == ".safetensors":
         return read_safetensors(files)
@@ -62,7 +70,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     for file in files:
         content = read_torch_file(file)
         if not all(isinstance(value, Tensor) for value in content.values()):
-            raise MusicZooError("The file holds more than tensors.", path=file, remedy="Give the publisher's weights file.")
+            raise MusicZooError(
+                "The file holds more than tensors.",
+                path=file,
+                remedy="Give the publisher's weights file.",
+            )
         tensors.update(content)
     return tensors
 
@@ -79,7 +91,9 @@ def _config(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(told, dict) or told.get("model_type") != "phi3":
         kind = told.get("model_type") if isinstance(told, dict) else type(told).__name__
-        raise MusicZooError(f"The configuration is of a {kind}, not of a phi3.", path=file, remedy="Give a Phi-3's.")
+        raise MusicZooError(
+            f"The configuration is of a {kind}, not of a phi3.", path=file, remedy="Give a Phi-3's."
+        )
     return told
 
 
@@ -91,11 +105,21 @@ def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3
         heads = int(told["num_attention_heads"])
         rope = told.get("rope_parameters") or told.get("rope_scaling") or {}
         if (rope.get("rope_type") or rope.get("type") or "default") != "default":
-            raise MusicZooError("The rotary positions are scaled.", where="rope_parameters", path=path, remedy="Only plain ones are known.")
+            raise MusicZooError(
+                "The rotary positions are scaled.",
+                where="rope_parameters",
+                path=path,
+                remedy="Only plain ones are known.",
+            )
         if told.get("hidden_act", "silu") != "silu":
-            raise MusicZooError(f"The activation is {told['hidden_act']}, not silu.", where="hidden_act", path=path)
+            raise MusicZooError(
+                f"The activation is {told['hidden_act']}, not silu.", where="hidden_act", path=path
+            )
         # Within its window, a model that sees no further back than the window sees everything.
-        positions = min(int(told.get("max_position_embeddings", 4096)), int(told.get("sliding_window") or 1 << 30))
+        positions = min(
+            int(told.get("max_position_embeddings", 4096)),
+            int(told.get("sliding_window") or 1 << 30),
+        )
         return Phi3RemiConfig(
             layers=layers,
             hidden=hidden,
@@ -105,11 +129,17 @@ def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3
             positions=positions,
             key_value_heads=int(told.get("num_key_value_heads") or heads),
             rope_theta=float(rope.get("rope_theta") or told.get("rope_theta") or 10_000.0),
-            rotary=float(rope.get("partial_rotary_factor") or told.get("partial_rotary_factor") or 1.0),
+            rotary=float(
+                rope.get("partial_rotary_factor") or told.get("partial_rotary_factor") or 1.0
+            ),
             tied=bool(told.get("tie_word_embeddings", False)),
             norm_eps=float(told.get("rms_norm_eps", 1e-5)),
             dropout=float(told.get("resid_pdrop", 0.0)),
             attention_dropout=float(told.get("attention_dropout", 0.0)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise MusicZooError(f"The configuration does not tell the sizes: {error}", path=path, remedy="Give the publisher's.") from error
+        raise MusicZooError(
+            f"The configuration does not tell the sizes: {error}",
+            path=path,
+            remedy="Give the publisher's.",
+        ) from error

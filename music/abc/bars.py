@@ -9,7 +9,23 @@ from musiczoo.music.abc.tokens import TIMED_KINDS, TOKEN
 from musiczoo.music.abc.tune import Bar
 
 #: The bar-lines that are kept as they stand; anything else is brought to the one of these that means the same.
-BAR_LINES = ("||:", ":||", "[|:", ":|]", "|]:", ":[|", "|:", "::", ":|", "[|]", "[|", "||", "|]", ".|", "|")
+BAR_LINES = (
+    "||:",
+    ":||",
+    "[|:",
+    ":|]",
+    "|]:",
+    ":[|",
+    "|:",
+    "::",
+    ":|",
+    "[|]",
+    "[|",
+    "||",
+    "|]",
+    ".|",
+    "|",
+)
 
 _PARTS = re.compile(r"(?P<line>[^0-9]*?)(?P<bracket>\[?)(?P<volta>\d[\d,.\-]*)?$", re.DOTALL)
 _SPACE = re.compile(r"\s+")
@@ -76,18 +92,24 @@ def merged_bar_line(first: str, second: str) -> str:
     else:
         closing = next((item for item in (line_a, line_b) if closes_repeat(item)), "")
         opening = next((item for item in (line_a, line_b) if opens_repeat(item)), "")
-        line = "::" if closing and opening else closing or opening or ("|]" if "|]" in (line_a, line_b) else "||")
+        line = (
+            "::"
+            if closing and opening
+            else closing or opening or ("|]" if "|]" in (line_a, line_b) else "||")
+        )
     return _joined(line, volta_b or volta_a)
 
 
 def split_bars(text: str) -> tuple[tuple[Bar, ...], str]:
     """Split the music code of one voice into bars.
 
-    A stretch between bar-lines in which nothing takes time is not a bar: its bar-lines become one, and what it carries (fields,
-    annotations) goes to the next bar. White space becomes single spaces; characters without meaning, line marks and backticks are left out.
+    A stretch between bar-lines in which nothing takes time is not a bar: its bar-lines become one,
+    and what it carries (fields, annotations) goes to the next bar. White space becomes single
+    spaces; characters without meaning, line marks and backticks are left out.
 
     Returns:
-        The bars, and what follows the last of them if it takes no time (fields at the very end), else ``""``.
+        The bars, and what follows the last of them if it takes no time (fields at the very end),
+        else ``""``.
     """
     bars: list[Bar] = []
     pieces: list[str] = []

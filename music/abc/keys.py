@@ -12,7 +12,19 @@ LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 SHARP_ORDER = "FCGDAEB"
 
 #: What a mode adds to the sharps of the major key of the same tonic; the first three letters decide, capitals or not.
-MODE_FIFTHS = {"maj": 0, "ion": 0, "": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3, "phr": -4, "loc": -5, "lyd": 1}
+MODE_FIFTHS = {
+    "maj": 0,
+    "ion": 0,
+    "": 0,
+    "mix": -1,
+    "dor": -2,
+    "m": -3,
+    "min": -3,
+    "aeo": -3,
+    "phr": -4,
+    "loc": -5,
+    "lyd": 1,
+}
 
 ACCIDENTAL_ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
 
@@ -25,7 +37,9 @@ _ACCIDENTALS = re.compile(r"(\^\^?|__?|=)([A-Ga-g])(?![A-Za-z])")
 _PROPERTY = re.compile(
     r"""\b(?:clef|middle|m|octave|transpose|score|sound|shift|stafflines|staffscale|cue|name|nm|subname|snm|style)\s*=\s*(?:"[^"]*"|\S+)"""
 )
-_CLEF = re.compile(r"\b(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none)(?:[1-5])?(?:[+\-^_](?:8|15))?(?![\w])")
+_CLEF = re.compile(
+    r"\b(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none)(?:[1-5])?(?:[+\-^_](?:8|15))?(?![\w])"
+)
 _NUMBER_PROPERTY = re.compile(r"\b(octave|transpose)\s*=\s*([+-]?\d{1,3})\b")
 
 
@@ -34,12 +48,14 @@ class Key:
     """A ``K:`` field understood.
 
     Attributes:
-        name: The key's text without clef and other properties (``"F#min"``, ``"D exp _b"``), ``""`` when the field names no key.
+        name: The key's text without clef and other properties (``"F#min"``, ``"D exp _b"``), ``""``
+            when the field names no key.
         fifths: Sharps (flats negative) of the signature.
         alters: Alteration of each letter under the signature, for ``CDEFGAB``.
         octave: The field's ``octave=``, or None.
         transpose: The field's ``transpose=``, or None.
-        tonal_fifths: Sharps that tonic and mode alone would have; differs from ``fifths`` where accidentals are listed.
+        tonal_fifths: Sharps that tonic and mode alone would have; differs from ``fifths`` where
+            accidentals are listed.
     """
 
     name: str
@@ -73,7 +89,10 @@ def tonic(fifths: int) -> str:
 
 @lru_cache(maxsize=1024)
 def parse_key(value: str) -> Key:
-    """Read the value of a ``K:`` field; a text that names no key (a clef alone, say) gives ``name=""``."""
+    """Read the value of a ``K:`` field.
+
+    A text that names no key (a clef alone, say) gives ``name=""``.
+    """
     numbers = {name: int(number) for name, number in _NUMBER_PROPERTY.findall(value)}
     octave, transpose = numbers.get("octave"), numbers.get("transpose")
     text = _PROPERTY.sub(" ", value).strip()
@@ -88,16 +107,27 @@ def parse_key(value: str) -> Key:
     if match is None:
         alters = signature(0)
         changed = _apply_accidentals(text, alters)
-        return Key(text if changed else "", sum(alters.values()), _as_tuple(alters), octave, transpose)
+        return Key(
+            text if changed else "", sum(alters.values()), _as_tuple(alters), octave, transpose
+        )
     mode = (match["mode"] or "").lower()
-    fifths = tonic_fifths(match["tonic"].upper(), match["sign"].lower()) + MODE_FIFTHS["m" if mode == "m" else mode[:3]]
+    fifths = (
+        tonic_fifths(match["tonic"].upper(), match["sign"].lower())
+        + MODE_FIFTHS["m" if mode == "m" else mode[:3]]
+    )
     rest = match["rest"]
     explicit = re.match(r"exp\b", rest, re.IGNORECASE)
     alters = signature(0 if explicit else fifths)
     found = _apply_accidentals(rest, alters)
     name = match["tonic"].upper() + match["sign"] + (match["mode"] or "")
     if explicit or found:
-        name = " ".join([name, *(["exp"] if explicit else []), *(mark + letter for mark, letter in _ACCIDENTALS.findall(rest))])
+        name = " ".join(
+            [
+                name,
+                *(["exp"] if explicit else []),
+                *(mark + letter for mark, letter in _ACCIDENTALS.findall(rest)),
+            ]
+        )
     tonal, fifths = fifths, sum(alters.values())
     return Key(name, fifths, _as_tuple(alters), octave, transpose, tonal)
 
@@ -110,7 +140,15 @@ def _apply_accidentals(text: str, alters: dict[str, int]) -> bool:
 
 
 def _as_tuple(alters: dict[str, int]) -> tuple[int, int, int, int, int, int, int]:
-    return (alters["C"], alters["D"], alters["E"], alters["F"], alters["G"], alters["A"], alters["B"])
+    return (
+        alters["C"],
+        alters["D"],
+        alters["E"],
+        alters["F"],
+        alters["G"],
+        alters["A"],
+        alters["B"],
+    )
 
 
 _METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})")
@@ -142,7 +180,10 @@ _UNIT = re.compile(r"\s*(\d{1,4})\s*(?:/\s*(\d{1,4}))?")
 
 @lru_cache(maxsize=256)
 def parse_unit(value: str) -> Fraction | None:
-    """Read the value of an ``L:`` field as quarter notes (``"1/8"`` is 1/2); None when it is no length."""
+    """Read the value of an ``L:`` field as quarter notes (``"1/8"`` is 1/2).
+
+    None when it is no length.
+    """
     match = _UNIT.match(value)
     if match is None or not int(match[1]) or (match[2] is not None and not int(match[2])):
         return None

@@ -1,6 +1,7 @@
 """ABC music code to exact events (ABC standard 2.1, section 4).
 
-Two readings of the standard that matter, both those of xml2abc and abc2xml, in whose dialect the multi-voice corpora are written:
+Two readings of the standard that matter, both those of xml2abc and abc2xml, in whose dialect the
+multi-voice corpora are written:
 
 * Accidentals hold until the bar-line in their own octave only. The standard's default is every octave; a header line
   ``%%propagate-accidentals pitch`` (or ``not``) asks for that.
@@ -14,7 +15,15 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from musiczoo.music.abc.keys import ACCIDENTAL_ALTER, Key, default_unit, is_compound, parse_key, parse_meter, parse_unit
+from musiczoo.music.abc.keys import (
+    ACCIDENTAL_ALTER,
+    Key,
+    default_unit,
+    is_compound,
+    parse_key,
+    parse_meter,
+    parse_unit,
+)
 from musiczoo.music.abc.score import VoiceDefinition, voice_definitions
 from musiczoo.music.abc.tokens import NOTE_PARTS, SHORT_DECORATIONS, TOKEN, length_factor
 from musiczoo.music.abc.tune import STEPS, BarSpan, Event, Field, NoteHead, ParsedVoice, Pitch, Tune
@@ -25,7 +34,9 @@ _ZERO = Fraction(0)
 _ONE = Fraction(1)
 _NO_KEY = Key("none", 0, (0,) * 7)
 #: What may stand inside a chord: notes with their ties, decorations, fingerings.
-_CHORD_PART = re.compile(rf'(?P<note>{NOTE_PARTS.pattern})(?P<tie>\.?-)?|"[^"]*"|![^!\s]+!|(?P<short>[.~HLMOPSTuv])')
+_CHORD_PART = re.compile(
+    rf'(?P<note>{NOTE_PARTS.pattern})(?P<tie>\.?-)?|"[^"]*"|![^!\s]+!|(?P<short>[.~HLMOPSTuv])'
+)
 #: The placement characters of annotations (standard 4.19); other quoted texts are chord symbols.
 _ANNOTATION = "^_<>@"
 
@@ -61,7 +72,13 @@ class _VoiceParser:
     """Reads the bars of one voice in order and keeps what holds on from bar to bar."""
 
     def __init__(
-        self, unit: Fraction, meter: tuple[int, int] | None, key: Key, octave: int = 0, propagate: str = "octave", keyless: bool = False
+        self,
+        unit: Fraction,
+        meter: tuple[int, int] | None,
+        key: Key,
+        octave: int = 0,
+        propagate: str = "octave",
+        keyless: bool = False,
     ) -> None:
         self.meter = meter
         self.key = key
@@ -76,7 +93,8 @@ class _VoiceParser:
         self.tuplets: list[_Tuplet] = []
         self.broken = _ONE
         self.last: _Draft | None = None
-        # Pitches that a tie leads from, by layer: a tied note keeps its accidental over the bar-line.
+        # Pitches that a tie leads from, by layer: a tied note keeps its accidental over the
+        # bar-line.
         self.tied: dict[int, dict[tuple[str, int], int]] = {}
 
     def set_unit(self, unit: Fraction) -> None:
@@ -113,7 +131,9 @@ class _VoiceParser:
                 if self.last is not None and self.last[_HEADS]:
                     for head in self.last[_HEADS]:
                         head[3] = True
-                        self.tied.setdefault(self.last[_LAYER], {})[(head[0].step, head[0].octave)] = head[0].alter
+                        self.tied.setdefault(self.last[_LAYER], {})[
+                            (head[0].step, head[0].octave)
+                        ] = head[0].alter
             elif kind == "broken":
                 self.add_broken(match.group())
             elif kind == "tuplet":
@@ -143,7 +163,9 @@ class _VoiceParser:
                 self.tuplets, self.broken = [], _ONE
         self.time = max(end, self.time)
         duration = self.time - self.start
-        self.spans.append(BarSpan(self.start, duration, meter, key.name, key.fifths, tuple(fields), left, right))
+        self.spans.append(
+            BarSpan(self.start, duration, meter, key.name, key.fifths, tuple(fields), left, right)
+        )
 
     def clear_pending(self) -> None:
         self.decorations: list[str] = []
@@ -164,7 +186,9 @@ class _VoiceParser:
                 self.key = key
                 self.accidentals = {}
 
-    def head(self, text: str, duration: Fraction | None, tied: dict[tuple[str, int], int] | None) -> list[Any]:
+    def head(
+        self, text: str, duration: Fraction | None, tied: dict[tuple[str, int], int] | None
+    ) -> list[Any]:
         """A draft of a note head: pitch, accidental, duration, tie."""
         accidental, step, octave, length = _note_parts(text)
         octave += self.octave
@@ -178,7 +202,12 @@ class _VoiceParser:
             if found is None and tied:
                 found = tied.get((step, octave))
             alter = self.key.alters[STEPS.index(step)] if found is None else found
-        return [_pitch(step, alter, octave), accidental, self.length(length) if duration is None else duration, False]
+        return [
+            _pitch(step, alter, octave),
+            accidental,
+            self.length(length) if duration is None else duration,
+            False,
+        ]
 
     def place(self, notated: Fraction, heads: list[list[Any]], rest: str) -> None:
         """Put an event that takes time at the current time, with tuplet, broken rhythm and pending marks applied."""
@@ -201,8 +230,27 @@ class _VoiceParser:
             duration = notated * scale
             for head in heads:
                 head[2] *= scale
-        draft = [self.bar, self.time, duration, heads, rest, False, self.layer, notated, tuplet, start, stop]
-        draft += [tuple(self.decorations), tuple(self.annotations), self.symbol, self.slur_starts, 0, False]
+        draft = [
+            self.bar,
+            self.time,
+            duration,
+            heads,
+            rest,
+            False,
+            self.layer,
+            notated,
+            tuplet,
+            start,
+            stop,
+        ]
+        draft += [
+            tuple(self.decorations),
+            tuple(self.annotations),
+            self.symbol,
+            self.slur_starts,
+            0,
+            False,
+        ]
         if self.decorations or self.annotations or self.symbol or self.slur_starts:
             self.clear_pending()
         self.drafts.append(draft)
@@ -238,7 +286,19 @@ class _VoiceParser:
 
     def add_rest(self, letter: str, length: str) -> None:
         if letter == "y":
-            draft = [self.bar, self.time, _ZERO, [], "y", False, self.layer, _ZERO, None, False, False]
+            draft = [
+                self.bar,
+                self.time,
+                _ZERO,
+                [],
+                "y",
+                False,
+                self.layer,
+                _ZERO,
+                None,
+                False,
+                False,
+            ]
             draft += [tuple(self.decorations), tuple(self.annotations), self.symbol, 0, 0, False]
             self.decorations, self.annotations, self.symbol = [], [], ""
             self.drafts.append(draft)
@@ -295,12 +355,28 @@ class _VoiceParser:
                 heads = [self.head(match.group(), None, None)]
             elif match.lastgroup == "chord":
                 inner = match.group()
-                heads = [self.head(part["note"], None, None) for part in _CHORD_PART.finditer(inner, 1, inner.rindex("]")) if part["note"]]
+                heads = [
+                    self.head(part["note"], None, None)
+                    for part in _CHORD_PART.finditer(inner, 1, inner.rindex("]"))
+                    if part["note"]
+                ]
             else:
                 continue
             if heads:
                 names = ("acciaccatura",) if slashed else ()
-                draft = [self.bar, self.time, _ZERO, heads, "", True, self.layer, heads[0][2], None, False, False]
+                draft = [
+                    self.bar,
+                    self.time,
+                    _ZERO,
+                    heads,
+                    "",
+                    True,
+                    self.layer,
+                    heads[0][2],
+                    None,
+                    False,
+                    False,
+                ]
                 self.drafts.append([*draft, names, (), "", 0, 0, False])
 
     def events(self) -> tuple[Event, ...]:
@@ -310,7 +386,8 @@ class _VoiceParser:
 
 
 def _full_bar(meter: tuple[int, int] | None) -> Fraction:
-    # Without a meter a bar rest has no length of its own; four quarters is what abcm2ps and abc2midi take.
+    # Without a meter a bar rest has no length of its own; four quarters is what abcm2ps and
+    # abc2midi take.
     return Fraction(4) if meter is None else Fraction(4 * meter[0], meter[1])
 
 
@@ -331,7 +408,11 @@ def accidental_scope(tune: Tune) -> str:
     for item in tune.header:
         if item.name in ("%%", "I"):
             words = item.value.split()
-            if len(words) == 2 and words[0] == "propagate-accidentals" and words[1] in ("not", "octave", "pitch"):
+            if (
+                len(words) == 2
+                and words[0] == "propagate-accidentals"
+                and words[1] in ("not", "octave", "pitch")
+            ):
                 return words[1]
     return "octave"
 
@@ -342,16 +423,24 @@ def parse_tune(tune: Tune) -> tuple[ParsedVoice, ...]:
     What the tokenizer does not know is skipped, as the standard asks of readers.
 
     Raises:
-        MusicZooError: A length or tuplet that divides by zero or is out of all proportion, with voice and bar.
+        MusicZooError: A length or tuplet that divides by zero or is out of all proportion, with
+            voice and bar.
     """
     definitions = voice_definitions(tune)
-    meter, unit, key, propagate = header_meter(tune), header_unit(tune), parse_key(tune.field("K") or "none"), accidental_scope(tune)
+    meter, unit, key, propagate = (
+        header_meter(tune),
+        header_unit(tune),
+        parse_key(tune.field("K") or "none"),
+        accidental_scope(tune),
+    )
     voices = []
     for voice in tune.voices:
         definition = definitions.get(voice.id, VoiceDefinition(voice.id))
         # Percussion has no key: signatures neither alter its notes nor change with transposition.
         first_key = _NO_KEY if definition.percussion or not key.name else key
-        parser = _VoiceParser(unit, meter, first_key, definition.octave, propagate, keyless=definition.percussion)
+        parser = _VoiceParser(
+            unit, meter, first_key, definition.octave, propagate, keyless=definition.percussion
+        )
         for index, bar in enumerate(voice.bars):
             try:
                 parser.read_bar(bar.text, bar.left, bar.right)

@@ -1,7 +1,8 @@
 """ABC text to tunes: books of tunes, single tunes, standard multi-voice form and interleaved form.
 
-What a :class:`Tune` does not carry is left out here: lyrics (``w:``, ``W:``), symbol lines (``s:``), comments, ``%%`` directives and
-background fields within the body, line marks. Fields of the body that change the music become inline fields of the next bar.
+What a :class:`Tune` does not carry is left out here: lyrics (``w:``, ``W:``), symbol lines
+(``s:``), comments, ``%%`` directives and background fields within the body, line marks. Fields of
+the body that change the music become inline fields of the next bar.
 """
 
 from __future__ import annotations
@@ -69,13 +70,17 @@ def decode_abc(data: bytes, path: str | None = None) -> str:
     """
     if len(data) > MAX_BYTES:
         raise MusicZooError(
-            f"{len(data) / 2**20:.0f} MB are too much for an ABC text.", path=path, remedy="Split the book into files of at most 64 MB."
+            f"{len(data) / 2**20:.0f} MB are too much for an ABC text.",
+            path=path,
+            remedy="Split the book into files of at most 64 MB.",
         )
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError:
-            raise MusicZooError("the text is neither UTF-8 nor UTF-16.", path=path, remedy="Save it as UTF-8.") from None
+            raise MusicZooError(
+                "the text is neither UTF-8 nor UTF-16.", path=path, remedy="Save it as UTF-8."
+            ) from None
     if b"\x00" in data:
         raise MusicZooError("this is binary data, not ABC text.", path=path)
     try:
@@ -87,8 +92,8 @@ def decode_abc(data: bytes, path: str | None = None) -> str:
 def read_abc(text: str, path: str | None = None) -> Tune:
     """Read the first tune of an ABC text, in standard or interleaved form, with or without ``X:``.
 
-    In the interleaved form (every line of music begins with ``[V:n]``, an ``[r:i/j]`` before it is passed over) voices that are missing
-    from a line come back as rests of that line's length.
+    In the interleaved form (every line of music begins with ``[V:n]``, an ``[r:i/j]`` before it is
+    passed over) voices that are missing from a line come back as rests of that line's length.
 
     Raises:
         MusicZooError: An empty text, no ``K:`` line, no music, binary data; with the line.
@@ -98,7 +103,9 @@ def read_abc(text: str, path: str | None = None) -> Tune:
 
 
 def read_abc_book(text: str, path: str | None = None) -> AbcBook:
-    """Read every tune of an ABC text; a tune that cannot be read costs no other one and is reported in ``errors``.
+    """Read every tune of an ABC text.
+
+    A tune that cannot be read costs no other one and is reported in ``errors``.
 
     Raises:
         MusicZooError: An empty text or binary data.
@@ -118,7 +125,10 @@ def _split(text: str, path: str | None) -> tuple[list[Field], list[list[_Line]]]
     """The inherited fields of the file header and the lines of each tune."""
     if "\x00" in text:
         raise MusicZooError("this is binary data, not ABC text.", path=path)
-    lines = [_Line(number, line.rstrip()) for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1)]
+    lines = [
+        _Line(number, line.rstrip())
+        for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1)
+    ]
     if not any(line.text.strip() for line in lines):
         raise MusicZooError("the text is empty.", path=path)
     starts = [place for place, line in enumerate(lines) if re.match(r"\s*X:", line.text)]
@@ -128,8 +138,14 @@ def _split(text: str, path: str | None) -> tuple[list[Field], list[list[_Line]]]
     if len(starts) == 1:
         # A prompt of comment lines may stand before the X: of a single tune.
         return [], [before + lines[starts[0] :]]
-    preamble = [item for line in before if (item := _header_field(line.text)) is not None and item.name in _INHERITED]
-    blocks = [_without_free_text(lines[start:stop]) for start, stop in pairwise([*starts, len(lines)])]
+    preamble = [
+        item
+        for line in before
+        if (item := _header_field(line.text)) is not None and item.name in _INHERITED
+    ]
+    blocks = [
+        _without_free_text(lines[start:stop]) for start, stop in pairwise([*starts, len(lines)])
+    ]
     return preamble, blocks
 
 
@@ -191,7 +207,10 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
             # Stray text in a header is passed over, but music before K: means that K: is missing.
             if line.text.lstrip().startswith(("[V:", "[r:")):
                 raise MusicZooError(
-                    "music begins before a K: line.", path=path, where=f"line {line.number}", remedy="Add the key, such as K:C."
+                    "music begins before a K: line.",
+                    path=path,
+                    where=f"line {line.number}",
+                    remedy="Add the key, such as K:C.",
                 )
             continue
         if found.name == "+" and header:
@@ -235,7 +254,9 @@ class _Body:
             return
         field = _BODY_FIELD.match(stripped)
         if field is not None:
-            self.add_field(field[1] or field[3], _without_comment(field[2] if field[1] else field[4]).strip())
+            self.add_field(
+                field[1] or field[3], _without_comment(field[2] if field[1] else field[4]).strip()
+            )
             return
         self.add_music(_without_comment(stripped))
 
@@ -252,7 +273,9 @@ class _Body:
             if name == "I" and not self.started:
                 self.header.append(Field(name, value))
             elif name != "I" or not value.startswith("linebreak"):
-                self.texts.setdefault(self.current, []).append(f"[{name}:{value.replace('[', '').replace(']', '')}]")
+                self.texts.setdefault(self.current, []).append(
+                    f"[{name}:{value.replace('[', '').replace(']', '')}]"
+                )
                 self.interleaved = False
 
     def add_music(self, text: str) -> None:
@@ -283,12 +306,16 @@ class _Body:
 
     def tune(self, path: str | None) -> Tune:
         together = any(len({voice for voice, _ in row}) > 1 for row in self.rows)
-        if self.interleaved and (self.counted or together or len(self.texts) == 1 < len(self.defined)):
+        if self.interleaved and (
+            self.counted or together or len(self.texts) == 1 < len(self.defined)
+        ):
             voices = self.interleaved_voices(path)
         else:
             voices = self.standard_voices()
         if len(voices) > 1 or self.defined:
-            self.header += [Field("V", voice.id) for voice in voices if voice.id not in self.defined]
+            self.header += [
+                Field("V", voice.id) for voice in voices if voice.id not in self.defined
+            ]
         return Tune(tuple(self.header), voices, path)
 
     def standard_voices(self) -> tuple[Voice, ...]:
@@ -306,7 +333,12 @@ class _Body:
     def interleaved_voices(self, path: str | None) -> tuple[Voice, ...]:
         identifiers = list(dict.fromkeys([*self.defined, *self.texts]))
         complete = next(
-            (names for row in self.rows if len(names := list(dict.fromkeys(voice for voice, _ in row))) == len(identifiers)), None
+            (
+                names
+                for row in self.rows
+                if len(names := list(dict.fromkeys(voice for voice, _ in row))) == len(identifiers)
+            ),
+            None,
         )
         if complete is not None:
             identifiers = complete
@@ -314,7 +346,10 @@ class _Body:
             # The header lists voices in score order, the body in numeric order.
             identifiers.sort(key=int)
         header = Tune(tuple(self.header), ())
-        clocks = {identifier: BarClock(header_unit(header), header_meter(header)) for identifier in identifiers}
+        clocks = {
+            identifier: BarClock(header_unit(header), header_meter(header))
+            for identifier in identifiers
+        }
         letters = rest_letters(self.header)
         voices: dict[str, list[Bar]] = {identifier: [] for identifier in identifiers}
         carried: dict[str, str] = {}
@@ -328,7 +363,11 @@ class _Body:
                 if rest:
                     carried[identifier] = rest
             for index in range(max((len(bars) for bars in columns.values()), default=0)):
-                present = {identifier: bars[index] for identifier, bars in columns.items() if index < len(bars)}
+                present = {
+                    identifier: bars[index]
+                    for identifier, bars in columns.items()
+                    if index < len(bars)
+                }
                 try:
                     line = restored_line(present, identifiers, clocks, letters)
                 except MusicZooError as error:
@@ -351,7 +390,10 @@ def _expanded_rests(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
     expanded: list[Bar] = []
     for bar in bars:
         match = _MULTI_REST.search(bar.text)
-        if match is None or any(token.lastgroup in ("note", "chord", "rest") for token in TOKEN.finditer(bar.text[: match.start()])):
+        if match is None or any(
+            token.lastgroup in ("note", "chord", "rest")
+            for token in TOKEN.finditer(bar.text[: match.start()])
+        ):
             expanded.append(bar)
             continue
         count = max(1, int(match[2]))

@@ -1,7 +1,8 @@
 """Leaving out bars of rest in the interleaved form, and putting them back (Wang et al. 2025, NotaGen, "rest omission").
 
-A voice's bar is left out when its text has no letter but those of rests. Unlike the published code, a bar in which every voice rests
-keeps its first voice, and a bar that could not be put back exactly (another length or bar-line than the rest of its line) is kept.
+A voice's bar is left out when its text has no letter but those of rests. Unlike the published code,
+a bar in which every voice rests keeps its first voice, and a bar that could not be put back exactly
+(another length or bar-line than the rest of its line) is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from musiczoo.music.errors import MusicZooError
 
 
 def is_rest_bar(text: str) -> bool:
-    """Whether a bar's music code has no letter other than ``Z z X x``; decorations, fields and annotations count as letters."""
+    """Whether a bar's music code has no letter other than ``Z z X x``.
+
+    Decorations, fields and annotations count as letters.
+    """
     return not any(character.isalpha() and character not in "ZzXx" for character in text)
 
 
@@ -75,7 +79,8 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
     """Which bars of which voices stand in the interleaved form with rests left out.
 
     Returns:
-        One list a bar, with one flag a voice in the order of ``tune.voices``; every bar keeps at least one voice.
+        One list a bar, with one flag a voice in the order of ``tune.voices``; every bar keeps at
+        least one voice.
 
     Raises:
         MusicZooError: Voices with different numbers of bars, or music code that cannot be read.
@@ -94,7 +99,8 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
         flags = [not is_rest_bar(bar.text) for bar in bars]
         if not any(flags):
             flags[0] = True
-        # Keeping one more voice may change what the line says about those left out: repeat until nothing changes.
+        # Keeping one more voice may change what the line says about those left out: repeat until
+        # nothing changes.
         while not all(flags):
             present = [position for position, flag in enumerate(flags) if flag]
             duration = prevailing_duration([durations[position] for position in present])
@@ -103,14 +109,17 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
             lost = [
                 position
                 for position, flag in enumerate(flags)
-                if not flag and (durations[position], bars[position].right, bars[position].left) != (duration, right, left)
+                if not flag
+                and (durations[position], bars[position].right, bars[position].left)
+                != (duration, right, left)
             ]
             if not lost:
                 break
             flags[lost[0]] = True
         kept.append(flags)
     if len(tune.voices) > 1 and kept and not any(sum(flags) > 1 for flags in kept):
-        # Lines of one voice each would read as the standard form; one whole line tells the two apart.
+        # Lines of one voice each would read as the standard form; one whole line tells the two
+        # apart.
         kept[0] = [True] * len(tune.voices)
     return kept
 
@@ -124,11 +133,18 @@ def require_equal_bars(tune: Tune) -> None:
     if len({len(voice.bars) for voice in tune.voices}) > 1:
         counts = ", ".join(f"voice {voice.id}: {len(voice.bars)}" for voice in tune.voices)
         raise MusicZooError(
-            f"the voices have different numbers of bars ({counts}).", path=tune.path, remedy="Make them equal before interleaving."
+            f"the voices have different numbers of bars ({counts}).",
+            path=tune.path,
+            remedy="Make them equal before interleaving.",
         )
 
 
-def restored_line(present: dict[str, Bar], voices: Sequence[str], clocks: dict[str, BarClock], letters: dict[str, str]) -> dict[str, Bar]:
+def restored_line(
+    present: dict[str, Bar],
+    voices: Sequence[str],
+    clocks: dict[str, BarClock],
+    letters: dict[str, str],
+) -> dict[str, Bar]:
     """One bar of every voice, those that are missing filled with rests as long as the others.
 
     Args:
@@ -147,4 +163,7 @@ def restored_line(present: dict[str, Bar], voices: Sequence[str], clocks: dict[s
     duration = prevailing_duration(durations)
     bars = list(present.values())
     right = prevailing_bar_line([bar.right for bar in bars])
-    return present | {voice: Bar(clocks[voice].rest(letters.get(voice, "z"), duration), right, bars[0].left) for voice in missing}
+    return present | {
+        voice: Bar(clocks[voice].rest(letters.get(voice, "z"), duration), right, bars[0].left)
+        for voice in missing
+    }

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from musiczoo.music.abc.tune import Tune
 
-_PROPERTY = re.compile(r'(?P<name>[A-Za-z]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))|(?P<word>[^\s"]+)')
-_CLEF = re.compile(r"(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none|[CFGP])\d?(?:[+\-^_](?:8|15))?$")
+_PROPERTY = re.compile(
+    r'(?P<name>[A-Za-z]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))|(?P<word>[^\s"]+)'
+)
+_CLEF = re.compile(
+    r"(?:treble|bass|alto|tenor|soprano|mezzosoprano|mezzo|baritone|perc|none|[CFGP])\d?(?:[+\-^_](?:8|15))?$"
+)
 _SCORE_TOKEN = re.compile(r"[(){}\[\]|]|[^\s(){}\[\]|]+")
 
 
@@ -44,7 +48,10 @@ def parse_voice_field(value: str) -> VoiceDefinition:
     found: dict[str, str] = {}
     for match in _PROPERTY.finditer(rest):
         if match["name"]:
-            found.setdefault(match["name"].lower(), match["quoted"] if match["quoted"] is not None else match["plain"])
+            found.setdefault(
+                match["name"].lower(),
+                match["quoted"] if match["quoted"] is not None else match["plain"],
+            )
         elif _CLEF.match(match["word"]):
             found.setdefault("clef", match["word"])
     return VoiceDefinition(
@@ -62,7 +69,10 @@ def _integer(text: str | None) -> int:
 
 
 def voice_definitions(tune: Tune) -> dict[str, VoiceDefinition]:
-    """The ``V:`` definitions of the header by identifier, in the header's order; voices without one are added with plain values."""
+    """The ``V:`` definitions of the header by identifier, in the header's order.
+
+    Voices without one are added with plain values.
+    """
     definitions: dict[str, VoiceDefinition] = {}
     for item in tune.header:
         if item.name == "V":
@@ -102,7 +112,8 @@ class ScoreLayout:
 def parse_score(value: str) -> ScoreLayout:
     """Read the value of a ``%%score`` or ``%%staves`` directive without its name: ``{ ( 1 2 ) | 3 } [ 4 5 ]``.
 
-    Round brackets put voices on one staff; stray closing brackets are passed over and open ones are closed at the end.
+    Round brackets put voices on one staff; stray closing brackets are passed over and open ones are
+    closed at the end.
     """
     staves: list[list[str]] = []
     groups: list[StaffGroup] = []

@@ -45,7 +45,8 @@ def _voice_notes(voice: ParsedVoice, order: list[int], transpose: int, graces: b
     for event in voice.events:
         by_bar[event.bar].append(event)
     notes: list[Note] = []
-    # Notes that a tie leads out of: pitch -> (where the tied note must begin, index of the note so far).
+    # Notes that a tie leads out of: pitch -> (where the tied note must begin, index of the note so
+    # far).
     open_ties: dict[int, tuple[Fraction, int]] = {}
     time = Fraction(0)
     changes = _transposition_changes(voice, transpose)
@@ -69,7 +70,9 @@ def _voice_notes(voice: ParsedVoice, order: list[int], transpose: int, graces: b
                     del open_ties[pitch]
                     position = tied[1]
                     before = notes[position]
-                    notes[position] = Note(before.onset, pitch, before.duration + head.duration, voice.id, before.bar)
+                    notes[position] = Note(
+                        before.onset, pitch, before.duration + head.duration, voice.id, before.bar
+                    )
                 else:
                     position = len(notes)
                     notes.append(Note(onset, pitch, head.duration, voice.id, index))
@@ -100,24 +103,39 @@ def playing_order(bars: tuple[BarSpan, ...]) -> list[int]:
     Raises:
         MusicZooError: Repeats that would play a piece sixteen times over.
     """
-    voltas = [_volta_numbers(bars[index - 1].right if index else bar.left) for index, bar in enumerate(bars)]
+    voltas = [
+        _volta_numbers(bars[index - 1].right if index else bar.left)
+        for index, bar in enumerate(bars)
+    ]
     order: list[int] = []
     start, turn, index = 0, 1, 0
     while index < len(bars):
         if len(order) > _MAX_PASSES * len(bars):
-            raise MusicZooError("the repeats never come to an end.", remedy="Check the repeat signs and volta numbers.")
+            raise MusicZooError(
+                "the repeats never come to an end.",
+                remedy="Check the repeat signs and volta numbers.",
+            )
         numbers = voltas[index]
         if numbers and turn not in numbers:
             section = _section_end(bars, voltas, index)
-            index = next((place for place in range(index + 1, section) if turn in voltas[place]), section)
+            index = next(
+                (place for place in range(index + 1, section) if turn in voltas[place]), section
+            )
             continue
-        if index and opens_repeat(bars[index - 1].right) and start != index and (not order or order[-1] == index - 1):
+        if (
+            index
+            and opens_repeat(bars[index - 1].right)
+            and start != index
+            and (not order or order[-1] == index - 1)
+        ):
             start, turn = index, 1
         order.append(index)
         line = bars[index].right
         if closes_repeat(line):
             section = _section_end(bars, voltas, index)
-            last = max((number for place in range(start, section) for number in voltas[place]), default=0)
+            last = max(
+                (number for place in range(start, section) for number in voltas[place]), default=0
+            )
             if turn < (last or 2):
                 turn += 1
                 index = start
@@ -134,7 +152,9 @@ def _volta_ends(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) -
     first = next((place for place in range(index, -1, -1) if voltas[place]), None)
     if first is None:
         return False
-    inside = all(split_bar_line(bars[place].right)[0] in ("|", ".|") for place in range(first, index))
+    inside = all(
+        split_bar_line(bars[place].right)[0] in ("|", ".|") for place in range(first, index)
+    )
     return inside and split_bar_line(bars[index].right)[0] not in ("|", ".|", "")
 
 
@@ -160,7 +180,11 @@ def _section_end(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) 
         return index + 1
     while True:
         seen |= voltas[place]
-        while place < len(bars) - 1 and split_bar_line(bars[place].right)[0] in ("|", ".|") and not voltas[place + 1]:
+        while (
+            place < len(bars) - 1
+            and split_bar_line(bars[place].right)[0] in ("|", ".|")
+            and not voltas[place + 1]
+        ):
             place += 1
         place += 1
         if place >= len(bars) or not voltas[place] or voltas[place] & seen:

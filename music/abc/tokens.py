@@ -1,7 +1,7 @@
 """The tokens of ABC music code: one compiled expression shared by parsing, bar splitting, transposition, rest omission and cleaning.
 
-Follows the ABC standard 2.1, section 4 (https://abcnotation.com/wiki/abc:standard:v2.1), read leniently: what no rule knows becomes a
-one-character ``junk`` token that every reader skips.
+Follows the ABC standard 2.1, section 4 (https://abcnotation.com/wiki/abc:standard:v2.1), read
+leniently: what no rule knows becomes a one-character ``junk`` token that every reader skips.
 """
 
 from __future__ import annotations

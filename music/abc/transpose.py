@@ -1,9 +1,10 @@
 """Transposition of a tune to one of the 15 major signatures, with the spelling of the target key.
 
-The rule is that of the published key augmentation (Wang et al. 2025, NotaGen): the interval is the difference of the tonics of the two
-major keys with the same signatures, 0 to 6 semitones up or 7 to 11 as 5 to 1 down; minor and modal pieces keep their mode. The text is
-rewritten token by token, so lengths, ties, tuplets, decorations, annotations and white space stay as they are. Percussion voices stay
-untouched, and so does the field ``K:none`` (its notes move with explicit accidentals).
+The rule is that of the published key augmentation (Wang et al. 2025, NotaGen): the interval is the
+difference of the tonics of the two major keys with the same signatures, 0 to 6 semitones up or 7 to
+11 as 5 to 1 down; minor and modal pieces keep their mode. The text is rewritten token by token, so
+lengths, ties, tuplets, decorations, annotations and white space stay as they are. Percussion voices
+stay untouched, and so does the field ``K:none`` (its notes move with explicit accidentals).
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ _PART = re.compile(
 )
 #: Chord symbols, told from words such as "Coda" and "Allegro" by what may follow the root.
 _SYMBOL = re.compile(
-    r"(?P<root>[A-G])(?P<sign>[#b]?)(?P<quality>(?:maj|min|dim|aug|sus|add|alt|omit|no|dom|[mMjo\u00b0\u00f8\u0394+\-#b\d(), ^])*)"
+    r"(?P<root>[A-G])(?P<sign>[#b]?)(?P<quality>(?:maj|min|dim|aug|sus|add|alt|omit|no|dom|[mMjo\u00b0\u00f8\u0394+\-#b\d(),"
+    r" ^])*)"
     r"(?:/(?P<bass>[A-Ga-g])(?P<bass_sign>[#b]?))?$"
 )
 _TONIC = re.compile(r"(?P<before>\s*)(?P<letter>[A-G])(?P<sign>[#b]?)")
@@ -63,13 +65,19 @@ _EXPLICIT = re.compile(r"(\^\^?|__?|=)([A-Ga-g])(?![A-Za-z])")
 class _Shift:
     """How notes move under one key signature: by how many letters, and what that does to each letter's alteration."""
 
-    def __init__(self, source: int, target: int, interval: int, alters: tuple[int, ...], keeps_none: bool) -> None:
+    def __init__(
+        self, source: int, target: int, interval: int, alters: tuple[int, ...], keeps_none: bool
+    ) -> None:
         self.source, self.target, self.interval = source, target, interval
         letters = _tonic_step(target) - _tonic_step(source)
         # Of the octaves that this letter distance may have, the one nearest to the interval.
         self.steps = letters + 7 * round((interval * 7 / 12 - letters) / 7)
         self.change = tuple(
-            _SEMITONES[index] + interval - _SEMITONES[(index + self.steps) % 7] - 12 * ((index + self.steps) // 7) for index in range(7)
+            _SEMITONES[index]
+            + interval
+            - _SEMITONES[(index + self.steps) % 7]
+            - 12 * ((index + self.steps) // 7)
+            for index in range(7)
         )
         self.alters = alters
         moved = [0] * 7
@@ -79,7 +87,10 @@ class _Shift:
         self.moved_alters = tuple(moved)
 
     def note(self, number: int, alter: int, most: int = 2) -> tuple[int, int]:
-        """Diatonic number (octave * 7 + step) and alteration of a moved note; more than ``most`` accidentals are spelled anew."""
+        """Diatonic number (octave * 7 + step) and alteration of a moved note.
+
+        More than ``most`` accidentals are spelled anew.
+        """
         new = number + self.steps
         changed = alter + self.change[number % 7]
         while abs(changed) > most:
@@ -99,7 +110,9 @@ def _tonic_step(fifths: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _shift(source: int, target: int, interval: int, alters: tuple[int, ...], keeps_none: bool) -> _Shift:
+def _shift(
+    source: int, target: int, interval: int, alters: tuple[int, ...], keeps_none: bool
+) -> _Shift:
     return _Shift(source, target, interval, alters, keeps_none)
 
 
@@ -112,7 +125,11 @@ def _diatonic(letter: str, marks: str) -> int:
 @lru_cache(maxsize=4096)
 def _note_text(number: int) -> str:
     octave, step = divmod(number, 7)
-    return STEPS[step].lower() + "'" * (octave - 5) if octave >= 5 else STEPS[step] + "," * (4 - octave)
+    return (
+        STEPS[step].lower() + "'" * (octave - 5)
+        if octave >= 5
+        else STEPS[step] + "," * (4 - octave)
+    )
 
 
 def signature_key(tune: Tune) -> str:
@@ -146,13 +163,28 @@ def transpose(tune: Tune, key: str) -> Tune:
         MusicZooError: A key that is none of the 15.
     """
     if key not in KEY_FIFTHS:
-        raise MusicZooError(f"{key!r} is no key to transpose to.", where="key", remedy=f"Choose one of {' '.join(KEYS)}.")
+        raise MusicZooError(
+            f"{key!r} is no key to transpose to.",
+            where="key",
+            remedy=f"Choose one of {' '.join(KEYS)}.",
+        )
     source = parse_key(tune.field("K") or "none").tonal_fifths
-    change = _Change(KEY_FIFTHS[key] - source, key_interval(_KEY_NAMES[_wrapped(source)], key), accidental_scope(tune))
-    percussion = {name for name, definition in voice_definitions(tune).items() if definition.percussion}
-    header = tuple(Field("K", change.key_text(item.value)) if item.name == "K" else item for item in tune.header)
+    change = _Change(
+        KEY_FIFTHS[key] - source,
+        key_interval(_KEY_NAMES[_wrapped(source)], key),
+        accidental_scope(tune),
+    )
+    percussion = {
+        name for name, definition in voice_definitions(tune).items() if definition.percussion
+    }
+    header = tuple(
+        Field("K", change.key_text(item.value)) if item.name == "K" else item
+        for item in tune.header
+    )
     start = change.shift(tune.field("K") or "none")
-    voices = tuple(voice if voice.id in percussion else change.voice(voice, start) for voice in tune.voices)
+    voices = tuple(
+        voice if voice.id in percussion else change.voice(voice, start) for voice in tune.voices
+    )
     return Tune(header, voices, tune.path)
 
 
@@ -166,7 +198,13 @@ class _Change:
 
     def shift(self, value: str) -> _Shift:
         key = parse_key(value)
-        return _shift(key.tonal_fifths, _wrapped(key.tonal_fifths + self.fifths), self.interval, key.alters, key.name == "none")
+        return _shift(
+            key.tonal_fifths,
+            _wrapped(key.tonal_fifths + self.fifths),
+            self.interval,
+            key.alters,
+            key.name == "none",
+        )
 
     def key_text(self, value: str) -> str:
         """The value of a ``K:`` field moved; clefs and other properties stay."""
@@ -182,12 +220,22 @@ class _Change:
             return value
         rest = value[match.end() :]
         if re.match(r"\s*exp\b", rest, re.IGNORECASE):
-            # An explicit signature lists every alteration, and moving makes alterations of naturals.
-            listed = " ".join(_ACCIDENTALS[alter] + STEPS[index].lower() for index, alter in enumerate(shift.moved_alters) if alter)
-            rest = f" exp {listed}" + _EXPLICIT.sub("", rest[rest.lower().index("exp") + 3 :]).rstrip()
+            # An explicit signature lists every alteration, and moving makes alterations of
+            # naturals.
+            listed = " ".join(
+                _ACCIDENTALS[alter] + STEPS[index].lower()
+                for index, alter in enumerate(shift.moved_alters)
+                if alter
+            )
+            rest = (
+                f" exp {listed}" + _EXPLICIT.sub("", rest[rest.lower().index("exp") + 3 :]).rstrip()
+            )
         elif " " in key.name:
             rest = _EXPLICIT.sub(lambda found: self._explicit(found, shift), rest)
-        number, alter = shift.note(STEPS.index(match["letter"]), ACCIDENTAL_ALTER[{"#": "^", "b": "_"}.get(match["sign"], "")])
+        number, alter = shift.note(
+            STEPS.index(match["letter"]),
+            ACCIDENTAL_ALTER[{"#": "^", "b": "_"}.get(match["sign"], "")],
+        )
         return match["before"] + STEPS[number % 7] + _SIGNS[alter] + rest
 
     @staticmethod
@@ -197,7 +245,9 @@ class _Change:
 
     def voice(self, voice: Voice, shift: _Shift) -> Voice:
         mover = _Mover(self, shift)
-        return Voice(voice.id, tuple([Bar(mover.bar(bar.text), bar.right, bar.left) for bar in voice.bars]))
+        return Voice(
+            voice.id, tuple([Bar(mover.bar(bar.text), bar.right, bar.left) for bar in voice.bars])
+        )
 
 
 def _symbol(text: str, shift: _Shift) -> str:
@@ -205,16 +255,27 @@ def _symbol(text: str, shift: _Shift) -> str:
     match = _SYMBOL.match(text)
     if match is None:
         return text
-    number, alter = shift.note(STEPS.index(match["root"]), {"#": 1, "b": -1}.get(match["sign"], 0), most=1)
+    number, alter = shift.note(
+        STEPS.index(match["root"]), {"#": 1, "b": -1}.get(match["sign"], 0), most=1
+    )
     moved = STEPS[number % 7] + _SIGNS[alter] + match["quality"]
     if match["bass"]:
-        number, alter = shift.note(STEPS.index(match["bass"].upper()), {"#": 1, "b": -1}.get(match["bass_sign"], 0), most=1)
-        moved += "/" + (STEPS[number % 7].lower() if match["bass"].islower() else STEPS[number % 7]) + _SIGNS[alter]
+        number, alter = shift.note(
+            STEPS.index(match["bass"].upper()), {"#": 1, "b": -1}.get(match["bass_sign"], 0), most=1
+        )
+        moved += (
+            "/"
+            + (STEPS[number % 7].lower() if match["bass"].islower() else STEPS[number % 7])
+            + _SIGNS[alter]
+        )
     return moved
 
 
 class _Mover:
-    """Rewrites the bars of one voice in order; what ties carry over the bar-line is remembered between them."""
+    """Rewrites the bars of one voice in order.
+
+    What ties carry over the bar-line is remembered between them.
+    """
 
     def __init__(self, change: _Change, shift: _Shift) -> None:
         self.change = change

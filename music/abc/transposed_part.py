@@ -28,25 +28,36 @@ def transpose_from(tune: Tune, start: int, semitones: int) -> Tune:
         semitones: One of :data:`INTERVALS`.
 
     Returns:
-        The tune. Chord symbols and inline key changes of the moved bars move along; percussion stays.
+        The tune. Chord symbols and inline key changes of the moved bars move along; percussion
+        stays.
 
     Raises:
         MusicZooError: No such interval, or notes that cannot be told apart in the music code.
     """
     if semitones not in INTERVALS:
-        raise MusicZooError(f"{semitones} semitones are no interval of a transposition.", remedy=f"Give one of {INTERVALS}.")
+        raise MusicZooError(
+            f"{semitones} semitones are no interval of a transposition.",
+            remedy=f"Give one of {INTERVALS}.",
+        )
     source = signature_key(tune)
-    key = min((name for name in KEYS if key_interval(source, name) == semitones), key=lambda name: abs(KEY_FIFTHS[name]))
+    key = min(
+        (name for name in KEYS if key_interval(source, name) == semitones),
+        key=lambda name: abs(KEY_FIFTHS[name]),
+    )
     moved = transpose(tune, key)
-    percussion = {name for name, definition in voice_definitions(tune).items() if definition.percussion}
+    percussion = {
+        name for name, definition in voice_definitions(tune).items() if definition.percussion
+    }
     wanted = [
         _heard(before.events, range(start)) + _heard(after.events, range(start, len(after.bars)))
         for before, after in zip(tune.parsed, moved.parsed, strict=True)
     ]
-    # Key and bar tell which accidentals a note needs. What ties carry over a bar-line can make one necessary all the same.
+    # Key and bar tell which accidentals a note needs. What ties carry over a bar-line can make one
+    # necessary all the same.
     for sparing in (True, False):
         voices = tuple(
-            voice if voice.id in percussion else _joined(tune, moved, index, start, sparing) for index, voice in enumerate(tune.voices)
+            voice if voice.id in percussion else _joined(tune, moved, index, start, sparing)
+            for index, voice in enumerate(tune.voices)
         )
         changed = replace(tune, voices=voices)
         if [_heard(voice.events, range(len(voice.bars))) for voice in changed.parsed] == wanted:
@@ -66,7 +77,9 @@ def _joined(tune: Tune, moved: Tune, index: int, start: int, sparing: bool) -> V
     alters = parse_key(spans[start].key).alters if start < len(spans) else (0,) * 7
     bars = list(old.bars[:start])
     for number, bar in enumerate(new.bars[start:], start):
-        heads = [head.pitch for event in parsed.events if event.bar == number for head in event.heads]
+        heads = [
+            head.pitch for event in parsed.events if event.bar == number for head in event.heads
+        ]
         changes: dict[int, NoteText] = {}
         held: dict[tuple[str, str], int] = {}
         for token in heads_and_signs(bar.text):

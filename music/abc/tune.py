@@ -1,9 +1,10 @@
 """The piece of notated music: header fields in order, voices, and bars whose text is ABC music code.
 
 A :class:`Tune` keeps ABC text as the one source of truth and parses it on demand into exact events
-(:attr:`Tune.parsed`) and sounding notes (:meth:`Tune.notes`). All times are exact fractions of a quarter note.
-The text form follows the ABC standard 2.1 (https://abcnotation.com/wiki/abc:standard:v2.1) with the ``[V:n]`` interleaving of the
-multi-voice language models (Wu et al. 2024, CLaMP 2; Wang et al. 2025, NotaGen).
+(:attr:`Tune.parsed`) and sounding notes (:meth:`Tune.notes`). All times are exact fractions of a
+quarter note. The text form follows the ABC standard 2.1
+(https://abcnotation.com/wiki/abc:standard:v2.1) with the ``[V:n]`` interleaving of the multi-voice
+language models (Wu et al. 2024, CLaMP 2; Wang et al. 2025, NotaGen).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Field:
     @property
     def text(self) -> str:
         """The line as it stands in an ABC header, without the newline."""
-        return f"{self.name}{self.value}" if self.name.startswith("%") else f"{self.name}:{self.value}"
+        return (
+            f"{self.name}{self.value}" if self.name.startswith("%") else f"{self.name}:{self.value}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,11 @@ class Bar:
     """One bar of one voice.
 
     Attributes:
-        text: The ABC music code between two bar-lines, without them; inline fields such as ``[K:D]`` included. Body field lines of the
-            source stand here as inline fields, so that a bar carries all that changes in it. Stripped of outer whitespace.
-        right: The bar-line that closes the bar with its volta numbers (``"|"``, ``":|2"``, ``"|]"``), ``""`` at an open end.
+        text: The ABC music code between two bar-lines, without them; inline fields such as
+            ``[K:D]`` included. Body field lines of the source stand here as inline fields, so that
+            a bar carries all that changes in it. Stripped of outer whitespace.
+        right: The bar-line that closes the bar with its volta numbers (``"|"``, ``":|2"``,
+            ``"|]"``), ``""`` at an open end.
         left: A bar-line before the bar; only the first bar of a voice has one (``"|:"``).
     """
 
@@ -74,7 +79,8 @@ class NoteHead:
 
     Attributes:
         pitch: As notated, after key signature and accidentals of the bar.
-        accidental: What is written before the note (``"^"``, ``"^^"``, ``"="``, ``"_"``, ``"__"``) or ``""``.
+        accidental: What is written before the note (``"^"``, ``"^^"``, ``"="``, ``"_"``, ``"__"``)
+            or ``""``.
         duration: Quarter notes; inside a chord each head has its own length.
         tie: True when a tie leads from this head to the next one of the same pitch.
     """
@@ -92,16 +98,19 @@ class Event:
     Attributes:
         bar: Index of the bar.
         onset: Quarter notes from the start of the voice (repeats not expanded).
-        duration: Quarter notes until the next event of this layer; 0 for grace notes. For a chord, the length of its first head.
+        duration: Quarter notes until the next event of this layer; 0 for grace notes. For a chord,
+            the length of its first head.
         heads: The sounding heads; empty for a rest.
-        rest: ``"z"`` visible rest, ``"x"`` invisible rest, ``"y"`` nothing but space, ``""`` for notes.
+        rest: ``"z"`` visible rest, ``"x"`` invisible rest, ``"y"`` nothing but space, ``""`` for
+            notes.
         grace: True for a grace note; its heads' durations are the notated ones.
         layer: 0 for the voice itself, 1, 2 ... for the overlays (``&``) of the bar.
         notated: Quarter notes before tuplet scaling (what note type and dots show).
         tuplet: (actual, normal) notes of the innermost tuplet, or None.
         tuplet_start: True on the first event of a tuplet.
         tuplet_stop: True on the last event of a tuplet.
-        decorations: Names without exclamation marks, short forms expanded (``"fermata"``, ``"staccato"``, ``"trill"``, ``"f"``, ``"<("``).
+        decorations: Names without exclamation marks, short forms expanded (``"fermata"``,
+            ``"staccato"``, ``"trill"``, ``"f"``, ``"<("``).
         annotations: Quoted annotations with their placement character (``"^dolce"``).
         chord_symbol: The quoted accompaniment chord (``"G7"``) before the event, or ``""``.
         slur_starts: Slurs that open before the event.
@@ -134,11 +143,15 @@ class BarSpan:
 
     Attributes:
         onset: Quarter notes from the start of the voice.
-        duration: Exact length of what the bar contains, quarter notes (the longest layer). Multi-bar rests span several bars' worth.
-        meter: The time signature in force at the bar's start as (numerator, denominator); None for ``M:none``.
-        key: The text of the ``K:`` in force at the bar's start, clef left out (``"G"``, ``"F#min"``, ``"Ador"``, ``"none"``).
+        duration: Exact length of what the bar contains, quarter notes (the longest layer).
+            Multi-bar rests span several bars' worth.
+        meter: The time signature in force at the bar's start as (numerator, denominator); None for
+            ``M:none``.
+        key: The text of the ``K:`` in force at the bar's start, clef left out (``"G"``,
+            ``"F#min"``, ``"Ador"``, ``"none"``).
         fifths: Number of sharps (flats negative) of that key.
-        fields: The inline fields of the bar in order, with the quarter-note offset in the bar at which each stands.
+        fields: The inline fields of the bar in order, with the quarter-note offset in the bar at
+            which each stands.
         left: Bar-line before (first bar only), as in the text.
         right: Bar-line after, with volta numbers, as in the text.
     """
@@ -194,7 +207,8 @@ class Tune:
 
     Attributes:
         header: The header lines in order, ``V:`` definitions and comment lines included.
-        voices: The voices in the order of the body. Voices of a well-formed multi-voice tune have the same number of bars.
+        voices: The voices in the order of the body. Voices of a well-formed multi-voice tune have
+            the same number of bars.
         path: Where the tune was read from; not part of its value.
     """
 

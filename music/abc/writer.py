@@ -16,11 +16,13 @@ _BARS_PER_LINE = 4
 def write_abc(tune: Tune, *, interleaved: bool = False) -> str:
     """Write a tune as ABC text that ends in a newline.
 
-    The standard form has each voice's ``V:`` line followed by its bars, four on a line, and begins with ``X:`` (added where the header
-    has none). The interleaved form writes the header as it is and then :func:`interleaved_lines`.
+    The standard form has each voice's ``V:`` line followed by its bars, four on a line, and begins
+    with ``X:`` (added where the header has none). The interleaved form writes the header as it is
+    and then :func:`interleaved_lines`.
 
     Raises:
-        MusicZooError: A bar-line missing between two bars; interleaved: voices with different numbers of bars.
+        MusicZooError: A bar-line missing between two bars; interleaved: voices with different
+            numbers of bars.
     """
     header = [item.text for item in tune.header]
     if interleaved:
@@ -40,9 +42,16 @@ def _standard_lines(voice: Voice, path: str | None) -> list[str]:
     pieces = []
     for index, bar in enumerate(voice.bars):
         if not split_bar_line(bar.right)[0] and index + 1 < len(voice.bars) and not bar.right:
-            raise MusicZooError("a bar-line is missing after this bar.", path=path, where=f"voice {voice.id}, bar {index + 1}")
+            raise MusicZooError(
+                "a bar-line is missing after this bar.",
+                path=path,
+                where=f"voice {voice.id}, bar {index + 1}",
+            )
         pieces.append(f"{bar.left}{' ' if bar.left else ''}{bar.text} {bar.right}".rstrip())
-    return [" ".join(pieces[start : start + _BARS_PER_LINE]) for start in range(0, len(pieces), _BARS_PER_LINE)]
+    return [
+        " ".join(pieces[start : start + _BARS_PER_LINE])
+        for start in range(0, len(pieces), _BARS_PER_LINE)
+    ]
 
 
 def interleaved_lines(tune: Tune, *, omit_rests: bool = False) -> list[str]:
@@ -50,10 +59,12 @@ def interleaved_lines(tune: Tune, *, omit_rests: bool = False) -> list[str]:
 
     Args:
         tune: The tune.
-        omit_rests: Leave out the bars of rest that reading puts back (:mod:`musiczoo.music.abc.rests`).
+        omit_rests: Leave out the bars of rest that reading puts back
+            (:mod:`musiczoo.music.abc.rests`).
 
     Raises:
-        MusicZooError: Voices with different numbers of bars; with ``omit_rests`` also music code that cannot be read.
+        MusicZooError: Voices with different numbers of bars; with ``omit_rests`` also music code
+            that cannot be read.
     """
     require_equal_bars(tune)
     if not tune.voices:
@@ -74,7 +85,8 @@ def _voice_bars(voice: Voice) -> list[str]:
 
 
 def _first_bar(bar: Bar) -> str:
-    # Fields that stand at the very beginning come before the opening bar-line, as in the published form.
+    # Fields that stand at the very beginning come before the opening bar-line, as in the published
+    # form.
     match = _LEADING_FIELDS.match(bar.text)
     prefix = match.group() if match else ""
     return prefix + bar.left + bar.text[len(prefix) :] + bar.right

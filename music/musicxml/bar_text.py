@@ -9,7 +9,7 @@ from musiczoo.music.abc.keys import parse_key
 from musiczoo.music.abc.tokens import format_length
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.events import Head, NoteEvent, Ticks
-from musiczoo.music.musicxml.lanes import Lane
+from musiczoo.music.musicxml.voice_assignment import Lane
 
 _MARKS = ("=", "^", "^^", "__", "_")  # by alteration, negative ones from the end
 _STEPS = "CDEFGAB"
@@ -61,7 +61,8 @@ class VoiceWriter:
         lane: The events.
         lengths: Shared table of written lengths.
         key: ``K:`` in force at the start.
-        bar_rest: Letter for a bar in which the lane has nothing: ``"z"``, or ``"x"`` for a further voice of a staff.
+        bar_rest: Letter for a bar in which the lane has nothing: ``"z"``, or ``"x"`` for a further
+            voice of a staff.
     """
 
     def __init__(self, lane: Lane, lengths: Lengths, key: str, bar_rest: str) -> None:
@@ -92,16 +93,27 @@ class VoiceWriter:
         self.accidentals = {}
         pieces: list[str] = []
         time: Ticks = 0
-        while events and not events[-1].heads and events[-1].onset + events[-1].duration > length and len(events) > 1:
+        while (
+            events
+            and not events[-1].heads
+            and events[-1].onset + events[-1].duration > length
+            and len(events) > 1
+        ):
             events.pop()  # a rest behind the end of the measure
-        if not events or (len(events) == 1 and not events[0].heads and (events[0].flexible or events[0].duration > length)):
+        if not events or (
+            len(events) == 1
+            and not events[0].heads
+            and (events[0].flexible or events[0].duration > length)
+        ):
             for _, key, _ in changes:
                 if key:
                     self.set_key(key)
             self.tied = {}
             fields = "".join([code for _, _, code in changes])
             letter = "x" if events and events[0].hidden else self.bar_rest
-            code = f"{self.before(events[0], '') if events else ''}{letter}{self.lengths.text(length)}"
+            code = (
+                f"{self.before(events[0], '') if events else ''}{letter}{self.lengths.text(length)}"
+            )
             if trailing:
                 code += f" {self.grace_group(trailing)}"
             return f"{fields} {code}" if fields else code
@@ -115,12 +127,21 @@ class VoiceWriter:
                 time = event.onset
             if waiting and waiting[0][0] <= event.onset:
                 waiting = self.put_fields(pieces, waiting, event.onset)
-            # Unless something hangs on them or is in force, notes read the same until the key changes.
-            bare = tuplets is None and not (event.adorned or event.slur_stops or self.accidentals or self.tied)
+            # Unless something hangs on them or is in force, notes read the same until the key
+            # changes.
+            bare = tuplets is None and not (
+                event.adorned or event.slur_stops or self.accidentals or self.tied
+            )
             written = self.bare_notes.get(event.heads) if bare else None
             if written is None:
-                written = self.event(event, index, position, length, tuplets[position] if tuplets else "")
-                if bare and event.heads and not (self.accidentals or any([head[3] for head in event.heads])):
+                written = self.event(
+                    event, index, position, length, tuplets[position] if tuplets else ""
+                )
+                if (
+                    bare
+                    and event.heads
+                    and not (self.accidentals or any([head[3] for head in event.heads]))
+                ):
                     self.bare_notes[event.heads] = written
             pieces.append(written)
             if not (event.beamed and position < last and events[position + 1].heads):
@@ -135,7 +156,9 @@ class VoiceWriter:
             self.put_fields(pieces, waiting, length)
         return "".join(pieces).strip()
 
-    def put_fields(self, pieces: list[str], waiting: list[tuple[Ticks, str, str]], time: Ticks) -> list[tuple[Ticks, str, str]]:
+    def put_fields(
+        self, pieces: list[str], waiting: list[tuple[Ticks, str, str]], time: Ticks
+    ) -> list[tuple[Ticks, str, str]]:
         """Write the inline fields that are due; return the others."""
         count = 0
         for due, key, code in waiting:
@@ -173,12 +196,16 @@ class VoiceWriter:
             for head in heads:
                 text = self.head(head, tied)
                 if not same:
-                    text += self.lengths.text(head[4] if head is not heads[0] else event.duration, event.ratio)
+                    text += self.lengths.text(
+                        head[4] if head is not heads[0] else event.duration, event.ratio
+                    )
                 if head[3] and head[:3] in goal:
                     text += "-"
                     self.tied[head[0], head[2]] = head[1]
                 inner.append(text)
-            code = f"[{''.join(inner)}]" + (self.lengths.text(event.duration, event.ratio) if same else "")
+            code = f"[{''.join(inner)}]" + (
+                self.lengths.text(event.duration, event.ratio) if same else ""
+            )
         return f"{before}{code}{')' * event.slur_stops}" if event.slur_stops else before + code
 
     def before(self, event: NoteEvent, tuplet: str) -> str:
@@ -187,7 +214,9 @@ class VoiceWriter:
             return tuplet
         signs = f"{''.join(event.signs)} " if event.signs else ""
         graces = self.grace_group(event.graces) if event.graces else ""
-        return f"{signs}{tuplet}{event.symbol}{''.join(event.marks)}{'(' * event.slur_starts}{graces}"
+        return (
+            f"{signs}{tuplet}{event.symbol}{''.join(event.marks)}{'(' * event.slur_starts}{graces}"
+        )
 
     def head(self, head: Head, tied: dict[tuple[str, int], int]) -> str:
         """Accidental and letter of a head: an accidental only where key, bar and tie would make another pitch."""
@@ -213,7 +242,9 @@ class VoiceWriter:
             inner.append((f"[{text}]" if len(grace.heads) > 1 else text) + length)
         return f"{{{'/' if graces[0].slashed else ''}{''.join(inner)}}}"
 
-    def tie_goal(self, event: NoteEvent, index: int, position: int, length: Ticks) -> tuple[tuple[str, int, int], ...]:
+    def tie_goal(
+        self, event: NoteEvent, index: int, position: int, length: Ticks
+    ) -> tuple[tuple[str, int, int], ...]:
         """Pitches of what follows at once: an ABC tie leads to the next event of the voice or nowhere."""
         bars = self.lane.bars
         end = event.onset + event.duration
@@ -233,8 +264,8 @@ class VoiceWriter:
 def tuplet_marks(events: list[NoteEvent]) -> list[str]:
     """What stands before each event of a bar: ``"(3"``, ``"(5:4:6"`` at the first of a tuplet, else ``""``.
 
-    Groups end where the file ends a bracket, where the ratio changes, and, in files without brackets, where the notes fill the
-    normal number of the smallest of them.
+    Groups end where the file ends a bracket, where the ratio changes, and, in files without
+    brackets, where the notes fill the normal number of the smallest of them.
     """
     marks = [""] * len(events)
     position, count = 0, len(events)
@@ -259,6 +290,8 @@ def tuplet_marks(events: list[NoteEvent]) -> list[str]:
             smallest = min(smallest, follower.duration) or smallest
         size = position - first + 1
         actual, normal = ratio
-        marks[first] = f"({actual}" if (actual, normal, size) == (3, 2, 3) else f"({actual}:{normal}:{size}"
+        marks[first] = (
+            f"({actual}" if (actual, normal, size) == (3, 2, 3) else f"({actual}:{normal}:{size}"
+        )
         position += 1
     return marks

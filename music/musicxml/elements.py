@@ -9,8 +9,9 @@ from fractions import Fraction
 
 from lxml import etree
 
+from musiczoo.music.abc.tempo import TempoMark
 from musiczoo.music.abc.tune import Event, Pitch
-from musiczoo.music.musicxml.marks import (
+from musiczoo.music.musicxml.from_abc import (
     ACCIDENTALS,
     DYNAMICS,
     JUMPS,
@@ -23,15 +24,21 @@ from musiczoo.music.musicxml.marks import (
 )
 from musiczoo.music.musicxml.note_types import note_values
 from musiczoo.music.musicxml.streams import WrittenHead, WrittenNote
-from musiczoo.music.tempo import TempoMark
 
 Element = etree._Element
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def add(parent: Element, tag: str, text: str | int | None = None, /, **attributes: str) -> Element:
-    """Append a child element; characters that XML forbids are left out, underscores in attribute names become hyphens."""
-    child = etree.SubElement(parent, tag, {name.replace("_", "-"): _NOT_XML.sub("", value) for name, value in attributes.items()})
+    """Append a child element.
+
+    Characters that XML forbids are left out, underscores in attribute names become hyphens.
+    """
+    child = etree.SubElement(
+        parent,
+        tag,
+        {name.replace("_", "-"): _NOT_XML.sub("", value) for name, value in attributes.items()},
+    )
     if text is not None:
         child.text = _NOT_XML.sub("", str(text))
     return child
@@ -46,7 +53,13 @@ class Place:
     stem: str | None = None
 
 
-def add_note(measure: Element, note: WrittenNote, ticks: Callable[[Fraction], int], place: Place, slurs: Sequence[tuple[str, int]]) -> None:
+def add_note(
+    measure: Element,
+    note: WrittenNote,
+    ticks: Callable[[Fraction], int],
+    place: Place,
+    slurs: Sequence[tuple[str, int]],
+) -> None:
     """Append one ``<note>``, or several for a chord.
 
     Args:
@@ -62,7 +75,11 @@ def add_note(measure: Element, note: WrittenNote, ticks: Callable[[Fraction], in
         if head is None and event is not None and event.rest == "x":
             element.set("print-object", "no")
         if event is not None and event.grace:
-            add(element, "grace", **({"slash": "yes"} if "acciaccatura" in event.decorations else {}))
+            add(
+                element,
+                "grace",
+                **({"slash": "yes"} if "acciaccatura" in event.decorations else {}),
+            )
         if index:
             add(element, "chord")
         if head is None:
@@ -73,7 +90,11 @@ def add_note(measure: Element, note: WrittenNote, ticks: Callable[[Fraction], in
             _add_pitch(element, head.pitch)
         if note.duration:
             add(element, "duration", ticks(note.duration))
-        ties = [kind for kind, here in (("stop", head.tie_stop), ("start", head.tie_start)) if here] if head is not None else []
+        ties = (
+            [kind for kind, here in (("stop", head.tie_stop), ("start", head.tie_start)) if here]
+            if head is not None
+            else []
+        )
         for kind in ties:
             add(element, "tie", type=kind)
         add(element, "voice", place.voice)
@@ -135,7 +156,8 @@ def _add_notations(notations: Element, note: WrittenNote, slurs: Sequence[tuple[
     for name in note.event.decorations:
         if name in NOTATIONS:
             group, tag, attributes = NOTATIONS[name]
-            # A fermata belongs to the end of a note written in several values, everything else to its beginning.
+            # A fermata belongs to the end of a note written in several values, everything else to
+            # its beginning.
             if note.last if tag == "fermata" else note.first:
                 grouped[group].append((tag, attributes, None))
         elif not note.first:
@@ -157,7 +179,12 @@ def _add_notations(notations: Element, note: WrittenNote, slurs: Sequence[tuple[
 
 def is_direction(decoration: str) -> bool:
     """Whether a decoration is written as a ``<direction>`` before the note rather than on it."""
-    return decoration in DYNAMICS or decoration in WEDGES or decoration in PEDALS or decoration in JUMPS
+    return (
+        decoration in DYNAMICS
+        or decoration in WEDGES
+        or decoration in PEDALS
+        or decoration in JUMPS
+    )
 
 
 def add_directions(measure: Element, event: Event, place: Place) -> None:
@@ -169,7 +196,9 @@ def add_directions(measure: Element, event: Event, place: Place) -> None:
         else:
             _add_harmony(measure, symbol, place.staff)
     for annotation in event.annotations:
-        mark, text = (annotation[0], annotation[1:]) if annotation[:1] in "^_<>@" else ("^", annotation)
+        mark, text = (
+            (annotation[0], annotation[1:]) if annotation[:1] in "^_<>@" else ("^", annotation)
+        )
         if text.strip():
             _add_words(measure, text, "below" if mark == "_" else "above", place)
     for name in event.decorations:

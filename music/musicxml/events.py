@@ -1,7 +1,8 @@
 """What one measure of one MusicXML part contains, at exact times, before it is dealt out to ABC voices.
 
-Times are ticks: whole numbers of a division that all measures of the score share, so that the usual arithmetic is on integers; only a
-file with fractional durations, or tuplets that its divisions cannot express, brings fractions in.
+Times are ticks: whole numbers of a division that all measures of the score share, so that the usual
+arithmetic is on integers; only a file with fractional durations, or tuplets that its divisions
+cannot express, brings fractions in.
 """
 
 from __future__ import annotations
@@ -41,7 +42,15 @@ class NoteEvent:
     slur_stops = 0
     adorned = False  # anything stands before the note
 
-    def __init__(self, onset: Ticks, duration: Ticks, voice: str, staff: int, heads: tuple[Head, ...], beamed: bool) -> None:
+    def __init__(
+        self,
+        onset: Ticks,
+        duration: Ticks,
+        voice: str,
+        staff: int,
+        heads: tuple[Head, ...],
+        beamed: bool,
+    ) -> None:
         self.onset = onset
         self.duration = duration
         self.voice = voice
@@ -53,12 +62,25 @@ class NoteEvent:
 class Measure:
     """One measure of one part."""
 
-    __slots__ = ("bar_left", "bar_right", "changes", "directions", "events", "length", "meter", "sounding", "straight", "trailing_graces")
+    __slots__ = (
+        "bar_left",
+        "bar_right",
+        "changes",
+        "directions",
+        "events",
+        "length",
+        "meter",
+        "sounding",
+        "straight",
+        "trailing_graces",
+    )
 
     def __init__(self) -> None:
         self.events: list[NoteEvent] = []
         self.trailing_graces: list[NoteEvent] = []
-        self.changes: list[tuple[Ticks, int, str, str]] = []  # (time, staff or 0 for all, field name, value)
+        self.changes: list[
+            tuple[Ticks, int, str, str]
+        ] = []  # (time, staff or 0 for all, field name, value)
         self.directions: list[
             tuple[Ticks, int, str | None, str]
         ] = []  # (time, staff, voice, code); code of a chord symbol begins with a quote and a letter

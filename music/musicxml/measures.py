@@ -10,7 +10,7 @@ from lxml import etree
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.events import Head, Measure, NoteEvent, Ticks, whole
 from musiczoo.music.musicxml.notes import NoteShape, read_note
-from musiczoo.music.musicxml.signs import (
+from musiczoo.music.musicxml.to_abc import (
     NOTE_TYPES,
     chord_symbol,
     clef_text,
@@ -108,7 +108,11 @@ class PartReader:
         duration = 0 if shape.duration is None else self._ticks(shape.line, shape.duration)
         if shape.ratio is not None and not (shape.grace or shape.chord):
             duration = self._snapped(duration, shape.kind, shape.dots, shape.ratio)
-        return shape, duration, () if shape.pitch is None else ((*shape.pitch, shape.tie, duration),)
+        return (
+            shape,
+            duration,
+            () if shape.pitch is None else ((*shape.pitch, shape.tie, duration),),
+        )
 
     def _place(self, shape: NoteShape, duration: Ticks, heads: tuple[Head, ...]) -> None:
         """Put a note at the cursor."""
@@ -117,14 +121,18 @@ class PartReader:
             event.heads += heads
             _hang_notations(event, shape)
             return
-        self.last = event = NoteEvent(self.cursor, duration, shape.voice, shape.staff, heads, shape.beamed)
+        self.last = event = NoteEvent(
+            self.cursor, duration, shape.voice, shape.staff, heads, shape.beamed
+        )
         if not shape.plain:
             event.ratio = shape.ratio
             event.flexible = shape.flexible
             event.hidden = shape.hidden
             _hang_notations(event, shape)
             if shape.grace:
-                event.grace = NOTE_TYPES.get(shape.kind, Fraction(1, 2)) * (2 - Fraction(1, 2 ** min(shape.dots, 4)))
+                event.grace = NOTE_TYPES.get(shape.kind, Fraction(1, 2)) * (
+                    2 - Fraction(1, 2 ** min(shape.dots, 4))
+                )
                 event.slashed = shape.slashed
                 if heads:
                     self.graces.setdefault(shape.voice, []).append(event)
@@ -146,7 +154,9 @@ class PartReader:
         written = NOTE_TYPES.get(kind)
         if written is None or dots > 4:
             return duration
-        exact = whole(written * self.scale * (2 - Fraction(1, 2**dots)) * Fraction(ratio[1], ratio[0]))
+        exact = whole(
+            written * self.scale * (2 - Fraction(1, 2**dots)) * Fraction(ratio[1], ratio[0])
+        )
         difference: Ticks = exact - duration
         return exact if -self.factor < difference < self.factor else duration
 
@@ -184,7 +194,9 @@ class PartReader:
                 self.measure.changes.append((self.cursor, number, "M", meter))
             elif tag == "clef":
                 if child.get("additional") != "yes":
-                    self.measure.changes.append((self.cursor, number or 1, "clef", clef_text(child)))
+                    self.measure.changes.append(
+                        (self.cursor, number or 1, "clef", clef_text(child))
+                    )
             elif tag == "transpose":
                 try:
                     octaves = int(child.findtext("octave-change") or 0)
@@ -192,7 +204,10 @@ class PartReader:
                 except (ValueError, OverflowError):
                     raise self._error(child.sourceline, "the transposition is no number.") from None
                 if abs(semitones) > 60:
-                    raise self._error(child.sourceline, f"a transposition of {semitones} semitones is out of all proportion.")
+                    raise self._error(
+                        child.sourceline,
+                        f"a transposition of {semitones} semitones is out of all proportion.",
+                    )
                 self.measure.changes.append((self.cursor, number, "transpose", str(semitones)))
 
     def _set_divisions(self, element: etree._Element) -> None:
@@ -237,22 +252,31 @@ class PartReader:
         if symbol:
             staff = element.findtext("staff") or ""
             number = int(staff) if staff.isdecimal() and len(staff) < 3 else 1
-            self.measure.directions.append((self._offset_time(element), number, None, f'"{symbol}"'))
+            self.measure.directions.append(
+                (self._offset_time(element), number, None, f'"{symbol}"')
+            )
 
     def _read_barline(self, element: etree._Element) -> None:
         location = element.get("location", "right")
         repeat, ending = element.find("repeat"), element.find("ending")
         direction = None if repeat is None else repeat.get("direction")
         if location == "left":
-            numbers = "" if ending is None or ending.get("type") != "start" else volta_numbers(ending.get("number", ""))
+            numbers = (
+                ""
+                if ending is None or ending.get("type") != "start"
+                else volta_numbers(ending.get("number", ""))
+            )
             self.measure.bar_left = ("|:" if direction == "forward" else "") + numbers
         elif location == "right":
             if direction == "backward":
                 self.measure.bar_right = ":|"
             else:
-                self.measure.bar_right = {"light-heavy": "|]", "light-light": "||", "heavy-heavy": "||", "heavy-light": "[|"}.get(
-                    element.findtext("bar-style") or "", ""
-                )
+                self.measure.bar_right = {
+                    "light-heavy": "|]",
+                    "light-light": "||",
+                    "heavy-heavy": "||",
+                    "heavy-light": "[|",
+                }.get(element.findtext("bar-style") or "", "")
 
 
 def _hang_notations(event: NoteEvent, shape: NoteShape) -> None:
@@ -264,13 +288,21 @@ def _hang_notations(event: NoteEvent, shape: NoteShape) -> None:
     if shape.tuplet_stop:
         event.tuplet_stop = True
     if shape.marks:
-        event.marks = (*event.marks, *[mark for mark in shape.marks if mark not in event.marks]) if event.marks else shape.marks
+        event.marks = (
+            (*event.marks, *[mark for mark in shape.marks if mark not in event.marks])
+            if event.marks
+            else shape.marks
+        )
         event.adorned = True
 
 
 def volta_numbers(text: str) -> str:
     """The numbers of an ending as ABC writes them: ``"1"``, ``"1,2"``; ``""`` when there are none."""
-    return ",".join(part for part in text.replace(",", " ").replace(".", " ").split() if part.isdecimal() and len(part) < 3)
+    return ",".join(
+        part
+        for part in text.replace(",", " ").replace(".", " ").split()
+        if part.isdecimal() and len(part) < 3
+    )
 
 
 def _number(text: str) -> Fraction:
@@ -289,5 +321,8 @@ def read_divisions(text: str | None) -> Fraction:
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if not 0 < value <= 10**6:
-        raise MusicZooError(f"the divisions {text!r} are no positive number.", remedy="Export the score again from a notation program.")
+        raise MusicZooError(
+            f"the divisions {text!r} are no positive number.",
+            remedy="Export the score again from a notation program.",
+        )
     return value

@@ -6,13 +6,33 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-_TYPES = ("maxima", "long", "breve", "whole", "half", "quarter", "eighth", "16th", "32nd", "64th", "128th", "256th", "512th", "1024th")
+_TYPES = (
+    "maxima",
+    "long",
+    "breve",
+    "whole",
+    "half",
+    "quarter",
+    "eighth",
+    "16th",
+    "32nd",
+    "64th",
+    "128th",
+    "256th",
+    "512th",
+    "1024th",
+)
 _BASES = {name: Fraction(32) / 2**index for index, name in enumerate(_TYPES)}
 MAX_DOTS = 3
 # From long to short. Value in quarter notes -> (type, dots).
 _VALUES: dict[Fraction, tuple[str, int]] = dict(
     sorted(
-        (((2 - Fraction(1, 2**dots)) * base, (name, dots)) for name, base in _BASES.items() for dots in range(MAX_DOTS + 1)), reverse=True
+        (
+            ((2 - Fraction(1, 2**dots)) * base, (name, dots))
+            for name, base in _BASES.items()
+            for dots in range(MAX_DOTS + 1)
+        ),
+        reverse=True,
     )
 )
 _SHORTEST = min(_VALUES)
@@ -47,8 +67,9 @@ def odd_part(number: int) -> int:
 def note_values(duration: Fraction, actual: int = 1, normal: int = 1) -> tuple[NoteValue, ...]:
     """Write a duration as one note value, or as several to be tied together.
 
-    A duration that no type and dots can show (5/8 of a whole note) becomes several values, the longest first. One whose denominator is no
-    power of two after the tuplet ratio is taken out gets a further tuplet ratio, so that every positive rational can be written.
+    A duration that no type and dots can show (5/8 of a whole note) becomes several values, the
+    longest first. One whose denominator is no power of two after the tuplet ratio is taken out gets
+    a further tuplet ratio, so that every positive rational can be written.
 
     Args:
         duration: Sounding length in quarter notes, positive.
@@ -65,7 +86,9 @@ def note_values(duration: Fraction, actual: int = 1, normal: int = 1) -> tuple[N
     remaining, values = duration / ratio, []
     while remaining:
         value = next((value for value in _VALUES if value <= remaining), None)
-        if value is None:  # shorter than any type there is: the duration stays exact, the type is the shortest
+        if (
+            value is None
+        ):  # shorter than any type there is: the duration stays exact, the type is the shortest
             values.append(NoteValue(*_VALUES[_SHORTEST], actual, normal, remaining * ratio))
             break
         values.append(NoteValue(*_VALUES[value], actual, normal, value * ratio))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.musicxml.signs import notation_marks
+from musiczoo.music.musicxml.to_abc import notation_marks
 
 _STEPS = "CDEFGAB"
 _SEMITONES = (0, 2, 4, 5, 7, 9, 11)
@@ -116,7 +116,12 @@ def read_note(element: etree._Element) -> NoteShape:
             shape.slashed = child.get("slash") == "yes"
         elif tag == "unpitched":
             shape.unpitched = True
-            shape.pitch = _spelled(child, child.findtext("display-step") or "B", None, child.findtext("display-octave") or "4")
+            shape.pitch = _spelled(
+                child,
+                child.findtext("display-step") or "B",
+                None,
+                child.findtext("display-octave") or "4",
+            )
     if shape.duration is None and not shape.grace:
         raise _impossible(element, "a note has no duration.")
     if rest:
@@ -125,7 +130,15 @@ def read_note(element: etree._Element) -> NoteShape:
         shape.hidden = element.get("print-object") == "no"
     elif shape.pitch is None:
         raise _impossible(element, "a note has neither pitch nor rest.")
-    special = shape.chord or shape.grace or shape.ratio or shape.tuplet_start or shape.tuplet_stop or shape.slurs or shape.marks
+    special = (
+        shape.chord
+        or shape.grace
+        or shape.ratio
+        or shape.tuplet_start
+        or shape.tuplet_stop
+        or shape.slurs
+        or shape.marks
+    )
     shape.plain = not (special or shape.unpitched or shape.flexible or shape.hidden)
     return shape
 
@@ -135,14 +148,27 @@ def _impossible(element: etree._Element, message: str) -> MusicZooError:
     return MusicZooError(message, where=f"line {element.sourceline}", remedy=remedy)
 
 
-def _spelled(element: etree._Element, step: str, alter: str | None, octave: str) -> tuple[str, int, int]:
-    """Step, alteration of at most two semitones, octave; quarter tones are rounded, triple sharps respelled."""
+def _spelled(
+    element: etree._Element, step: str, alter: str | None, octave: str
+) -> tuple[str, int, int]:
+    """Step, alteration of at most two semitones, octave.
+
+    Quarter tones are rounded, triple sharps respelled.
+    """
     try:
-        index, shift, register = _STEPS.index(step.strip().upper() or "?"), round(float(alter or 0)), int(octave)
+        index, shift, register = (
+            _STEPS.index(step.strip().upper() or "?"),
+            round(float(alter or 0)),
+            int(octave),
+        )
     except (ValueError, OverflowError):
-        raise _impossible(element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is none.") from None
+        raise _impossible(
+            element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is none."
+        ) from None
     if not -1 <= register <= 10 or abs(shift) > 12:
-        raise _impossible(element, f"the pitch {step}, alter {alter}, octave {octave} is out of all proportion.")
+        raise _impossible(
+            element, f"the pitch {step}, alter {alter}, octave {octave} is out of all proportion."
+        )
     while abs(shift) > 2:
         move = 1 if shift > 0 else -1
         before = 12 * register + _SEMITONES[index]
@@ -153,11 +179,18 @@ def _spelled(element: etree._Element, step: str, alter: str | None, octave: str)
 
 def _ratio(element: etree._Element) -> tuple[int, int] | None:
     try:
-        actual, normal = int(element.findtext("actual-notes") or ""), int(element.findtext("normal-notes") or "")
+        actual, normal = (
+            int(element.findtext("actual-notes") or ""),
+            int(element.findtext("normal-notes") or ""),
+        )
     except ValueError:
-        raise _impossible(element, "a tuplet does not say how many notes stand for how many.") from None
+        raise _impossible(
+            element, "a tuplet does not say how many notes stand for how many."
+        ) from None
     if not (0 < actual < 1000 and 0 < normal < 1000):
-        raise _impossible(element, f"a tuplet of {actual} notes for {normal} is out of all proportion.")
+        raise _impossible(
+            element, f"a tuplet of {actual} notes for {normal} is out of all proportion."
+        )
     return (actual, normal) if actual != normal and actual > 1 else None
 
 

@@ -8,12 +8,19 @@ from fractions import Fraction
 
 from musiczoo.music.abc.keys import parse_key, parse_meter
 from musiczoo.music.abc.score import VoiceDefinition
+from musiczoo.music.abc.tempo import parse_tempo
 from musiczoo.music.abc.tune import BarSpan, Event, Field, ParsedVoice, Tune
-from musiczoo.music.musicxml.elements import Element, Place, add, add_directions, add_note, add_tempo
-from musiczoo.music.musicxml.marks import parse_bar_line
+from musiczoo.music.musicxml.elements import (
+    Element,
+    Place,
+    add,
+    add_directions,
+    add_note,
+    add_tempo,
+)
+from musiczoo.music.musicxml.from_abc import parse_bar_line
 from musiczoo.music.musicxml.score_layout import Clef, Part, parse_clef
 from musiczoo.music.musicxml.streams import Stream, WrittenNote
-from musiczoo.music.tempo import parse_tempo
 
 _MODES = {
     "m": "minor",
@@ -40,7 +47,8 @@ class ScoreMaterial:
         clefs: Their clefs at the start.
         divisions: Ticks of a quarter note.
         bars: Bars of the longest voice.
-        tempo_places: (bar, offset) at which a tempo mark is already written; one for all parts is enough.
+        tempo_places: (bar, offset) at which a tempo mark is already written; one for all parts is
+            enough.
     """
 
     tune: Tune
@@ -76,7 +84,9 @@ class PartWriter:
     def __init__(self, score: ScoreMaterial, part: Part, *, leads: bool) -> None:
         self._score, self._part, self._leads = score, part, leads
         self._lead = score.voices[part.voices[0]]
-        self._staff_of = {voice: staff for staff, voices in enumerate(part.staves) for voice in voices}
+        self._staff_of = {
+            voice: staff for staff, voices in enumerate(part.staves) for voice in voices
+        }
         self._numbers: dict[tuple[str, int], int] = {}
         for voice in part.voices:
             for stream in sorted({number for bar in score.streams[voice] for number in bar} | {0}):
@@ -91,7 +101,9 @@ class PartWriter:
     def write(self, root: Element) -> None:
         """Append all measures to the ``<part>`` element."""
         bars = self._lead.bars
-        pickup = len(bars) > 1 and bars[0].nominal is not None and bars[0].duration < bars[0].nominal
+        pickup = (
+            len(bars) > 1 and bars[0].nominal is not None and bars[0].duration < bars[0].nominal
+        )
         for bar in range(self._score.bars):
             self._measure = add(root, "measure", number=str(bar if pickup else bar + 1))
             if bar == 0 and pickup:
@@ -106,7 +118,8 @@ class PartWriter:
             if span is not None:
                 self._write_right_bar_line(bar, span)
 
-    # Voices ---------------------------------------------------------------------------------------------------------------------------
+    # Voices
+    # ---------------------------------------------------------------------------------------------------------------------------
 
     def _write_voice(self, voice: str, bar: int) -> None:
         parsed = self._score.voices[voice]
@@ -121,7 +134,8 @@ class PartWriter:
         timeline.extend((offset, 0, tuple(items)) for offset, items in later.items())
         timeline.extend((event.onset - span.onset, 1, event) for event in _spacers(parsed, bar))
         timeline.extend((note.onset, 2, note) for note in streams.get(0, ()))
-        # A stable sort keeps grace notes in front of the note that they adorn, for both have its onset.
+        # A stable sort keeps grace notes in front of the note that they adorn, for both have its
+        # onset.
         for offset, _, item in sorted(timeline, key=lambda entry: entry[:2]):
             self._move(offset)
             if isinstance(item, tuple):
@@ -145,7 +159,14 @@ class PartWriter:
                 slurs.append(("stop", self._slur_numbers.pop((voice, slur))))
         for slur in note.slur_starts:
             taken = set(self._slur_numbers.values())
-            free = next((candidate for candidate in range(1, _MAX_SLUR_NUMBER + 1) if candidate not in taken), None)
+            free = next(
+                (
+                    candidate
+                    for candidate in range(1, _MAX_SLUR_NUMBER + 1)
+                    if candidate not in taken
+                ),
+                None,
+            )
             if free is not None:
                 self._slur_numbers[voice, slur] = free
                 slurs.append(("start", free))
@@ -156,7 +177,8 @@ class PartWriter:
         staff = self._staff_of[voice]
         key = (bar, staff)
         if key not in self._sounding:
-            # Streams with notes on this staff in this bar, from the top: the stems of the first go up, those of the others down.
+            # Streams with notes on this staff in this bar, from the top: the stems of the first go
+            # up, those of the others down.
             self._sounding = {
                 key: [
                     (name, number)
@@ -168,7 +190,9 @@ class PartWriter:
             }
         sounding = self._sounding[key]
         stem = None if len(sounding) < 2 else "up" if sounding[0] == (voice, stream) else "down"
-        return Place(self._numbers[voice, stream], staff + 1 if len(self._part.staves) > 1 else None, stem)
+        return Place(
+            self._numbers[voice, stream], staff + 1 if len(self._part.staves) > 1 else None, stem
+        )
 
     def _move(self, to: Fraction) -> None:
         if to != self._cursor:
@@ -179,19 +203,36 @@ class PartWriter:
     def _ticks(self, duration: Fraction) -> int:
         return int(duration * self._score.divisions)
 
-    # Attributes and tempo -------------------------------------------------------------------------------------------------------------
+    # Attributes and tempo
+    # -------------------------------------------------------------------------------------------------------------
 
-    def _write_fields(self, voice: str, bar: int, offset: Fraction, fields: Iterable[Field], opening: BarSpan | None = None) -> None:
-        """Write what changes at a place of the bar; at its opening, what holds there if it is not yet written."""
+    def _write_fields(
+        self,
+        voice: str,
+        bar: int,
+        offset: Fraction,
+        fields: Iterable[Field],
+        opening: BarSpan | None = None,
+    ) -> None:
+        """Write what changes at a place of the bar.
+
+        At its opening, what holds there if it is not yet written.
+        """
         state, leads = self._written, voice == self._lead.id
         clefs = list(state.clefs)
         first = bar == 0 and opening is not None and leads
         tempos = []
         if first:
             clefs = [self._score.clefs[voices[0]] for voices in self._part.staves]
-            tempos = [item.value for item in self._score.tune.header if item.name == "Q"] if self._leads else []
+            tempos = (
+                [item.value for item in self._score.tune.header if item.name == "Q"]
+                if self._leads
+                else []
+            )
         if opening is not None and leads:
-            symbol = _meter_symbol(self._score.tune.field("M") or "") if first else state.meter_symbol
+            symbol = (
+                _meter_symbol(self._score.tune.field("M") or "") if first else state.meter_symbol
+            )
             state = replace(state, fifths=opening.fifths, mode=_mode(opening.key))
             if first or state.meter != opening.meter:
                 state = replace(state, meter=opening.meter, meter_symbol=symbol if first else "")
@@ -201,7 +242,9 @@ class PartWriter:
                 if key.name and leads:
                     state = replace(state, fifths=key.fifths, mode=_mode(key.name))
             if item.name == "M" and leads:
-                state = replace(state, meter=parse_meter(item.value), meter_symbol=_meter_symbol(item.value))
+                state = replace(
+                    state, meter=parse_meter(item.value), meter_symbol=_meter_symbol(item.value)
+                )
             if item.name in ("K", "V") and (clef := parse_clef(item.value)) is not None:
                 clefs[self._staff_of[voice]] = clef
             if item.name == "Q":
@@ -237,7 +280,9 @@ class PartWriter:
             add(attributes, "staves", len(self._part.staves))
         for staff, (clef, old_clef) in enumerate(zip(state.clefs, old.clefs, strict=True), 1):
             if clef is not None and clef != old_clef:
-                element = add(attributes, "clef", **({"number": str(staff)} if len(state.clefs) > 1 else {}))
+                element = add(
+                    attributes, "clef", **({"number": str(staff)} if len(state.clefs) > 1 else {})
+                )
                 add(element, "sign", clef.sign)
                 if clef.sign in ("G", "F", "C"):
                     add(element, "line", clef.line)
@@ -248,7 +293,8 @@ class PartWriter:
             element = add(attributes, "transpose")
             add(element, "chromatic", transpose)
 
-    # Bar-lines ------------------------------------------------------------------------------------------------------------------------
+    # Bar-lines
+    # ------------------------------------------------------------------------------------------------------------------------
 
     def _write_left_bar_line(self, bar: int, span: BarSpan) -> None:
         before = parse_bar_line(span.left if bar == 0 else self._lead.bars[bar - 1].right)
@@ -267,7 +313,11 @@ class PartWriter:
         after = parse_bar_line(span.right)
         last = bar + 1 == len(self._lead.bars)
         ends_volta = self._open_volta and (
-            after.repeat_end or after.repeat_start or after.volta or after.style not in ("", "dotted") or last
+            after.repeat_end
+            or after.repeat_start
+            or after.volta
+            or after.style not in ("", "dotted")
+            or last
         )
         if not (after.style or after.repeat_end or ends_volta):
             return
@@ -277,7 +327,12 @@ class PartWriter:
         elif after.style:
             add(element, "bar-style", after.style)
         if ends_volta:
-            add(element, "ending", number=self._open_volta, type="stop" if after.repeat_end else "discontinue")
+            add(
+                element,
+                "ending",
+                number=self._open_volta,
+                type="stop" if after.repeat_end else "discontinue",
+            )
             self._open_volta = ""
         if after.repeat_end:
             add(element, "repeat", direction="backward")

@@ -1,7 +1,8 @@
 """MusicXML and compressed MusicXML to tunes (https://www.w3.org/2021/06/musicxml40/).
 
-The ABC written here is the regular dialect of the multi-voice corpora (Wang et al. 2025, NotaGen): ``L:1/8``, voices numbered in score
-order, a bar of each voice for every measure, accidentals only where key and bar ask for them, no lyrics.
+The ABC written here is the regular dialect of the multi-voice corpora (Wang et al. 2025, NotaGen):
+``L:1/8``, voices numbered in score order, a bar of each voice for every measure, accidentals only
+where key and bar ask for them, no lyrics.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.bar_text import Lengths, VoiceWriter
 from musiczoo.music.musicxml.events import Measure, Ticks
-from musiczoo.music.musicxml.lanes import Lane, attach_directions, deal_lanes, match_slurs
 from musiczoo.music.musicxml.measures import PartReader, read_divisions
 from musiczoo.music.musicxml.part_list import PartEntry, PartGroup, read_part_list, score_directive
-from musiczoo.music.musicxml.signs import plain_text
 from musiczoo.music.musicxml.source import parse_musicxml
+from musiczoo.music.musicxml.to_abc import plain_text
+from musiczoo.music.musicxml.voice_assignment import (
+    Lane,
+    attach_directions,
+    deal_lanes,
+    match_slurs,
+)
 
 #: Scores are cut into so many ticks a quarter at most; beyond that the divisions of different parts are no music.
 _SCALE_LIMIT = 10**9
@@ -35,12 +41,13 @@ def read_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
         path: Where bytes came from, for messages and :attr:`Tune.path`.
 
     Returns:
-        The score as a tune: title and composer as ``T:`` and ``C:``, a voice for every voice of each staff that sounds, all voices with
-        equally many bars of equal lengths. Pitches are the notated ones; transposing instruments carry ``transpose=``.
+        The score as a tune: title and composer as ``T:`` and ``C:``, a voice for every voice of
+        each staff that sounds, all voices with equally many bars of equal lengths. Pitches are the
+        notated ones; transposing instruments carry ``transpose=``.
 
     Raises:
-        MusicZooError: The file cannot be opened safely, is no MusicXML score, or contains what no score can; with file, part, measure
-            and line.
+        MusicZooError: The file cannot be opened safely, is no MusicXML score, or contains what no
+            score can; with file, part, measure and line.
     """
     path = path if isinstance(source, bytes) else source
     root = parse_musicxml(source, path=path)
@@ -68,11 +75,14 @@ def _read_score(root: etree._Element, path: str | None) -> Tune:
     parts = [_Part(entry, measures) for entry, measures in _read_parts(root, entries, scale)]
     count = max((len(part.measures) for part in parts), default=0)
     if not count:
-        raise MusicZooError("the score has no measures.", remedy="Export the score again from a notation program.")
+        raise MusicZooError(
+            "the score has no measures.", remedy="Export the score again from a notation program."
+        )
     for part in parts:
         if len(part.measures) != count:
             raise MusicZooError(
-                f"part {part.entry.id} has {len(part.measures)} measures where others have {count}.",
+                f"part {part.entry.id} has {len(part.measures)} measures where others have"
+                f" {count}.",
                 remedy="Fill the shorter parts with rests and export again.",
             )
     lengths = _bar_lengths(parts, count, scale)
@@ -92,19 +102,27 @@ def _common_scale(root: etree._Element) -> int:
         scale = lcm(scale, divisions.numerator)
     if scale > _SCALE_LIMIT:
         raise MusicZooError(
-            "the divisions of the measures have no common multiple that music could need.", remedy="Export the score again."
+            "the divisions of the measures have no common multiple that music could need.",
+            remedy="Export the score again.",
         )
     return scale
 
 
-def _read_parts(root: etree._Element, entries: list[PartEntry], scale: int) -> list[tuple[PartEntry, list[Measure]]]:
+def _read_parts(
+    root: etree._Element, entries: list[PartEntry], scale: int
+) -> list[tuple[PartEntry, list[Measure]]]:
     known = {entry.id: entry for entry in entries}
     measures: dict[str, list[Measure]] = {}
     if root.tag == "score-partwise":
         for part in root.iterfind("part"):
             name = part.get("id", "")
             reader = PartReader(scale, name)
-            measures.setdefault(name, []).extend([reader.read(measure, measure.get("number", "?")) for measure in part.iterfind("measure")])
+            measures.setdefault(name, []).extend(
+                [
+                    reader.read(measure, measure.get("number", "?"))
+                    for measure in part.iterfind("measure")
+                ]
+            )
     else:
         readers: dict[str, PartReader] = {}
         for measure in root.iterfind("measure"):
@@ -114,16 +132,19 @@ def _read_parts(root: etree._Element, entries: list[PartEntry], scale: int) -> l
                 measures.setdefault(name, []).append(reader.read(part, measure.get("number", "?")))
     for name in measures:
         if name not in known:
-            raise MusicZooError(f"part {name!r} is not in the part list.", remedy="Export the score again from a notation program.")
+            raise MusicZooError(
+                f"part {name!r} is not in the part list.",
+                remedy="Export the score again from a notation program.",
+            )
     return [(entry, measures[entry.id]) for entry in entries if measures.get(entry.id)]
 
 
 def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
     """The length of each measure for all parts: that of the longest which sounds, so that what stands together stays together.
 
-    Rests say little in real files (whole rests in short bars, two whole rests in one bar, a rest behind the last beat): what is written
-    after the last note of all parts counts only where it fills the meter, and a measure without notes has the length of the meter if
-    any part does.
+    Rests say little in real files (whole rests in short bars, two whole rests in one bar, a rest
+    behind the last beat): what is written after the last note of all parts counts only where it
+    fills the meter, and a measure without notes has the length of the meter if any part does.
     """
     lengths: list[Ticks] = []
     for index in range(count):
@@ -132,7 +153,11 @@ def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
         longest = max([measure.sounding for measure in measures])
         if not longest:
             written = [measure.length for measure in measures if measure.length]
-            length = meter if meter is not None and (meter in written or not written) else max(written, default=4 * scale)
+            length = (
+                meter
+                if meter is not None and (meter in written or not written)
+                else max(written, default=4 * scale)
+            )
         else:
             length = max([measure.length for measure in measures if measure.sounding])
             if length != longest and meter is not None and length > meter:
@@ -171,11 +196,17 @@ def _tempi(parts: list[_Part]) -> dict[int, list[tuple[Ticks, str]]]:
 
 def _titles(root: etree._Element) -> list[Field]:
     fields = []
-    title = plain_text(root.findtext("work/work-title")) or plain_text(root.findtext("movement-title"))
+    title = plain_text(root.findtext("work/work-title")) or plain_text(
+        root.findtext("movement-title")
+    )
     if title:
         fields.append(Field("T", title))
     composer = next(
-        (plain_text(creator.text) for creator in root.iterfind("identification/creator") if creator.get("type", "composer") == "composer"),
+        (
+            plain_text(creator.text)
+            for creator in root.iterfind("identification/creator")
+            if creator.get("type", "composer") == "composer"
+        ),
         "",
     )
     if composer:
@@ -201,7 +232,9 @@ class _Signature:
         """
         attribute = {"K": "key", "M": "meter"}.get(name, name)
         before = getattr(self, attribute)
-        if before == value or (name == "K" and before and parse_key(before).alters == parse_key(value).alters):
+        if before == value or (
+            name == "K" and before and parse_key(before).alters == parse_key(value).alters
+        ):
             return False
         setattr(self, attribute, value)
         return True
@@ -210,7 +243,13 @@ class _Signature:
 class _ScoreWriter:
     """Numbers the voices, writes header and bars."""
 
-    def __init__(self, parts: list[_Part], groups: list[PartGroup], lengths: Lengths, bar_lengths: list[Ticks]) -> None:
+    def __init__(
+        self,
+        parts: list[_Part],
+        groups: list[PartGroup],
+        lengths: Lengths,
+        bar_lengths: list[Ticks],
+    ) -> None:
         self.parts = parts
         self.groups = groups
         self.lengths = lengths
@@ -224,9 +263,18 @@ class _ScoreWriter:
         """The header lines from ``%%score`` on; call it after :meth:`voices`."""
         tempo = [Field("Q", value) for time, value in tempi.get(0, []) if time == 0]
         score = Field("%%", score_directive(self.staves, self.groups))
-        return [score, Field("L", "1/8"), *tempo, Field("M", self.meter), Field("K", self.key), *self.definitions]
+        return [
+            score,
+            Field("L", "1/8"),
+            *tempo,
+            Field("M", self.meter),
+            Field("K", self.key),
+            *self.definitions,
+        ]
 
-    def voices(self, bar_lines: list[str], first_line: str, tempi: dict[int, list[tuple[Ticks, str]]]) -> tuple[Voice, ...]:
+    def voices(
+        self, bar_lines: list[str], first_line: str, tempi: dict[int, list[tuple[Ticks, str]]]
+    ) -> tuple[Voice, ...]:
         """All voices in score order."""
         voices: list[Voice] = []
         for part in self.parts:
@@ -259,7 +307,14 @@ class _ScoreWriter:
             words.append(f"transpose={signature.transpose}")
         self.definitions.append(Field("V", " ".join(words)))
 
-    def bars(self, part: _Part, lane: Lane, signature: _Signature, bar_rest: str, tempi: dict[int, list[tuple[Ticks, str]]]) -> list[str]:
+    def bars(
+        self,
+        part: _Part,
+        lane: Lane,
+        signature: _Signature,
+        bar_rest: str,
+        tempi: dict[int, list[tuple[Ticks, str]]],
+    ) -> list[str]:
         """The music code of every bar of one lane; ``signature`` is what holds at its start and is carried along."""
         writer = VoiceWriter(lane, self.lengths, signature.key, bar_rest)
         texts = []
@@ -273,12 +328,16 @@ class _ScoreWriter:
             if measure.changes:
                 changes += _inline_fields(measure, lane.staff, signature, opening=index == 0)
             if index in tempi:
-                changes += [(time, "", f"[Q:{value}]") for time, value in tempi[index] if index or time]
+                changes += [
+                    (time, "", f"[Q:{value}]") for time, value in tempi[index] if index or time
+                ]
                 changes.sort(key=lambda change: change[0])
             try:
                 texts.append(writer.bar(index, self.bar_lengths[index], changes))
             except MusicZooError as error:
-                raise error.at(where=f"part {part.entry.id}, measure {index + 1} of the file") from None
+                raise error.at(
+                    where=f"part {part.entry.id}, measure {index + 1} of the file"
+                ) from None
         return texts
 
 
@@ -290,11 +349,21 @@ def _opening(part: _Part, staff: int, signature: _Signature) -> _Signature:
     return signature
 
 
-def _inline_fields(measure: Measure, staff: int, signature: _Signature, *, opening: bool) -> list[tuple[Ticks, str, str]]:
-    """The changes of a measure that concern a staff, as inline fields; what is in force already is not said again."""
+def _inline_fields(
+    measure: Measure, staff: int, signature: _Signature, *, opening: bool
+) -> list[tuple[Ticks, str, str]]:
+    """The changes of a measure that concern a staff, as inline fields.
+
+    What is in force already is not said again.
+    """
     fields: list[tuple[Ticks, str, str]] = []
     for time, number, name, value in measure.changes:
-        if name == "Q" or number not in (0, staff) or (opening and time == 0) or not signature.take(name, value):
+        if (
+            name == "Q"
+            or number not in (0, staff)
+            or (opening and time == 0)
+            or not signature.take(name, value)
+        ):
             continue
         if name == "M":
             fields.append((time, "", f"[M:{value}]"))

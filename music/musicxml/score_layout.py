@@ -72,7 +72,9 @@ def parse_clef(text: str) -> Clef | None:
             continue
         sign, line = _CLEF_SIGNS[found["name"]]
         octave = found["octave"] or ""
-        octaves = (2 if octave.endswith("15") else 1 if octave else 0) * (-1 if octave[:1] in ("-", "_") else 1)
+        octaves = (2 if octave.endswith("15") else 1 if octave else 0) * (
+            -1 if octave[:1] in ("-", "_") else 1
+        )
         return Clef(sign, int(found["line"] or line), octaves)
     return None
 
@@ -80,13 +82,17 @@ def parse_clef(text: str) -> Clef | None:
 def opening_clefs(tune: Tune) -> dict[str, Clef]:
     """The clef of each voice from its ``V:`` line, else from the ``K:`` line, else treble."""
     common = parse_clef(tune.field("K") or "") or Clef()
-    return {name: parse_clef(f"clef={item.clef}") or common if item.clef else common for name, item in voice_definitions(tune).items()}
+    return {
+        name: parse_clef(f"clef={item.clef}") or common if item.clef else common
+        for name, item in voice_definitions(tune).items()
+    }
 
 
 def part_layout(tune: Tune) -> tuple[list[Part], list[Group]]:
     """The parts of a tune from top to bottom, and what joins them, inner groups first.
 
-    A brace makes its staves one part; a square bracket becomes a part group. Identifiers in ``%%score`` that no voice has are passed over.
+    A brace makes its staves one part; a square bracket becomes a part group. Identifiers in
+    ``%%score`` that no voice has are passed over.
     """
     layout = score_layout(tune)
     known = {voice.id for voice in tune.voices}
@@ -100,15 +106,33 @@ def part_layout(tune: Tune) -> tuple[list[Part], list[Group]]:
     part_of_staff = list(range(len(staves)))
     for group in layout.groups:
         if group.kind == "{":
-            inside = sorted({place[voice] for staff in group.staves for voice in staff if voice in place})
+            inside = sorted(
+                {place[voice] for staff in group.staves for voice in staff if voice in place}
+            )
             for index in inside:
                 part_of_staff[index] = part_of_staff[inside[0]]
     numbers = {first: index for index, first in enumerate(dict.fromkeys(part_of_staff))}
-    parts = [Part(tuple(staff for staff, part in zip(staves, part_of_staff, strict=True) if part == first)) for first in numbers]
-    joined = any("|" in item.value for item in tune.header if item.name in ("%%", "I") and item.value.startswith(("score", "staves")))
+    parts = [
+        Part(
+            tuple(staff for staff, part in zip(staves, part_of_staff, strict=True) if part == first)
+        )
+        for first in numbers
+    ]
+    joined = any(
+        "|" in item.value
+        for item in tune.header
+        if item.name in ("%%", "I") and item.value.startswith(("score", "staves"))
+    )
     groups = []
     for group in layout.groups:
-        inside = sorted({numbers[part_of_staff[place[voice]]] for staff in group.staves for voice in staff if voice in place})
+        inside = sorted(
+            {
+                numbers[part_of_staff[place[voice]]]
+                for staff in group.staves
+                for voice in staff
+                if voice in place
+            }
+        )
         if group.kind == "[" and inside:
             groups.append(Group(inside[0], inside[-1], "bracket", joined))
     return parts, groups

@@ -1,7 +1,8 @@
 """The events of a voice as streams of written notes: one value each, without overlaps, ties and slurs linked.
 
-MusicXML fills a measure stream by stream (its "voices"). Overlays are streams of their own; so are the heads of a chord that are shorter or
-longer than its first head, because readers disagree about chord notes of unequal length.
+MusicXML fills a measure stream by stream (its "voices"). Overlays are streams of their own; so are
+the heads of a chord that are shorter or longer than its first head, because readers disagree about
+chord notes of unequal length.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class WrittenNote:
         onset: Quarter notes from the start of the bar.
         duration: Quarter notes; 0 for a grace note.
         value: Type and dots; None for a rest that fills the measure.
-        event: Where it comes from; its marks are printed at ``first`` and ``last``. None in streams that only carry heads of other lengths.
+        event: Where it comes from; its marks are printed at ``first`` and ``last``. None in streams
+            that only carry heads of other lengths.
         heads: The pitches; empty for a rest.
         first: The first of the values that the event was split into.
         last: The last of them.
@@ -74,14 +76,30 @@ def voice_streams(voice: ParsedVoice) -> list[dict[int, Stream]]:
         if event.rest == "y" or (not event.heads and event.grace):
             continue
         heads = [
-            WrittenHead(head.pitch, head.accidental, *ties.get((index, number), (False, False))) for number, head in enumerate(event.heads)
+            WrittenHead(head.pitch, head.accidental, *ties.get((index, number), (False, False)))
+            for number, head in enumerate(event.heads)
         ]
-        own = [head for head, source in zip(heads, event.heads, strict=True) if event.grace or source.duration == event.duration]
+        own = [
+            head
+            for head, source in zip(heads, event.heads, strict=True)
+            if event.grace or source.duration == event.duration
+        ]
         others = [
-            (head, source) for head, source in zip(heads, event.heads, strict=True) if not event.grace and source.duration != event.duration
+            (head, source)
+            for head, source in zip(heads, event.heads, strict=True)
+            if not event.grace and source.duration != event.duration
         ]
         stream = bars[event.bar][event.layer]
-        stream.extend(_split(event, event.onset - span.onset, own, starts, stops, span.nominal == event.duration == span.duration))
+        stream.extend(
+            _split(
+                event,
+                event.onset - span.onset,
+                own,
+                starts,
+                stops,
+                span.nominal == event.duration == span.duration,
+            )
+        )
         for head, source in others:
             _place_elsewhere(voice, bars, extra, event.onset, source.duration, head)
     for streams in bars:
@@ -92,13 +110,30 @@ def voice_streams(voice: ParsedVoice) -> list[dict[int, Stream]]:
 
 
 def _split(
-    event: Event, onset: Fraction, heads: list[WrittenHead], starts: tuple[int, ...], stops: tuple[int, ...], whole_bar: bool
+    event: Event,
+    onset: Fraction,
+    heads: list[WrittenHead],
+    starts: tuple[int, ...],
+    stops: tuple[int, ...],
+    whole_bar: bool,
 ) -> Stream:
     if not event.heads and whole_bar:
-        return [WrittenNote(onset, event.duration, None, event, slur_starts=starts, slur_stops=stops)]
+        return [
+            WrittenNote(onset, event.duration, None, event, slur_starts=starts, slur_stops=stops)
+        ]
     if event.grace:
         shown = event.heads[0].duration or Fraction(1, 2)
-        return [WrittenNote(onset, Fraction(0), note_values(shown)[0], event, heads, slur_starts=starts, slur_stops=stops)]
+        return [
+            WrittenNote(
+                onset,
+                Fraction(0),
+                note_values(shown)[0],
+                event,
+                heads,
+                slur_starts=starts,
+                slur_stops=stops,
+            )
+        ]
     if not event.duration:
         return []
     actual, normal = _tuplet_ratio(event)
@@ -108,13 +143,25 @@ def _split(
     return notes
 
 
-def _tied_values(onset: Fraction, duration: Fraction, heads: list[WrittenHead], event: Event | None, actual: int, normal: int) -> Stream:
+def _tied_values(
+    onset: Fraction,
+    duration: Fraction,
+    heads: list[WrittenHead],
+    event: Event | None,
+    actual: int,
+    normal: int,
+) -> Stream:
     values = note_values(duration, actual, normal)
     notes = []
     for index, value in enumerate(values):
         first, last = index == 0, index == len(values) - 1
         pieces = [
-            WrittenHead(head.pitch, head.accidental if first else "", head.tie_stop if first else True, head.tie_start if last else True)
+            WrittenHead(
+                head.pitch,
+                head.accidental if first else "",
+                head.tie_stop if first else True,
+                head.tie_start if last else True,
+            )
             for head in heads
         ]
         notes.append(WrittenNote(onset, value.duration, value, event, pieces, first, last))
@@ -128,15 +175,25 @@ def _tuplet_ratio(event: Event) -> tuple[int, int]:
     ratio = event.notated / event.duration
     if ratio == Fraction(*event.tuplet):
         return event.tuplet
-    return ratio.numerator, ratio.denominator  # nested tuplets: the event names the innermost one only
+    return (
+        ratio.numerator,
+        ratio.denominator,
+    )  # nested tuplets: the event names the innermost one only
 
 
 def _place_elsewhere(
-    voice: ParsedVoice, bars: list[dict[int, Stream]], extra: int, onset: Fraction, duration: Fraction, head: WrittenHead
+    voice: ParsedVoice,
+    bars: list[dict[int, Stream]],
+    extra: int,
+    onset: Fraction,
+    duration: Fraction,
+    head: WrittenHead,
 ) -> None:
     """Put a head of its own length into the first extra stream that is free, cut at bar-lines."""
     end = onset + duration
-    bar = next(index for index in reversed(range(len(voice.bars))) if voice.bars[index].onset <= onset)
+    bar = next(
+        index for index in reversed(range(len(voice.bars))) if voice.bars[index].onset <= onset
+    )
     tie_stop = head.tie_stop
     while duration > 0 and bar < len(voice.bars):
         span = voice.bars[bar]
@@ -144,9 +201,18 @@ def _place_elsewhere(
         if bar == len(voice.bars) - 1:
             here = duration  # nothing follows that it could be tied into
         if here > 0:
-            piece = WrittenHead(head.pitch, head.accidental if onset == end - duration else "", tie_stop, head.tie_start or here < duration)
+            piece = WrittenHead(
+                head.pitch,
+                head.accidental if onset == end - duration else "",
+                tie_stop,
+                head.tie_start or here < duration,
+            )
             number = extra
-            while bars[bar].get(number) and bars[bar][number][-1].onset + bars[bar][number][-1].duration > onset - span.onset:
+            while (
+                bars[bar].get(number)
+                and bars[bar][number][-1].onset + bars[bar][number][-1].duration
+                > onset - span.onset
+            ):
                 number += 1
             bars[bar][number].extend(_tied_values(onset - span.onset, here, [piece], None, 1, 1))
             onset, duration, tie_stop = onset + here, duration - here, True
@@ -157,7 +223,10 @@ def _linked_ties(events: tuple[Event, ...]) -> dict[tuple[int, int], tuple[bool,
     """(event, head) -> (tie ends here, tie begins here), for ties that find a head of the same pitch where they end."""
     waiting: dict[tuple[Fraction, int], tuple[int, int]] = {}
     linked: dict[tuple[int, int], tuple[bool, bool]] = {}
-    order = sorted((index for index, event in enumerate(events) if not event.grace), key=lambda index: events[index].onset)
+    order = sorted(
+        (index for index, event in enumerate(events) if not event.grace),
+        key=lambda index: events[index].onset,
+    )
     for index in order:
         for number, head in enumerate(events[index].heads):
             origin = waiting.pop((events[index].onset, head.pitch.midi), None)
@@ -165,7 +234,10 @@ def _linked_ties(events: tuple[Event, ...]) -> dict[tuple[int, int], tuple[bool,
                 linked[origin] = (linked.get(origin, (False, False))[0], True)
                 linked[index, number] = (True, False)
             if head.tie:
-                waiting[events[index].onset + _length(head, events[index]), head.pitch.midi] = (index, number)
+                waiting[events[index].onset + _length(head, events[index]), head.pitch.midi] = (
+                    index,
+                    number,
+                )
     return linked
 
 
@@ -174,7 +246,10 @@ def _length(head: NoteHead, event: Event) -> Fraction:
 
 
 def _paired_slurs(events: tuple[Event, ...]) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Event -> (slurs that open, slurs that close); those without a partner are left out, for they would hang open to the end."""
+    """Event -> (slurs that open, slurs that close).
+
+    Those without a partner are left out, for they would hang open to the end.
+    """
     starts: dict[int, list[int]] = defaultdict(list)
     stops: dict[int, list[int]] = defaultdict(list)
     open_slurs: list[tuple[int, int]] = []
@@ -189,7 +264,10 @@ def _paired_slurs(events: tuple[Event, ...]) -> dict[int, tuple[tuple[int, ...],
                 if start != index:
                     starts[start].append(slur)
                     stops[index].append(slur)
-    return {index: (tuple(starts.get(index, ())), tuple(stops.get(index, ()))) for index in {*starts, *stops}}
+    return {
+        index: (tuple(starts.get(index, ())), tuple(stops.get(index, ())))
+        for index in {*starts, *stops}
+    }
 
 
 def _bracket_odd_lengths(stream: Stream) -> None:
@@ -198,9 +276,13 @@ def _bracket_odd_lengths(stream: Stream) -> None:
     total = Fraction(0)
     for note in stream:
         plain = (
-            note.value is not None and note.value.actual > 1 and not (note.event is not None and (note.event.tuplet or note.event.grace))
+            note.value is not None
+            and note.value.actual > 1
+            and not (note.event is not None and (note.event.tuplet or note.event.grace))
         )
-        if not plain or (group and note.value and group[0].value and note.value.actual != group[0].value.actual):
+        if not plain or (
+            group and note.value and group[0].value and note.value.actual != group[0].value.actual
+        ):
             _close_bracket(group)
             group, total = [], Fraction(0)
         if plain:
@@ -250,15 +332,25 @@ def _set_beams(group: Stream) -> None:
             if before or after:
                 note.beams.append("continue" if before and after else "end" if before else "begin")
             else:
-                note.beams.append("backward hook" if index == len(group) - 1 or (index > 0 and levels[index - 1] > 1) else "forward hook")
+                note.beams.append(
+                    "backward hook"
+                    if index == len(group) - 1 or (index > 0 and levels[index - 1] > 1)
+                    else "forward hook"
+                )
 
 
 def divisions(voices: Iterable[ParsedVoice], streams: Iterable[list[dict[int, Stream]]]) -> int:
     """The smallest number of divisions of a quarter note in which every onset, duration and place of a field is whole."""
-    denominators = {offset.denominator for voice in voices for span in voice.bars for offset, _ in span.fields}
-    denominators |= {event.onset.denominator for voice in voices for event in voice.events if event.rest == "y"}
+    denominators = {
+        offset.denominator for voice in voices for span in voice.bars for offset, _ in span.fields
+    }
+    denominators |= {
+        event.onset.denominator for voice in voices for event in voice.events if event.rest == "y"
+    }
     for bars in streams:
         for bar in bars:
             for stream in bar.values():
-                denominators |= {moment.denominator for note in stream for moment in (note.onset, note.duration)}
+                denominators |= {
+                    moment.denominator for note in stream for moment in (note.onset, note.duration)
+                }
     return lcm(*denominators) if denominators else 1

@@ -18,7 +18,8 @@ from musiczoo.music.recipes.recipe import Plan, Recipe
 __all__ = ["RECIPES", "Plan", "Recipe", "recipe_for", "recipe_named"]
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (ATEPP, DCML, GIANTMIDI, KERNSCORES, LAKH, METAMIDI, LIEDER, QUARTETS, PDMX)
+    recipe.name: recipe
+    for recipe in (ATEPP, DCML, GIANTMIDI, KERNSCORES, LAKH, METAMIDI, LIEDER, QUARTETS, PDMX)
 }
 
 
@@ -30,7 +31,9 @@ def recipe_named(name: str) -> Recipe:
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)
-        remedy = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(RECIPES)}."
+        remedy = (
+            f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(RECIPES)}."
+        )
         raise MusicZooError(f"There is no recipe {name!r}.", remedy=remedy)
     return RECIPES[name]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from musiczoo.music.composers import as_imslp, period_of
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.composers import as_imslp, period_of
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.music.recipes.recipe import Plan, Recipe
 from musiczoo.music.recipes.tables import rows
 
@@ -21,7 +21,8 @@ def _table(root: Path) -> Path | None:
 def _plan(root: Path, files: Sequence[str]) -> Plan:
     table = _table(root)
     assert table is not None
-    # The table's paths begin at the folder of the version (ATEPP-1.2/), which may lie below the table.
+    # The table's paths begin at the folder of the version (ATEPP-1.2/), which may lie below the
+    # table.
     by_end: dict[str, str] = {}
     for path in files:
         parts = path.split("/")
@@ -63,19 +64,32 @@ def _plan(root: Path, files: Sequence[str]) -> Plan:
         return Labels(period, composer, "Keyboard") if composer and period else None
 
     transcribed = {path for played in performances.values() for path in played}
-    return Plan(left_out, label, lambda path: ("performance",) if path in transcribed else ("score",))
+    return Plan(
+        left_out, label, lambda path: ("performance",) if path in transcribed else ("score",)
+    )
 
 
 ATEPP = Recipe(
     name="atepp",
     title="ATEPP: piano performances transcribed from recordings, with scores",
     publisher="https://github.com/tangjjbetsy/ATEPP",
-    licence="CC BY 4.0, with a disclaimer to accept before the download; the performances are transcriptions of commercial recordings.",
-    layout="ATEPP-metadata*.csv (the newest is used) with the folders of the composers beside it or one folder below.",
-    labels="Composer by the table, period by the composer, instrumentation Keyboard. Tags: score or performance. The bars of a "
-    "performance are "
-    "nominal: it was written at one tempo and no beats are known.",
-    duplicates="A movement that has a score is read from the score; of the others one performance is read, the first that bears no remark.",
+    licence=(
+        "CC BY 4.0, with a disclaimer to accept before the download; the performances are"
+        " transcriptions of commercial recordings."
+    ),
+    layout=(
+        "ATEPP-metadata*.csv (the newest is used) with the folders of the composers beside it or"
+        " one folder below."
+    ),
+    labels=(
+        "Composer by the table, period by the composer, instrumentation Keyboard. Tags: score or"
+        " performance. The bars of a performance are nominal: it was written at one tempo and no"
+        " beats are known."
+    ),
+    duplicates=(
+        "A movement that has a score is read from the score; of the others one performance is read,"
+        " the first that bears no remark."
+    ),
     recognise=lambda root: _table(root) is not None,
     plan=_plan,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from musiczoo.music.composers import period_of
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.composers import period_of
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.music.recipes.recipe import Plan, Recipe
 from musiczoo.music.recipes.twins import one_of_each
 
@@ -55,7 +55,9 @@ CORPORA: dict[str, tuple[str, str]] = {
     "wagner_overtures": ("Wagner, Richard", "Orchestral"),
     "wf_bach_sonatas": ("Bach, Wilhelm Friedemann", "Keyboard"),
 }
-"""Folder of the repository -> composer and instrumentation. The composer column of ``metadata.tsv`` is empty or abbreviated in "
+"""Folder of the repository -> composer and instrumentation.
+
+The composer column of ``metadata.tsv`` is empty or abbreviated in "
 "many rows."""
 
 _REVIEWED = "_reviewed"
@@ -63,7 +65,14 @@ _REVIEWED = "_reviewed"
 
 def _corpus_of(root: Path, path: str) -> str | None:
     """The repository that a file belongs to: a folder above it, or the corpus's own folder."""
-    return next((part for part in reversed((root.resolve().name, *PurePosixPath(path).parts[:-1])) if _known(part)), None)
+    return next(
+        (
+            part
+            for part in reversed((root.resolve().name, *PurePosixPath(path).parts[:-1]))
+            if _known(part)
+        ),
+        None,
+    )
 
 
 def _known(folder: str) -> str | None:
@@ -93,15 +102,23 @@ def _plan(root: Path, files: Sequence[str]) -> Plan:
 
 DCML = Recipe(
     name="dcml",
-    title="DCML corpora (Distant Listening Corpus): annotated scores from the sixteenth to the twentieth century",
+    title=(
+        "DCML corpora (Distant Listening Corpus): annotated scores from the sixteenth to the"
+        " twentieth century"
+    ),
     publisher="https://github.com/DCMLab/distant_listening_corpus",
     licence="CC BY-NC-SA 4.0 (Digital and Cognitive Musicology Lab, EPFL).",
     restricted=True,
-    layout="<corpus>/MS3/<piece>.mscx with metadata.tsv beside; one such <corpus> will do. The scores are in MuseScore's format "
-    "alone: export "
-    "them to MusicXML anywhere inside <corpus> and keep the name of the piece.",
+    layout=(
+        "<corpus>/MS3/<piece>.mscx with metadata.tsv beside; one such <corpus> will do. The scores"
+        " are in MuseScore's format alone: export them to MusicXML anywhere inside <corpus> and"
+        " keep the name of the piece."
+    ),
     labels="Composer and instrumentation by the name of <corpus>.",
-    duplicates="Of several exports of a piece one is read; reviewed copies (<piece>_reviewed) count as the piece.",
+    duplicates=(
+        "Of several exports of a piece one is read; reviewed copies (<piece>_reviewed) count as the"
+        " piece."
+    ),
     recognise=_recognise,
     plan=_plan,
 )

@@ -1,7 +1,8 @@
 """NotaGen's six instrumentations from what a corpus says of the instruments.
 
-The paper (arXiv 2502.18008, section 3.3) describes them in words: Keyboard (piano and organ), Chamber (a small group, each a part of its
-own), Orchestral, Art Song (one or two voices with piano), Choral, Vocal-Orchestral. The numbers here are ours.
+The paper (arXiv 2502.18008, section 3.3) describes them in words: Keyboard (piano and organ),
+Chamber (a small group, each a part of its own), Orchestral, Art Song (one or two voices with
+piano), Choral, Vocal-Orchestral. The numbers here are ours.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from collections.abc import Iterable
 _SMALL_GROUP = 9
 _KEYBOARD_PROGRAMS = frozenset({*range(8), *range(16, 21)})
 _VOICE_PROGRAMS = frozenset({52, 53, 54})
-# Celesta to dulcimer, the nylon guitar, strings with timpani, string ensembles, brass, reeds, pipes.
-_INSTRUMENT_PROGRAMS = frozenset({*range(8, 16), 24, *range(40, 50), *range(56, 62), *range(64, 76)})
+# Celesta to dulcimer, the nylon guitar, strings with timpani, string ensembles, brass, reeds,
+# pipes.
+_INSTRUMENT_PROGRAMS = frozenset(
+    {*range(8, 16), 24, *range(40, 50), *range(56, 62), *range(64, 76)}
+)
 
-_KEYBOARD_CODES = frozenset({"piano", "pianoforte", "fortp", "cemba", "clavi", "organ", "harmn", "porga", "keys"})
+_KEYBOARD_CODES = frozenset(
+    {"piano", "pianoforte", "fortp", "cemba", "clavi", "organ", "harmn", "porga", "keys"}
+)
 # fmt: off
 _VOICE_CODES = frozenset({
     "vox", "cant", "canto", "soprn", "soprano", "mezzo", "alto", "calto", "icalto", "contrl", "contr", "tenor", "tenort", "barit",
@@ -25,7 +31,9 @@ _VOICE_CODES = frozenset({
 
 
 def of_ensemble(keyboards: int, voices: int, others: int) -> str | None:
-    """The instrumentation of so many keyboards, singing voices and other instruments; None where none of the six fits.
+    """The instrumentation of so many keyboards, singing voices and other instruments.
+
+    None where none of the six fits.
 
     >>> of_ensemble(keyboards=1, voices=1, others=0)
     'Art Song'
@@ -42,7 +50,10 @@ def of_ensemble(keyboards: int, voices: int, others: int) -> str | None:
 
 
 def of_programs(programs: Iterable[int]) -> str | None:
-    """The instrumentation of parts with these General MIDI programs (from 0); None with an instrument that no such piece has."""
+    """The instrumentation of parts with these General MIDI programs (from 0).
+
+    None with an instrument that no such piece has.
+    """
     parts = list(programs)
     if not set(parts) <= _KEYBOARD_PROGRAMS | _VOICE_PROGRAMS | _INSTRUMENT_PROGRAMS:
         return None
@@ -56,4 +67,6 @@ def of_humdrum(codes: Iterable[str]) -> str | None:
     spines = list(codes)
     keyboards = len({code for code in spines if code in _KEYBOARD_CODES})
     voices = sum(code in _VOICE_CODES for code in spines)
-    return of_ensemble(keyboards, voices, sum(code not in _KEYBOARD_CODES | _VOICE_CODES for code in spines))
+    return of_ensemble(
+        keyboards, voices, sum(code not in _KEYBOARD_CODES | _VOICE_CODES for code in spines)
+    )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from musiczoo.music.composers import as_imslp, ascii_name, period_of, period_of_years
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.composers import as_imslp, ascii_name, period_of, period_of_years
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.music.recipes.recipe import Plan, Recipe
 from musiczoo.music.recipes.tables import rows, years
 from musiczoo.music.recipes.twins import one_of_each
@@ -32,19 +32,38 @@ def _composers(root: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _recipe(name: str, title: str, publisher: str, prefix: str, instrumentation: str, layout: str, whole: str) -> Recipe:
+def _recipe(
+    name: str,
+    title: str,
+    publisher: str,
+    prefix: str,
+    instrumentation: str,
+    layout: str,
+    whole: str,
+) -> Recipe:
     score_name = re.compile(rf"{prefix}\d+")
 
     def recognise(root: Path) -> bool:
         # A copy has a folder for each composer; the first few tell what the scores are called.
         folders = sorted((root / _SCORES).iterdir())[:5] if (root / _SCORES).is_dir() else []
-        return any(score_name.fullmatch(path.stem) for folder in folders if folder.is_dir() for path in folder.rglob(f"{prefix}*.m*"))
+        return any(
+            score_name.fullmatch(path.stem)
+            for folder in folders
+            if folder.is_dir()
+            for path in folder.rglob(f"{prefix}*.m*")
+        )
 
     def plan(root: Path, files: Sequence[str]) -> Plan:
         composers = _composers(root)
-        belong = [path for path in files if path.startswith(f"{_SCORES}/") and score_name.fullmatch(PurePosixPath(path).stem)]
+        belong = [
+            path
+            for path in files
+            if path.startswith(f"{_SCORES}/") and score_name.fullmatch(PurePosixPath(path).stem)
+        ]
         others = set(files) - set(belong)
-        left_out = dict.fromkeys(others, f"no {whole} of the corpus") | one_of_each(belong, lambda path: path.stem)
+        left_out = dict.fromkeys(others, f"no {whole} of the corpus") | one_of_each(
+            belong, lambda path: path.stem
+        )
 
         def label(path: str, abc: str) -> Labels | None:
             folder = path.split("/")[1]
@@ -60,10 +79,15 @@ def _recipe(name: str, title: str, publisher: str, prefix: str, instrumentation:
         title=title,
         publisher=publisher,
         licence="CC0: public domain; credit to OpenScore is asked for.",
-        layout=f"scores/{layout}/{prefix}<id>.mxl, with {_TABLE}. A score in MuseScore's format alone (.mscx, .mscz) has to be exported to "
-        "MusicXML under the same name.",
-        labels=f"Composer by the folder, as IMSLP writes it where {_TABLE} has its page; period by the years of birth and death in that "
-        f"table, or in ours where it is missing; instrumentation {instrumentation}.",
+        layout=(
+            f"scores/{layout}/{prefix}<id>.mxl, with {_TABLE}. A score in MuseScore's format alone"
+            " (.mscx, .mscz) has to be exported to MusicXML under the same name."
+        ),
+        labels=(
+            f"Composer by the folder, as IMSLP writes it where {_TABLE} has its page; period by the"
+            " years of birth and death in that table, or in ours where it is missing;"
+            f" instrumentation {instrumentation}."
+        ),
         duplicates="A score in several formats is read once.",
         recognise=recognise,
         plan=plan,

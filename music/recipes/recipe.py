@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from musiczoo.music.labels import LabelRule, TagRule
+from musiczoo.music.recipes.labels import LabelRule, TagRule
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Plan:
     """What to do with the files of one copy of a corpus.
 
     Attributes:
-        left_out: Path -> why the file is not read. Files that are no music anyway need not be named.
+        left_out: Path -> why the file is not read. Files that are no music anyway need not be
+            named.
         label: The rule for period, composer and instrumentation.
         tags: The rule for what else the corpus says of a work.
     """
@@ -38,7 +39,8 @@ class Recipe:
         labels: Where labels and tags come from, for people.
         duplicates: What is left out, and why, for people.
         recognise: True of a folder that is a copy of the corpus.
-        plan: ``plan(root, files)``: what to do with the files of a copy; ``files`` are the paths of all that may be music.
+        plan: ``plan(root, files)``: what to do with the files of a copy; ``files`` are the paths of
+            all that may be music.
     """
 
     name: str

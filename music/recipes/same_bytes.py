@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def same_bytes(root: Path, files: Sequence[str]) -> dict[str, str]:
-    """The files to leave out so that each content is read once: path -> reason. Files of a size of their own are not opened."""
+    """The files to leave out so that each content is read once: path -> reason.
+
+    Files of a size of their own are not opened.
+    """
     by_size: dict[int, list[str]] = {}
     for path in sorted(files):
         by_size.setdefault((root / path).stat().st_size, []).append(path)
@@ -25,9 +28,14 @@ def same_bytes(root: Path, files: Sequence[str]) -> dict[str, str]:
 
 
 def md5_of(file: Path) -> str:
-    """MD5 of a file's content, in hexadecimal; of one that cannot be opened something that equals nothing else."""
+    """MD5 of a file's content, in hexadecimal.
+
+    Of one that cannot be opened something that equals nothing else.
+    """
     try:
         with file.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(
+                stream, lambda: hashlib.md5(usedforsecurity=False)
+            ).hexdigest()
     except OSError:
         return f"unreadable {file}"

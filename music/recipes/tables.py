@@ -24,11 +24,17 @@ def rows(path: Path, *needed: str, delimiter: str = ",") -> Iterator[dict[str, s
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, delimiter=delimiter, restval="")
             if missing := set(needed) - set(reader.fieldnames or ()):
-                raise MusicZooError(f"The table has no column {', '.join(sorted(missing))}.", path=path, remedy=_REMEDY)
+                raise MusicZooError(
+                    f"The table has no column {', '.join(sorted(missing))}.",
+                    path=path,
+                    remedy=_REMEDY,
+                )
             for row in reader:
                 yield {name: value or "" for name, value in row.items() if name}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MusicZooError(f"The table cannot be read ({error}).", path=path, remedy=_REMEDY) from error
+        raise MusicZooError(
+            f"The table cannot be read ({error}).", path=path, remedy=_REMEDY
+        ) from error
 
 
 def json_file(path: Path) -> Any:
@@ -40,7 +46,9 @@ def json_file(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise MusicZooError(f"The file cannot be read ({error}).", path=path, remedy=_REMEDY) from error
+        raise MusicZooError(
+            f"The file cannot be read ({error}).", path=path, remedy=_REMEDY
+        ) from error
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -57,7 +65,9 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
                 if text.strip():
                     yield json.loads(text)
     except (OSError, ValueError) as error:
-        raise MusicZooError(f"The file cannot be read ({error}).", path=path, where=f"line {line}", remedy=_REMEDY) from error
+        raise MusicZooError(
+            f"The file cannot be read ({error}).", path=path, where=f"line {line}", remedy=_REMEDY
+        ) from error
 
 
 def years(born: str, died: str) -> tuple[int, int] | None:

@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 _BEST_FIRST = (".mxl", ".musicxml", ".xml", ".mei", ".krn", ".abc", ".mid", ".midi")
 
 
-def one_of_each(files: Sequence[str], score_of: Callable[[PurePosixPath], Hashable]) -> dict[str, str]:
+def one_of_each(
+    files: Sequence[str], score_of: Callable[[PurePosixPath], Hashable]
+) -> dict[str, str]:
     """The files to leave out so that each score is read once.
 
     Args:

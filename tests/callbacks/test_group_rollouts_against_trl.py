@@ -1,7 +1,8 @@
 """Whole steps of our rollouts beside those of TRL 1.16's own trainer, which is no requirement (``pip install musiczoo[oracle]``).
 
-TRL is given the tokens that we sampled and computes all the rest itself: rewards, advantages, log-probabilities of policy and reference
-through transformers' own Phi-3, loss, gradient, and the optimiser's step, after which the policies sample and learn on.
+TRL is given the tokens that we sampled and computes all the rest itself: rewards, advantages,
+log-probabilities of policy and reference through transformers' own Phi-3, loss, gradient, and the
+optimiser's step, after which the policies sample and learn on.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from musiczoo.callbacks.group_rollouts import GroupRollouts
-from musiczoo.models.base import Generated
+from musiczoo.callbacks.rollouts.callback import GroupRollouts
+from musiczoo.models.base.generative import Generated
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.representations.remi import Remi
-from tests.callbacks.rounds import QUIET
+from tests.callbacks.tiny_rounds import QUIET
 
 pytest.importorskip("trl", reason="TRL is installed with musiczoo[oracle] only")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -28,7 +29,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 GROUPS, SIZE, STEPS, NEW, BATCHES = 3, 4, 2, 40, 3
 LOGGED = ("loss", "kl", "clip_fraction")
 # The second and third are longer than the first, so that TRL pads before and we behind.
-PROMPTS = ["Bar_None", "Bar_None TimeSig_4/4 Position_0", "Bar_None TimeSig_4/4 Position_0 Pitch_62 Velocity_127 Duration_0.2.4"]
+PROMPTS = [
+    "Bar_None",
+    "Bar_None TimeSig_4/4 Position_0",
+    "Bar_None TimeSig_4/4 Position_0 Pitch_62 Velocity_127 Duration_0.2.4",
+]
 SMALL = {
     "pitch_range": [60, 71],
     "beat_res": {"0_1": 4},
@@ -72,7 +77,9 @@ class Losses(lightning.Callback):
         self.batches: list[dict[str, float]] = []
         self.advantages: list[list[float]] = []
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         told = {name: float(trainer.callback_metrics[f"train/{name}"]) for name in LOGGED}
         self.batches.append({"targets": float(batch["completion"].sum()), **told})
         self.advantages.append(batch["advantages"].tolist())
@@ -82,11 +89,21 @@ class Losses(lightning.Callback):
         for start in range(0, len(self.batches), batches):
             part = self.batches[start : start + batches]
             targets = sum(one["targets"] for one in part)
-            yield {name: sum(one[name] * one["targets"] for one in part) / targets for name in LOGGED}
+            yield {
+                name: sum(one[name] * one["targets"] for one in part) / targets for name in LOGGED
+            }
 
 
 def model(**settings: Any) -> Phi3RemiModule:
-    module = Phi3RemiModule(layers=2, hidden=32, heads=4, intermediate=48, positions=96, representation=Remi(SMALL), **settings)
+    module = Phi3RemiModule(
+        layers=2,
+        hidden=32,
+        heads=4,
+        intermediate=48,
+        positions=96,
+        representation=Remi(SMALL),
+        **settings,
+    )
     with torch.no_grad():
         for parameter in module.net.parameters():
             parameter.mul_(6 if parameter.ndim > 1 else 1)
@@ -98,7 +115,9 @@ def worth(completion: Sequence[int]) -> float:
     return sum(math.sin(number) for number in completion) / len(completion) + 0.01 * len(completion)
 
 
-def ours(folder: Path, beta: float, iterations: int, rate: float) -> tuple[list[list[Generated]], Recording, Losses]:
+def ours(
+    folder: Path, beta: float, iterations: int, rate: float
+) -> tuple[list[list[Generated]], Recording, Losses]:
     """A fit of ours with the pieces of each step; micro-batches of five, the last of two."""
     pieces: list[list[Generated]] = []
     made: list[Recording] = []
@@ -146,7 +165,13 @@ def theirs(
     net = Phi3ForCausalLM.from_pretrained(folder / "net")
     backend = Tokenizer(models.WordLevel(start.representation.index, unk_token="PAD"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="PAD", bos_token="BOS", eos_token="EOS", padding_side="left")
+    words = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="PAD",
+        bos_token="BOS",
+        eos_token="EOS",
+        padding_side="left",
+    )
     losses: list[float] = []
     advantages: list[list[float]] = []
     waiting = iter(pieces)
@@ -160,8 +185,15 @@ def theirs(
 
     def sampled(prompts: list[str], trainer: Any) -> dict[str, Any]:
         step = next(waiting)
-        sides = [(piece.tokens[~piece.scored].tolist(), piece.tokens[piece.scored].tolist()) for piece in step]
-        return {"prompt_ids": [prompt for prompt, _ in sides], "completion_ids": [said for _, said in sides], "logprobs": None}
+        sides = [
+            (piece.tokens[~piece.scored].tolist(), piece.tokens[piece.scored].tolist())
+            for piece in step
+        ]
+        return {
+            "prompt_ids": [prompt for prompt, _ in sides],
+            "completion_ids": [said for _, said in sides],
+            "logprobs": None,
+        }
 
     def reward(completion_ids: list[list[int]], **rest: Any) -> list[float]:
         return [worth(ids) for ids in completion_ids]
@@ -204,7 +236,9 @@ def theirs(
 
 # With one iteration the ratio of policies is 1 throughout; with two it moves, and the clip cuts.
 @pytest.mark.parametrize(("beta", "iterations", "rate"), [(0.04, 1, 0.5), (1.0, 2, 0.1)])
-def test_steps_equal_those_of_trl(tmp_path: Path, beta: float, iterations: int, rate: float) -> None:
+def test_steps_equal_those_of_trl(
+    tmp_path: Path, beta: float, iterations: int, rate: float
+) -> None:
     pieces, our_steps, our_losses = ours(tmp_path, beta, iterations, rate)
     their_steps, their_losses, their_advantages = theirs(tmp_path, beta, iterations, rate, pieces)
     said = list(our_losses.steps(BATCHES))
@@ -218,7 +252,11 @@ def test_steps_equal_those_of_trl(tmp_path: Path, beta: float, iterations: int, 
     assert len(said) == len(their_losses) == STEPS * iterations
     assert [one["loss"] for one in said] == pytest.approx(their_losses, rel=1e-5, abs=1e-6)
     for number, advantages in enumerate(their_advantages):
-        mine = [value for batch in our_losses.advantages[number * BATCHES : (number + 1) * BATCHES] for value in batch]
+        mine = [
+            value
+            for batch in our_losses.advantages[number * BATCHES : (number + 1) * BATCHES]
+            for value in batch
+        ]
         assert sorted(mine) == pytest.approx(sorted(advantages), rel=1e-5, abs=1e-5)
     for step, other in zip(our_steps.steps, their_steps.steps, strict=True):
         assert step.keys() == other.keys()

@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from musiczoo.callbacks.rollout_files import RolloutFiles
+from musiczoo.callbacks.rollouts.files import RolloutFiles
 from musiczoo.models.bar_stream.module import BarStreamModule
 from musiczoo.music.errors import MusicZooError
-from tests.callbacks.rollouts import STEPS, Killed, SaveEverywhere, Speaker, differing, fit, model, rollouts
+from tests.callbacks.tiny_rollouts import (
+    STEPS,
+    Killed,
+    SaveEverywhere,
+    Speaker,
+    differing,
+    fit,
+    model,
+    rollouts,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 Run = tuple[BarStreamModule, SaveEverywhere, Path]
@@ -26,7 +35,10 @@ def settings(iterations: int) -> dict[str, object]:
 
 def whole(folder: Path, iterations: int, before: bool = False) -> Run:
     saver = SaveEverywhere(folder / "saved", folder / "run")
-    module = fit(rollouts(folder / "run", **settings(iterations)), **{"before" if before else "callbacks": [saver]})
+    module = fit(
+        rollouts(folder / "run", **settings(iterations)),
+        **{"before" if before else "callbacks": [saver]},
+    )
     return module, saver, folder / "run"
 
 
@@ -38,10 +50,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def contents(folder: Path) -> dict[str, object]:
     """What a run has kept but for the seconds that it took."""
     files = RolloutFiles(folder)
-    steps = {str(step): [{**row, "tokens": row["tokens"].tolist()} for row in files.step(step)] for step in files.steps()}
-    media = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("steps/*/*"))}
+    steps = {
+        str(step): [{**row, "tokens": row["tokens"].tolist()} for row in files.step(step)]
+        for step in files.steps()
+    }
+    media = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.glob("steps/*/*"))
+    }
     # NaN is not equal to itself.
-    return {"steps": repr(steps), "media": media, "reference": files.reference.read_bytes(), "plan": (folder / "plan.json").read_bytes()}
+    return {
+        "steps": repr(steps),
+        "media": media,
+        "reference": files.reference.read_bytes(),
+        "plan": (folder / "plan.json").read_bytes(),
+    }
 
 
 def assert_same(run: Run, name: str, folder: Path, iterations: int) -> None:
@@ -55,7 +78,17 @@ def assert_same(run: Run, name: str, folder: Path, iterations: int) -> None:
     assert [report["step"] for report in callback.reports] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("name", ["batch0", "batch2", f"batch{2 * MICRO - 1}", f"batch{2 * MICRO + 3}", f"batch{BATCHES - 1}", "end"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "batch0",
+        "batch2",
+        f"batch{2 * MICRO - 1}",
+        f"batch{2 * MICRO + 3}",
+        f"batch{BATCHES - 1}",
+        "end",
+    ],
+)
 def test_resumed_equals_undisturbed(undisturbed, tmp_path, name):
     assert_same(undisturbed, name, tmp_path / "run", 2)
 
@@ -83,7 +116,8 @@ def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path):
 
 
 def test_resumed_long_after_the_checkpoint(undisturbed, tmp_path):
-    # The folder knows more steps than the checkpoint; they are made again, and those of a run that ends earlier are not left behind.
+    # The folder knows more steps than the checkpoint; they are made again, and those of a run that
+    # ends earlier are not left behind.
     shutil.copytree(undisturbed[2], tmp_path / "run")
     callback = rollouts(tmp_path / "run", **settings(2))
     module = fit(callback, checkpoint=undisturbed[1].saved["batch4"][0])
@@ -110,7 +144,11 @@ def test_the_reference_is_the_policy_that_the_run_began_with(undisturbed, tmp_pa
     shutil.copytree(kept, tmp_path / "run")
     file = RolloutFiles(tmp_path / "run").reference
     content = file.read_bytes()
-    for broken, complaint in ((None, "is gone.*folder="), (b"{}", "cannot be read"), (content[:-4] + b"abcd", "another policy")):
+    for broken, complaint in (
+        (None, "is gone.*folder="),
+        (b"{}", "cannot be read"),
+        (content[:-4] + b"abcd", "another policy"),
+    ):
         file.unlink() if broken is None else file.write_bytes(broken)
         with pytest.raises(MusicZooError, match=complaint):
             fit(rollouts(tmp_path / "run", **settings(2)), checkpoint=path)

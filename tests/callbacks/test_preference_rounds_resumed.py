@@ -10,7 +10,18 @@ import pytest
 
 from musiczoo.callbacks import round_files
 from musiczoo.models.bar_stream.module import BarStreamModule
-from tests.callbacks.rounds import CHUNKS, STEPS, Killed, SaveEverywhere, Writer, differing, fit, model, policies, rounds
+from tests.callbacks.tiny_rounds import (
+    CHUNKS,
+    STEPS,
+    Killed,
+    SaveEverywhere,
+    Writer,
+    differing,
+    fit,
+    model,
+    policies,
+    rounds,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 Run = tuple[BarStreamModule, SaveEverywhere, Path]
@@ -64,7 +75,9 @@ def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path, name):
     # The run goes on from the checkpoint, and is killed and resumed again in the next round.
     saver = SaveEverywhere(tmp_path / "saved", tmp_path / "rounds")
     resumed(undisturbed, name, tmp_path / "rounds", callbacks=[saver])
-    assert list(saver.saved) == [saved for saved in undisturbed[1].saved if saved.startswith("round2")]
+    assert list(saver.saved) == [
+        saved for saved in undisturbed[1].saved if saved.startswith("round2")
+    ]
     for second in ("round2-batch0", f"round2-batch{STEPS - 1}", "round2-end"):
         folder = tmp_path / f"again-{second}"
         shutil.copytree(saver.saved[second][1], folder)
@@ -74,7 +87,9 @@ def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path, name):
         assert policies(folder) == policies(undisturbed[2])
 
 
-@pytest.mark.parametrize("name", [pytest.param("round1-batch1", marks=pytest.mark.slow), "round2-batch0"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("round1-batch1", marks=pytest.mark.slow), "round2-batch0"]
+)
 def test_what_later_rounds_left_on_disk_is_taken_up(undisturbed, tmp_path, name):
     # Killed long after the last checkpoint: both rounds are on disk.
     shutil.copytree(undisturbed[2], tmp_path / "rounds")
@@ -83,7 +98,9 @@ def test_what_later_rounds_left_on_disk_is_taken_up(undisturbed, tmp_path, name)
     assert module.generate.calls == []
 
 
-def killed(folder: Path, writer: Callable[[BarStreamModule], Writer] = Writer) -> tuple[SaveEverywhere, int]:
+def killed(
+    folder: Path, writer: Callable[[BarStreamModule], Writer] = Writer
+) -> tuple[SaveEverywhere, int]:
     """A run that dies; its checkpoints, and how many chunks it wrote."""
     saver, module = SaveEverywhere(folder / "saved", folder / "rounds"), model(writer)
     with pytest.raises(Killed):
@@ -100,7 +117,13 @@ def assert_goes_on(run: Run, folder: Path, saver: SaveEverywhere, calls: int) ->
 
 
 @pytest.mark.parametrize(
-    "chunk", [pytest.param(0, marks=pytest.mark.slow), 1, CHUNKS + 1, pytest.param(CHUNKS + 2, marks=pytest.mark.slow)]
+    "chunk",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        1,
+        CHUNKS + 1,
+        pytest.param(CHUNKS + 2, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_while_it_writes_pieces(undisturbed, tmp_path, chunk):
     saver, calls = killed(tmp_path, lambda module: Writer(module, die_at=chunk))
@@ -120,7 +143,9 @@ def test_killed_while_it_writes_pieces(undisturbed, tmp_path, chunk):
         pytest.param("report.json", marks=pytest.mark.slow),
     ],
 )
-def test_killed_before_a_file_of_the_second_round_is_written(undisturbed, tmp_path, monkeypatch, name):
+def test_killed_before_a_file_of_the_second_round_is_written(
+    undisturbed, tmp_path, monkeypatch, name
+):
     write = round_files.write_atomically
 
     def dying(path: Path, content: bytes) -> None:
@@ -135,9 +160,14 @@ def test_killed_before_a_file_of_the_second_round_is_written(undisturbed, tmp_pa
     assert_goes_on(undisturbed, tmp_path, saver, calls - (name == "00001.parquet"))
 
 
-@pytest.mark.parametrize("name", ["round2-end", pytest.param(f"round2-batch{STEPS - 1}", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["round2-end", pytest.param(f"round2-batch{STEPS - 1}", marks=pytest.mark.slow)]
+)
 def test_killed_while_it_examines_the_last_policy(undisturbed, tmp_path, name):
-    saver, module = SaveEverywhere(tmp_path / "saved", tmp_path / "rounds"), model(lambda one: Writer(one, die_at=2 * CHUNKS + 1))
+    saver, module = (
+        SaveEverywhere(tmp_path / "saved", tmp_path / "rounds"),
+        model(lambda one: Writer(one, die_at=2 * CHUNKS + 1)),
+    )
     with pytest.raises(Killed):
         fit(rounds(tmp_path / "rounds", examine_last=True), module, callbacks=[saver])
     callback = rounds(tmp_path / "rounds", examine_last=True)

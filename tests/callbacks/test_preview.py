@@ -14,12 +14,14 @@ from musiczoo.callbacks import Preview
 from musiczoo.callbacks import preview as module_of_preview
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
-from musiczoo.models.base import Prompt
+from musiczoo.models.base.generative import Prompt
 from musiczoo.music import read, write
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 
-PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 HEADER = "L:1/8\nM:4/4\nK:C\nV:1 treble\nV:2 bass\n"
 # An untrained net is held to one more bar.
 OPENING = HEADER + "[r:0/1][V:1]C8|[V:2]C,8|\n"
@@ -28,12 +30,16 @@ GUARDED = {"guard": Guards([BarDurations(meter=True), Countdown()])}
 
 def tiny():
     torch.manual_seed(0)
-    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.3)
+    return BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.3
+    )
 
 
 def batches(module):
     texts = [HEADER + f"[V:1]{'CDEFGAB'[i]}8|[V:2]G,8|\n" for i in range(4)]
-    ready = [module.representation.collate([module.representation.encode_text(text)]) for text in texts]
+    ready = [
+        module.representation.collate([module.representation.encode_text(text)]) for text in texts
+    ]
     return torch.utils.data.DataLoader(ready, batch_size=None)
 
 
@@ -56,9 +62,15 @@ def fit(folder, *callbacks, logger=None, epochs=2, checkpoint=None):
 @pytest.fixture
 def _cheap_pictures(monkeypatch):
     """Engraving is tested elsewhere and takes long."""
-    monkeypatch.setattr(module_of_preview, "piano_roll_picture", lambda piece, path: write_atomically(path, PNG))
     monkeypatch.setattr(
-        module_of_preview, "write", lambda piece, path: write_atomically(path, PNG) if path.suffix == ".png" else write(piece, path)
+        module_of_preview, "piano_roll_picture", lambda piece, path: write_atomically(path, PNG)
+    )
+    monkeypatch.setattr(
+        module_of_preview,
+        "write",
+        lambda piece, path: (
+            write_atomically(path, PNG) if path.suffix == ".png" else write(piece, path)
+        ),
     )
 
 
@@ -67,7 +79,12 @@ def test_previews_lie_in_the_loggers_folder(tmp_path, monkeypatch):
     fit(tmp_path, Preview([OPENING], options=GUARDED), logger=CSVLogger(tmp_path, name="run"))
     root = tmp_path / "run" / "version_0" / "previews"
     assert sorted(path.name for path in root.iterdir()) == ["step-000004", "step-000008"]
-    assert sorted(path.name for path in (root / "step-000008").iterdir()) == ["1-roll.png", "1.abc", "1.mid", "1.png"]
+    assert sorted(path.name for path in (root / "step-000008").iterdir()) == [
+        "1-roll.png",
+        "1.abc",
+        "1.mid",
+        "1.png",
+    ]
     piece = read(root / "step-000008" / "1.abc")
     assert [len(voice.bars) for voice in piece.voices] == [2, 2]
     for name in ("1.png", "1-roll.png"):
@@ -120,7 +137,11 @@ def test_what_goes_wrong_is_told_and_ends_nothing(tmp_path, monkeypatch, caplog)
 
     monkeypatch.setattr(module_of_preview, "write", broken)
     with caplog.at_level(logging.WARNING):
-        _, trainer = fit(tmp_path, Preview([OPENING], options=GUARDED, audio=False), Preview([""], max_length=8, audio=False, seed=1))
+        _, trainer = fit(
+            tmp_path,
+            Preview([OPENING], options=GUARDED, audio=False),
+            Preview([""], max_length=8, audio=False, seed=1),
+        )
     assert trainer.global_step == 8
     assert "1.png failed" in caplog.text
     assert "is no readable piece" in caplog.text
@@ -130,7 +151,10 @@ def test_what_goes_wrong_is_told_and_ends_nothing(tmp_path, monkeypatch, caplog)
 
 def test_a_bad_prompt_or_folder_ends_nothing(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    bad = [Preview(["no header\n"], audio=False), Preview([OPENING], folder=tmp_path / "file", audio=False)]
+    bad = [
+        Preview(["no header\n"], audio=False),
+        Preview([OPENING], folder=tmp_path / "file", audio=False),
+    ]
     with caplog.at_level(logging.WARNING):
         _, trainer = fit(tmp_path, *bad)
     assert trainer.global_step == 8
@@ -162,22 +186,38 @@ def test_pictures_go_to_loggers_that_take_them(tmp_path):
             shown.append((key, len(images), step))
 
     shown = []
-    fit(tmp_path, Preview([OPENING], options=GUARDED, audio=False), logger=TensorBoard(tmp_path), epochs=1)
+    fit(
+        tmp_path,
+        Preview([OPENING], options=GUARDED, audio=False),
+        logger=TensorBoard(tmp_path),
+        epochs=1,
+    )
     assert shown == [(f"preview/1/{name}", np.uint8, 3, 4, "HWC") for name in ("score", "roll")]
     shown.clear()
-    fit(tmp_path, Preview([OPENING], options=GUARDED, audio=False), logger=Biases(tmp_path), epochs=1)
+    fit(
+        tmp_path,
+        Preview([OPENING], options=GUARDED, audio=False),
+        logger=Biases(tmp_path),
+        epochs=1,
+    )
     assert shown == [("preview/1/score", 1, 4), ("preview/1/roll", 1, 4)]
 
 
 def test_the_most_frequent_labels_are_the_default():
     module = tiny()
-    module.prompts = (Prompt("Baroque", "Rare, R", "Keyboard", 1), Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 300))
+    module.prompts = (
+        Prompt("Baroque", "Rare, R", "Keyboard", 1),
+        Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 300),
+    )
     [result] = Preview(max_length=20, audio=False)._generate(module)
     assert result.text.startswith("%Baroque\n%Bach, Johann Sebastian\n%Choral\n")
 
 
 def test_the_rhythm_survives_a_checkpoint():
-    one, other = Preview(every_n_validations=3, audio=False), Preview(every_n_validations=3, audio=False)
+    one, other = (
+        Preview(every_n_validations=3, audio=False),
+        Preview(every_n_validations=3, audio=False),
+    )
     one._validations = 2
     other.load_state_dict(one.state_dict())
     assert other._validations == 2

@@ -19,7 +19,13 @@ from tests.hub.models import bar_stream
 from tests.imitation_hub import ImitationHub
 
 
-def fit(callback: PublishToHub, folder: Path, epochs: int = 2, losses: Any = None, validation: bool = True) -> Any:
+def fit(
+    callback: PublishToHub,
+    folder: Path,
+    epochs: int = 2,
+    losses: Any = None,
+    validation: bool = True,
+) -> Any:
     model = bar_stream()
     batch = model.reference_batch()
     loader = torch.utils.data.DataLoader([batch] * 3, batch_size=None)
@@ -44,7 +50,9 @@ class Scripted(lightning.Callback):
     def __init__(self, losses: list[float]) -> None:
         self.losses = losses
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         if not trainer.sanity_checking:
             self.log("val/quality", self.losses.pop(0))
 
@@ -54,7 +62,12 @@ def test_the_end_of_a_fit(imitation_hub: ImitationHub, tmp_path: Path) -> None:
     model = fit(callback, tmp_path)
     [done] = callback.published
     again = musiczoo.load(done.load_name)
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(), model.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            again.net.state_dict().values(), model.net.state_dict().values(), strict=True
+        )
+    )
     card = ModelCard(imitation_hub.files("me/tuned")["README.md"].decode())
     assert card.data.license == "cc-by-4.0"
     assert {row.metric_name for row in card.data.eval_results} == {"loss", "bits per character"}
@@ -66,7 +79,9 @@ def test_the_end_of_a_fit(imitation_hub: ImitationHub, tmp_path: Path) -> None:
 
 
 def test_each_best_validation(imitation_hub: ImitationHub, tmp_path: Path) -> None:
-    callback = PublishToHub("me/tuned", "mit", when="best", monitor="val/quality", mode="max", folder=tmp_path / "best")
+    callback = PublishToHub(
+        "me/tuned", "mit", when="best", monitor="val/quality", mode="max", folder=tmp_path / "best"
+    )
     fit(callback, tmp_path, epochs=4, losses=[-3.0, -4.0, -2.0, -2.5])
     messages = imitation_hub.repositories["me/tuned"].messages
     assert [messages[done.commit] for done in callback.published] == ["Step 3", "Step 9"]
@@ -74,13 +89,17 @@ def test_each_best_validation(imitation_hub: ImitationHub, tmp_path: Path) -> No
     assert imitation_hub.repositories["me/tuned"].branches["main"] == callback.published[-1].commit
 
 
-def test_without_validation_the_end_is_published(imitation_hub: ImitationHub, tmp_path: Path) -> None:
+def test_without_validation_the_end_is_published(
+    imitation_hub: ImitationHub, tmp_path: Path
+) -> None:
     callback = PublishToHub("me/tuned", "mit", when="best")
     fit(callback, tmp_path, epochs=1, validation=False)
     assert len(callback.published) == 1
 
 
-def test_a_refusal_does_not_lose_the_fit(imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+def test_a_refusal_does_not_lose_the_fit(
+    imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_reader")
     callback = PublishToHub("me/tuned", "mit", when="best")
     with caplog.at_level(logging.ERROR):
@@ -89,10 +108,17 @@ def test_a_refusal_does_not_lose_the_fit(imitation_hub: ImitationHub, tmp_path: 
     assert "does not allow this" in caplog.text
     assert f"musiczoo publish {tmp_path / 'published'} me/tuned --licence mit" in caplog.text
     again = musiczoo.load(f"local-dir:{tmp_path / 'published'}")
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(), model.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            again.net.state_dict().values(), model.net.state_dict().values(), strict=True
+        )
+    )
 
 
-def test_a_folder_that_cannot_be_written_does_not_lose_the_fit(imitation_hub: ImitationHub, tmp_path: Path, caplog: Any) -> None:
+def test_a_folder_that_cannot_be_written_does_not_lose_the_fit(
+    imitation_hub: ImitationHub, tmp_path: Path, caplog: Any
+) -> None:
     (tmp_path / "file").write_text("in the way")
     callback = PublishToHub("me/tuned", "mit", folder=tmp_path / "file")
     with caplog.at_level(logging.ERROR):
@@ -109,7 +135,9 @@ def test_what_is_wrong_is_said_before_the_training() -> None:
         PublishToHub("me/tuned", "mit", when="always")  # type: ignore[arg-type]
 
 
-def test_only_the_first_process_publishes(imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: Any) -> None:
+def test_only_the_first_process_publishes(
+    imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(lightning.Trainer, "is_global_zero", False)
     callback = PublishToHub("me/tuned", "mit")
     fit(callback, tmp_path, epochs=1)

@@ -14,9 +14,9 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from musiczoo.callbacks import Change, StageTransition
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import Batch
+from musiczoo.models.base.generative import Batch
+from musiczoo.models.base.training import ObjectiveResult
 from musiczoo.models.objectives import Likelihood
-from musiczoo.models.trained import ObjectiveResult
 from musiczoo.music.errors import MusicZooError
 from tests.zoo.tiny_stages import QUIET, adamw, data, model, sgd
 
@@ -36,7 +36,12 @@ def changes() -> list[Change]:
         Change(epoch=0, trainable=["char_level_decoder.*"]),
         Change(epoch=1, trainable=["*"], objective=Half(), optimizer=sgd, warmup_steps=3),
         # More batches than before, so that a state of the loader of before would not fit.
-        Change(epoch=2, trainable=["patch_level_decoder.*"], optimizer=adamw, data=data(100, batch_size=3)),
+        Change(
+            epoch=2,
+            trainable=["patch_level_decoder.*"],
+            optimizer=adamw,
+            data=data(100, batch_size=3),
+        ),
     ]
 
 
@@ -63,7 +68,9 @@ class SaveEverywhere(lightning.Callback):
         self.paths.append(self.folder / f"{self.name}{len(self.paths):02d}-{where}.ckpt")
         trainer.save_checkpoint(self.paths[-1])
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self._save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -73,7 +80,13 @@ class SaveEverywhere(lightning.Callback):
         self._save(trainer, f"epoch{trainer.current_epoch}-end")
 
 
-def fit(plan: Sequence[Change], *, checkpoint: Path | None = None, callbacks: Any = None, **settings: Any) -> tuple[BarStreamModule, Any]:
+def fit(
+    plan: Sequence[Change],
+    *,
+    checkpoint: Path | None = None,
+    callbacks: Any = None,
+    **settings: Any,
+) -> tuple[BarStreamModule, Any]:
     torch.manual_seed(0)
     module = model()
     transition = [StageTransition(plan)]
@@ -88,7 +101,9 @@ def fit(plan: Sequence[Change], *, checkpoint: Path | None = None, callbacks: An
 def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
     theirs = other.state_dict()
     assert set(theirs) == set(one.state_dict())
-    return [name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])]
+    return [
+        name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])
+    ]
 
 
 def test_each_stage_trains_what_it_says_and_is_told() -> None:
@@ -107,7 +122,9 @@ def test_each_stage_trains_what_it_says_and_is_told() -> None:
                     "optimizer": type(optimizer).__name__,
                     "batches": trainer.num_training_batches,
                     "rate": optimizer.param_groups[0]["lr"],
-                    "weights": {name: value.clone() for name, value in module.net.state_dict().items()},
+                    "weights": {
+                        name: value.clone() for name, value in module.net.state_dict().items()
+                    },
                 }
             )
 
@@ -118,11 +135,21 @@ def test_each_stage_trains_what_it_says_and_is_told() -> None:
     assert [row["optimizer"] for row in seen] == ["AdamW", "SGD", "AdamW", "AdamW"]
     assert [row["batches"] for row in seen] == [4, 4, 6, 6]
     assert seen[1]["rate"] == pytest.approx(0.3 / 3)
-    first = {name.split(".")[0] for name, value in seen[0]["weights"].items() if not torch.equal(value, seen[1]["weights"][name])}
-    last = {name.split(".")[0] for name, value in seen[2]["weights"].items() if not torch.equal(value, module.net.state_dict()[name])}
+    first = {
+        name.split(".")[0]
+        for name, value in seen[0]["weights"].items()
+        if not torch.equal(value, seen[1]["weights"][name])
+    }
+    last = {
+        name.split(".")[0]
+        for name, value in seen[2]["weights"].items()
+        if not torch.equal(value, module.net.state_dict()[name])
+    }
     assert (first, last) == ({char}, {patch})
     assert not module.net.patch_level_decoder.base.wte.weight.requires_grad
-    told = [(row["steps"], row["epochs"], row["batch_size"]) for row in module.provenance["training"]]
+    told = [
+        (row["steps"], row["epochs"], row["batch_size"]) for row in module.provenance["training"]
+    ]
     assert told == [(4, 1, 4), (4, 1, 4), (12, 2, 3)]
     assert trainer.global_step == 20
 
@@ -137,26 +164,48 @@ def test_an_adapter_comes_and_goes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [changes, adapting])
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_resumed_at_any_place_equals_uninterrupted(plan: Any, accumulate: int, tmp_path: Path) -> None:
+def test_resumed_at_any_place_equals_uninterrupted(
+    plan: Any, accumulate: int, tmp_path: Path
+) -> None:
     settings = {"accumulate_grad_batches": accumulate}
     savers = [SaveEverywhere(tmp_path, "before"), SaveEverywhere(tmp_path, "after")]
-    whole, trainer = fit(plan(), callbacks=lambda transition: [savers[0], *transition, savers[1]], **settings)
+    whole, trainer = fit(
+        plan(), callbacks=lambda transition: [savers[0], *transition, savers[1]], **settings
+    )
     # Steps inside an epoch are the same twice.
-    paths = [path for saver in savers for path in saver.paths if "end" in path.stem or saver is savers[1]]
+    paths = [
+        path for saver in savers for path in saver.paths if "end" in path.stem or saver is savers[1]
+    ]
     assert len(paths) > 20
     failures = {}
     for path in paths:
         resumed, again = fit(plan(), checkpoint=path, **settings)
-        if (again.global_step, resumed.provenance) != (trainer.global_step, whole.provenance) or differing(whole, resumed):
-            failures[path.stem] = (again.global_step, trainer.global_step, len(differing(whole, resumed)))
+        if (again.global_step, resumed.provenance) != (
+            trainer.global_step,
+            whole.provenance,
+        ) or differing(whole, resumed):
+            failures[path.stem] = (
+                again.global_step,
+                trainer.global_step,
+                len(differing(whole, resumed)),
+            )
     assert not failures
 
 
 def test_resumed_at_the_ends_of_epochs_equals_uninterrupted(tmp_path: Path) -> None:
     for plan in (changes, adapting):
         savers = [SaveEverywhere(tmp_path, "before"), SaveEverywhere(tmp_path, "after")]
-        whole, _ = fit(plan(), callbacks=lambda transition, savers=savers: [savers[0], *transition, savers[1]], max_epochs=3)
-        for path in sorted(path for saver in savers for path in saver.paths if path.stem.endswith(("epoch1-end", "epoch2-end"))):
+        whole, _ = fit(
+            plan(),
+            callbacks=lambda transition, savers=savers: [savers[0], *transition, savers[1]],
+            max_epochs=3,
+        )
+        for path in sorted(
+            path
+            for saver in savers
+            for path in saver.paths
+            if path.stem.endswith(("epoch1-end", "epoch2-end"))
+        ):
             resumed, _ = fit(plan(), checkpoint=path, max_epochs=3)
             assert not differing(whole, resumed), path.stem
             assert resumed.provenance == whole.provenance, path.stem
@@ -181,12 +230,19 @@ def spread(folder: Path) -> float:
 @pytest.mark.dist
 @pytest.mark.parametrize("plan", [changes, adapting])
 def test_ranks_stay_equal_after_an_unfreeze(plan: Any, tmp_path: Path) -> None:
-    fit(plan(), callbacks=lambda transition: [*transition, KeepRanks(tmp_path)], devices=2, strategy="ddp_fork")
+    fit(
+        plan(),
+        callbacks=lambda transition: [*transition, KeepRanks(tmp_path)],
+        devices=2,
+        strategy="ddp_fork",
+    )
     assert spread(tmp_path) == 0.0
 
 
 @pytest.mark.dist
-def test_without_wrapping_anew_the_ranks_drift_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wrapping_anew_the_ranks_drift_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The control: the fault that is cured exists, and spread() sees it.
     wrapped: list[Any] = []
 
@@ -196,7 +252,12 @@ def test_without_wrapping_anew_the_ranks_drift_apart(tmp_path: Path, monkeypatch
         strategy.model = wrapped[0]
 
     monkeypatch.setattr("lightning.pytorch.strategies.DDPStrategy.configure_ddp", once)
-    fit(changes(), callbacks=lambda transition: [*transition, KeepRanks(tmp_path)], devices=2, strategy="ddp_fork")
+    fit(
+        changes(),
+        callbacks=lambda transition: [*transition, KeepRanks(tmp_path)],
+        devices=2,
+        strategy="ddp_fork",
+    )
     assert spread(tmp_path) > 0.001
 
 
@@ -211,7 +272,13 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     def run(plan: list[Change], batch_size: int, **settings: Any) -> BarStreamModule:
         torch.manual_seed(0)
         module = model(dropout=0.0, optimizer=sgd)
-        trainer = lightning.Trainer(**QUIET, enable_checkpointing=False, max_epochs=2, callbacks=[StageTransition(plan)], **settings)
+        trainer = lightning.Trainer(
+            **QUIET,
+            enable_checkpointing=False,
+            max_epochs=2,
+            callbacks=[StageTransition(plan)],
+            **settings,
+        )
         trainer.fit(module, data(batch_size=batch_size))
         return module
 
@@ -230,7 +297,9 @@ def test_what_cannot_work_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MusicZooError, match="run_stages"):
         fit(changes(), max_steps=9)
     with pytest.raises(MusicZooError, match="cool-down"):
-        lightning.Trainer(**QUIET, max_epochs=3, callbacks=[StageTransition(changes())]).fit(model(cooldown_steps=2), data())
+        lightning.Trainer(**QUIET, max_epochs=3, callbacks=[StageTransition(changes())]).fit(
+            model(cooldown_steps=2), data()
+        )
     saver = SaveEverywhere(tmp_path)
     lightning.Trainer(**QUIET, max_steps=1, callbacks=[saver]).fit(model(), data())
     with pytest.raises(MusicZooError, match="without StageTransition"):

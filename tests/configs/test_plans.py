@@ -12,11 +12,11 @@ import torch
 import yaml
 
 from musiczoo import run_stages
+from musiczoo.configs.recipes import plan_file, plans
 from musiczoo.hub.checkpoint import open_checkpoint
-from musiczoo.models.base import Generated
-from musiczoo.recipes import plan_file, plans
+from musiczoo.models.base.generative import Generated
 from musiczoo.rewards.base import Reward, Scores
-from musiczoo.stages import open_plan
+from musiczoo.stages.run import open_plan
 from tests.zoo.readable import make_pieces_readable
 from tests.zoo.tiny_stages import QUIET, tune
 
@@ -29,7 +29,10 @@ class Length(Reward):
     name = "length"
 
     def score(self, pieces: Sequence[Generated]) -> Scores:
-        return Scores(torch.tensor([float(len(piece.text)) for piece in pieces]).double(), (None,) * len(pieces))
+        return Scores(
+            torch.tensor([float(len(piece.text)) for piece in pieces]).double(),
+            (None,) * len(pieces),
+        )
 
 
 def tiny(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -37,8 +40,20 @@ def tiny(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
     plan["trainer"] = {**plan["trainer"], **QUIET, "precision": "32-true", "devices": 1}
     for stage in plan["stages"]:
         if isinstance(stage.get("start"), dict):
-            stage["start"]["init_args"] |= {"size": None, "patch_layers": 1, "char_layers": 1, "hidden": 32, "heads": 2, "patch_length": 48}
-        stage["data"]["init_args"] |= {"corpus": str(folder / "scores"), "cache": str(folder), "num_workers": 0, "progress": False}
+            stage["start"]["init_args"] |= {
+                "size": None,
+                "patch_layers": 1,
+                "char_layers": 1,
+                "hidden": 32,
+                "heads": 2,
+                "patch_length": 48,
+            }
+        stage["data"]["init_args"] |= {
+            "corpus": str(folder / "scores"),
+            "cache": str(folder),
+            "num_workers": 0,
+            "progress": False,
+        }
         stage["max_epochs"] = 1
         for callback in stage["callbacks"]:
             if callback["class_path"].endswith("PreferenceRounds"):
@@ -52,8 +67,20 @@ def tiny(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
                     "progress": False,
                 }
                 reward = {"class_path": f"{__name__}.Length"}
-                prompts = [{"period": "Baroque", "composer": "Bach, Johann Sebastian", "instrumentation": "Choral"}]
-                callback["init_args"] = {**callback["init_args"], **sizes, "reward": reward, "prompts": prompts, "fraction": 0.34}
+                prompts = [
+                    {
+                        "period": "Baroque",
+                        "composer": "Bach, Johann Sebastian",
+                        "instrumentation": "Choral",
+                    }
+                ]
+                callback["init_args"] = {
+                    **callback["init_args"],
+                    **sizes,
+                    "reward": reward,
+                    "prompts": prompts,
+                    "fraction": 0.34,
+                }
                 stage["max_epochs"] = 2
     return plan
 
@@ -81,16 +108,22 @@ def test_every_plan_says_where_its_numbers_come_from(plan: str) -> None:
     lines = plan_file(plan).read_text().splitlines()
     for place, line in enumerate(lines):
         if (
-            re.search(r": (true|false|[0-9.e-]+|\w*mixed|32-true|pretrain|finetune|best)( |$)", line)
+            re.search(
+                r": (true|false|[0-9.e-]+|\w*mixed|32-true|pretrain|finetune|best)( |$)", line
+            )
             and "start:" not in line
             and "name:" not in line
         ):
-            assert any("#" in lines[near] for near in range(max(0, place - 2), place + 1)), f"{plan}:{place + 1}: {line.strip()}"
+            assert any("#" in lines[near] for near in range(max(0, place - 2), place + 1)), (
+                f"{plan}:{place + 1}: {line.strip()}"
+            )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", plans())
-def test_every_plan_runs_with_tiny_sizes(plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_plan_runs_with_tiny_sizes(
+    plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_pieces_readable(monkeypatch)
     (tmp_path / "scores").mkdir()
     from musiczoo.music.abc import write_abc
@@ -104,5 +137,8 @@ def test_every_plan_runs_with_tiny_sizes(plan: str, tmp_path: Path, monkeypatch:
     for name, folder in made.items():
         model = open_checkpoint(folder)
         assert model.stage == name
-        assert f"{asked[name]:g}" in model.provenance["training"][-1]["optimizer"] or name == "pretrain"
+        assert (
+            f"{asked[name]:g}" in model.provenance["training"][-1]["optimizer"]
+            or name == "pretrain"
+        )
     assert len(model.provenance["training"]) == 3

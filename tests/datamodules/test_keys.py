@@ -26,9 +26,15 @@ def test_pretraining_takes_all_keys_alike():
 @pytest.mark.parametrize(
     ("original", "expected"),
     [
-        ("C", {"A": 1, "Bb": 2, "B": 2.4, "Cb": 0.6, "C": 4, "Db": 2.4, "C#": 0.6, "D": 2, "Eb": 1}),
+        (
+            "C",
+            {"A": 1, "Bb": 2, "B": 2.4, "Cb": 0.6, "C": 4, "Db": 2.4, "C#": 0.6, "D": 2, "Eb": 1},
+        ),
         ("Gb", {"Eb": 1, "E": 2, "F": 3, "F#": 2, "Gb": 2, "G": 3, "Ab": 2, "A": 1}),
-        ("Bb", {"G": 1, "Ab": 2, "A": 3, "Bb": 4, "B": 2.4, "Cb": 0.6, "C": 2, "Db": 0.8, "C#": 0.2}),
+        (
+            "Bb",
+            {"G": 1, "Ab": 2, "A": 3, "Bb": 4, "B": 2.4, "Cb": 0.6, "C": 2, "Db": 0.8, "C#": 0.2},
+        ),
     ],
 )
 def test_fine_tuning_stays_near_the_original_key(original, expected):

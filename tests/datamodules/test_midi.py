@@ -16,10 +16,10 @@ from musiczoo.datamodules.resumable import Draw
 from musiczoo.datamodules.token_items import TokenCrops
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.music.abc import read_abc, write_abc
-from musiczoo.music.corpora import load_corpus, register
+from musiczoo.music.corpora.names import load_corpus, register
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import read
-from musiczoo.music.piano_stream import reduced
+from musiczoo.music.midi.piano_stream import reduced
 from musiczoo.representations.remi import Remi
 from tests.midi_files import random_score, write_bad_files, write_midi
 
@@ -49,7 +49,18 @@ def folder(tmp_path_factory) -> Path:
 
 def module(corpus, cache: Path, **settings) -> MidiDataModule:
     return MidiDataModule(
-        corpus, REMI, **({"batch_size": 4, "max_length": 64, "cache": cache, "progress": False, "preparing_workers": 1} | settings)
+        corpus,
+        REMI,
+        **(
+            {
+                "batch_size": 4,
+                "max_length": 64,
+                "cache": cache,
+                "progress": False,
+                "preparing_workers": 1,
+            }
+            | settings
+        ),
     )
 
 
@@ -68,13 +79,18 @@ def test_batches_are_what_the_representation_collates(folder, cache):
     assert batch["ids"].shape == (4, int(batch["lengths"].max()))
     assert batch["ids"].dtype == torch.int64
     assert batch["lengths"].max() <= 64
-    assert all((row[length:] == 0).all() for row, length in zip(batch["ids"], batch["lengths"], strict=True))
+    assert all(
+        (row[length:] == 0).all()
+        for row, length in zip(batch["ids"], batch["lengths"], strict=True)
+    )
 
 
 def test_pieces_are_the_reduced_files(folder, cache):
     data = module(folder, cache)
     data.setup()
-    assert [piece.path for piece in data.pieces] == [f"{seed:02}.mid" for seed in range(40)] + ["twin.mid"]
+    assert [piece.path for piece in data.pieces] == [f"{seed:02}.mid" for seed in range(40)] + [
+        "twin.mid"
+    ]
     for index in (0, 17, 40):
         expected = REMI.encode(reduced(read(folder / data.pieces[index].path)))
         assert torch.equal(data.tokens(index), expected)
@@ -107,7 +123,9 @@ def test_a_corpus_without_a_usable_piece_is_refused(tmp_path, cache):
 
 def test_an_empty_folder_is_named(tmp_path, cache):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(MusicZooError, match=r"nothing.*no pieces to train on.*no MIDI file or score"):
+    with pytest.raises(
+        MusicZooError, match=r"nothing.*no pieces to train on.*no MIDI file or score"
+    ):
         module(tmp_path / "nothing", cache).setup()
 
 
@@ -119,7 +137,9 @@ def test_near_duplicates_stay_in_one_split(folder, cache):
         assert all(parts)
         assert sum(map(len, parts)) == len(set.union(*parts))
         assert len(set(data.clusters)) == 40
-        twins = [index for index, piece in enumerate(data.pieces) if piece.path in ("07.mid", "twin.mid")]
+        twins = [
+            index for index, piece in enumerate(data.pieces) if piece.path in ("07.mid", "twin.mid")
+        ]
         assert data.clusters[twins[0]] == data.clusters[twins[1]]
 
 
@@ -133,7 +153,9 @@ def test_validation_is_a_part_of_what_testing_leaves(cache):
 
 def test_resuming_gives_the_remaining_batches(folder, cache):
     def loader():
-        return module(folder, cache, transpose=5, velocity_shift=2, tempo_shift=2).train_dataloader()
+        return module(
+            folder, cache, transpose=5, velocity_shift=2, tempo_shift=2
+        ).train_dataloader()
 
     source = loader()
     every = [*source, *source]
@@ -145,12 +167,17 @@ def test_resuming_gives_the_remaining_batches(folder, cache):
         second = loader()
         second.load_state_dict(first.state_dict())
         rest = [*second] if stop > steps else [*second, *second]
-        assert all(same(one, other) for one, other in zip(every[stop:], rest[: 2 * steps - stop], strict=True))
+        assert all(
+            same(one, other)
+            for one, other in zip(every[stop:], rest[: 2 * steps - stop], strict=True)
+        )
 
 
 def test_workers_change_nothing(folder, cache):
     plain = list(module(folder, cache, transpose=3).train_dataloader())
-    for one, other in zip(plain, module(folder, cache, transpose=3, num_workers=2).train_dataloader(), strict=True):
+    for one, other in zip(
+        plain, module(folder, cache, transpose=3, num_workers=2).train_dataloader(), strict=True
+    ):
         assert same(one, other)
 
 
@@ -158,10 +185,14 @@ def test_an_access_depends_on_seed_epoch_and_piece_alone(folder, cache):
     data = module(folder, cache, transpose=5)
     items = data.items(range(41), training=True)
     fewer = data.items(range(20, 30), training=True)
-    assert all(torch.equal(fewer[Draw(3, index)], items[Draw(3, index + 20)]) for index in range(10))
+    assert all(
+        torch.equal(fewer[Draw(3, index)], items[Draw(3, index + 20)]) for index in range(10)
+    )
     reseeded = module(folder, cache, transpose=5, seed=1).items(range(41), training=True)
     assert any(not torch.equal(items[Draw(3, index)], items[Draw(4, index)]) for index in range(10))
-    assert any(not torch.equal(items[Draw(3, index)], reseeded[Draw(3, index)]) for index in range(10))
+    assert any(
+        not torch.equal(items[Draw(3, index)], reseeded[Draw(3, index)]) for index in range(10)
+    )
 
 
 def test_training_is_varied_and_validation_is_not(folder, cache):
@@ -177,7 +208,9 @@ def test_training_is_varied_and_validation_is_not(folder, cache):
     assert targets == sum(len(data.pieces[index].tokens) - 1 for index in data.splits.validation)
     whole = module(folder, cache, max_length=100_000).items(range(41), training=True)
     varied = module(folder, cache, max_length=100_000, **settings).items(range(41), training=True)
-    changed = [not torch.equal(whole[Draw(0, index)], varied[Draw(0, index)]) for index in range(41)]
+    changed = [
+        not torch.equal(whole[Draw(0, index)], varied[Draw(0, index)]) for index in range(41)
+    ]
     assert sum(changed) > 35
     kinds = np.array([name.partition("_")[0] for name in REMI.vocabulary])
     for index in range(41):
@@ -188,11 +221,18 @@ def test_training_is_varied_and_validation_is_not(folder, cache):
 def test_processes_share_the_batches_of_one(folder, cache, world_size):
     def rows(loader) -> list[list[list[int]]]:
         return [
-            [row[:length].tolist() for row, length in zip(batch["ids"], batch["lengths"], strict=True) if length > 1] for batch in loader
+            [
+                row[:length].tolist()
+                for row, length in zip(batch["ids"], batch["lengths"], strict=True)
+                if length > 1
+            ]
+            for batch in loader
         ]
 
     for name in ("train_dataloader", "val_dataloader"):
-        whole = rows(getattr(module(folder, cache, batch_size=3 * world_size, val_fraction=0.3), name)())
+        whole = rows(
+            getattr(module(folder, cache, batch_size=3 * world_size, val_fraction=0.3), name)()
+        )
         shares = []
         for rank in range(world_size):
             data = module(folder, cache, batch_size=3, val_fraction=0.3)
@@ -216,7 +256,9 @@ def test_pieces_may_be_given_themselves(cache):
     silent.tracks.clear()
     data = module([SCORES[0], silent], cache, test_fraction=0, val_fraction=0)
     assert len(data.splits.train) == 1
-    assert [entry.reason for entry in data.left_out] == ["It has no notes on the programs that are kept."]
+    assert [entry.reason for entry in data.left_out] == [
+        "It has no notes on the programs that are kept."
+    ]
     with pytest.raises(MusicZooError, match="int"):
         module([3], cache).setup()
 
@@ -225,7 +267,13 @@ def test_folders_files_and_pieces_may_be_mixed(folder, cache, tmp_path):
     (tmp_path / "tunes").mkdir()
     (tmp_path / "tunes" / "a.abc").write_text(TUNE)
     data = module(
-        [tmp_path / "tunes", folder / "00.mid", SCORES[3], load_corpus(tmp_path / "tunes", cache=cache, workers=1, progress=False)], cache
+        [
+            tmp_path / "tunes",
+            folder / "00.mid",
+            SCORES[3],
+            load_corpus(tmp_path / "tunes", cache=cache, workers=1, progress=False),
+        ],
+        cache,
     )
     data.prepare_data()
     data.setup()
@@ -249,7 +297,9 @@ def test_an_unknown_corpus_is_told(cache):
 
 def test_a_second_start_reads_the_cache(folder, cache, monkeypatch):
     module(folder, cache).setup()
-    monkeypatch.setattr(token_cache.Tokeniser, "__call__", lambda *_: pytest.fail("tokenised again"))
+    monkeypatch.setattr(
+        token_cache.Tokeniser, "__call__", lambda *_: pytest.fail("tokenised again")
+    )
     monkeypatch.setattr(token_cache, "clusters", lambda _: pytest.fail("clustered again"))
     module(folder, cache).setup()
 
@@ -258,7 +308,9 @@ def test_the_representation_is_that_of_the_fitted_module(folder, cache):
     data = MidiDataModule(folder, cache=cache, progress=False)
     with pytest.raises(MusicZooError, match=r"representation=model\.representation"):
         data.prepare_data()
-    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(representation=REMI), **vars(process(0, 1)))
+    data.trainer = SimpleNamespace(
+        lightning_module=SimpleNamespace(representation=REMI), **vars(process(0, 1))
+    )
     data.prepare_data()
     assert next(iter(data.train_dataloader()))["ids"].shape[0] == 8
 
@@ -266,9 +318,16 @@ def test_the_representation_is_that_of_the_fitted_module(folder, cache):
 def test_a_fit_on_a_folder_of_files(folder, cache):
     torch.manual_seed(0)
     model = Phi3RemiModule(layers=1, hidden=32, heads=2, intermediate=32)
-    data = MidiDataModule(folder, batch_size=8, max_length=64, cache=cache, progress=False, preparing_workers=1)
+    data = MidiDataModule(
+        folder, batch_size=8, max_length=64, cache=cache, progress=False, preparing_workers=1
+    )
     trainer = lightning.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
     trainer.fit(model, data)
     assert trainer.global_step == 2 * len(data.train_dataloader())
@@ -280,15 +339,23 @@ def test_provenance_is_plain_and_tells_no_places(folder, cache):
     assert told["corpus"] == ["mine"]
     assert told["works"]["train"] == len(data.splits.train)
     assert told["left_out"] == 11
-    assert (told["programs"], told["transpose"], told["max_length"]) == ([0, 1, 2, 3, 4, 5, 6, 7], 2, 64)
+    assert (told["programs"], told["transpose"], told["max_length"]) == (
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        2,
+        64,
+    )
     assert str(folder.parent) not in json.dumps(told)
 
 
 def test_programs_are_kept_for_remi_plus(folder, cache):
     plus = Remi.plus()
-    data = MidiDataModule(folder, plus, programs=None, cache=cache, progress=False, preparing_workers=1, max_length=64)
+    data = MidiDataModule(
+        folder, plus, programs=None, cache=cache, progress=False, preparing_workers=1, max_length=64
+    )
     data.setup()
-    violin = next(index for index, piece in enumerate(data.pieces) if piece.path == "bad/violin.mid")
+    violin = next(
+        index for index, piece in enumerate(data.pieces) if piece.path == "bad/violin.mid"
+    )
     assert "Program_40" in plus.text(data.tokens(violin))
 
 

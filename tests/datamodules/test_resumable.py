@@ -23,7 +23,10 @@ class Numbers:
 
 
 def collate(items: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {"items": torch.nn.utils.rnn.pad_sequence(list(items), batch_first=True), "lengths": torch.tensor([len(item) for item in items])}
+    return {
+        "items": torch.nn.utils.rnn.pad_sequence(list(items), batch_first=True),
+        "lengths": torch.tensor([len(item) for item in items]),
+    }
 
 
 def loader(batch_size: int = 4, **settings) -> ResumableLoader:
@@ -82,7 +85,9 @@ def test_an_epoch_can_be_named():
     source = loader()
     every = epochs(loader(), 3)
     source.set_epoch(2)
-    assert all(same(one, other) for one, other in zip(source, every[2 * len(source) :], strict=True))
+    assert all(
+        same(one, other) for one, other in zip(source, every[2 * len(source) :], strict=True)
+    )
     source.set_epoch(0)
     iterator = iter(source)
     # Lightning makes its iterator before it names the epoch.
@@ -97,7 +102,12 @@ def test_processes_share_the_batches_of_one(world_size):
     for batch, *shares in zip(whole, *parts, strict=True):
         expected = sorted(row[0].tolist() for row in batch["items"])
         # A share without works holds one blank item of length 1 that has no target.
-        found = sorted(row[0].tolist() for part in shares for row, length in zip(part["items"], part["lengths"], strict=True) if length > 1)
+        found = sorted(
+            row[0].tolist()
+            for part in shares
+            for row, length in zip(part["items"], part["lengths"], strict=True)
+            if length > 1
+        )
         assert found == expected
 
 

@@ -13,9 +13,9 @@ import torch
 from musiczoo.datamodules.resumable import Draw, ResumableLoader
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.music.abc import Tune, read_abc, signature_key, transpose
-from musiczoo.music.corpus_reading import work_of
+from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 NOTES = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g"]
@@ -26,9 +26,12 @@ def tune(seed: int, *, voices: int = 2, key: str | None = None) -> Tune:
     rng = random.Random(seed)
     bars = rng.randrange(6, 30)
     body = "\n".join(
-        f"V:{voice}\n" + " ".join("".join(rng.choices(NOTES, k=8)) + " |" for _ in range(bars)) for voice in range(1, voices + 1)
+        f"V:{voice}\n" + " ".join("".join(rng.choices(NOTES, k=8)) + " |" for _ in range(bars))
+        for voice in range(1, voices + 1)
     )
-    return read_abc(f"X:{seed}\nT:Piece {seed}\nM:4/4\nL:1/8\nK:{key or rng.choice(TONICS)}\n{body}\n")
+    return read_abc(
+        f"X:{seed}\nT:Piece {seed}\nM:4/4\nL:1/8\nK:{key or rng.choice(TONICS)}\n{body}\n"
+    )
 
 
 TUNES = [tune(seed) for seed in range(40)]
@@ -37,7 +40,11 @@ WORKS = [work_of(piece) for piece in TUNES]
 
 
 def module(corpus=WORKS, *, max_length: int = 64, **settings) -> ScoreDataModule:
-    return ScoreDataModule(corpus, BarStreamPatches(max_length=max_length), **({"batch_size": 4, "progress": False} | settings))
+    return ScoreDataModule(
+        corpus,
+        BarStreamPatches(max_length=max_length),
+        **({"batch_size": 4, "progress": False} | settings),
+    )
 
 
 def process(rank: int, world_size: int) -> SimpleNamespace:
@@ -83,13 +90,23 @@ def test_resuming_gives_the_remaining_batches():
         second = module().train_dataloader()
         second.load_state_dict(first.state_dict())
         rest = [*second] if stop > steps else [*second, *second]
-        assert all(same(one, other) for one, other in zip(every[stop:], rest[: 2 * steps - stop], strict=True))
+        assert all(
+            same(one, other)
+            for one, other in zip(every[stop:], rest[: 2 * steps - stop], strict=True)
+        )
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_the_batches_of_one(world_size):
     def pieces(loader: ResumableLoader) -> list[list[list[int]]]:
-        return [[row[:length].flatten().tolist() for row, length in zip(*batch.values(), strict=True) if length > 1] for batch in loader]
+        return [
+            [
+                row[:length].flatten().tolist()
+                for row, length in zip(*batch.values(), strict=True)
+                if length > 1
+            ]
+            for batch in loader
+        ]
 
     for name in ("train_dataloader", "val_dataloader"):
         whole = pieces(getattr(module(batch_size=3 * world_size, val_fraction=0.3), name)())
@@ -110,12 +127,17 @@ def test_an_access_depends_on_seed_epoch_and_work_alone():
         assert torch.equal(fewer[Draw(3, index)], items[Draw(3, place[work.id])])
     reseeded = module(seed=1).items(range(40), training=True)
     assert any(not torch.equal(items[Draw(3, index)], items[Draw(4, index)]) for index in range(10))
-    assert any(not torch.equal(items[Draw(3, index)], reseeded[Draw(3, index)]) for index in range(10))
+    assert any(
+        not torch.equal(items[Draw(3, index)], reseeded[Draw(3, index)]) for index in range(10)
+    )
 
 
 def test_pretraining_uses_all_keys():
     items = module().items(range(1), training=True)
-    keys = {items.tune(Draw(epoch, 0))[0].field("K").removesuffix("dor").removesuffix("m") for epoch in range(200)}
+    keys = {
+        items.tune(Draw(epoch, 0))[0].field("K").removesuffix("dor").removesuffix("m")
+        for epoch in range(200)
+    }
     assert len(keys) == 15
 
 
@@ -135,7 +157,10 @@ def test_transposed_items_are_the_transposed_piece():
         decoded = data.representation.decode(items[Draw(0, index)])
         assert decoded.notes() == piece.notes()
         intervals = {
-            moved.pitch - note.pitch for moved, note in zip(sorted_by_voice(piece), sorted_by_voice(items.works[index].tune), strict=True)
+            moved.pitch - note.pitch
+            for moved, note in zip(
+                sorted_by_voice(piece), sorted_by_voice(items.works[index].tune), strict=True
+            )
         }
         assert len(intervals) == 1
 
@@ -160,7 +185,9 @@ def test_transpositions_stay_with_their_work():
     data = module(corpus, val_fraction=0.3, test_fraction=0.2)
     data.setup()
     assert len(data.works) == 120
-    melodies = [{tuple(data.works[index].shingles.tolist()) for index in part} for part in data.splits]
+    melodies = [
+        {tuple(data.works[index].shingles.tolist()) for index in part} for part in data.splits
+    ]
     assert all(melodies)
     assert not melodies[0] & melodies[1] | melodies[0] & melodies[2] | melodies[1] & melodies[2]
 
@@ -182,7 +209,10 @@ def test_large_scores_are_left_out_and_counted(caplog):
 
 
 def test_prompts():
-    works = [replace(work_of(piece), labels=Labels("Baroque", "Bach, Johann Sebastian", "Choral")) for piece in TUNES[:4]]
+    works = [
+        replace(work_of(piece), labels=Labels("Baroque", "Bach, Johann Sebastian", "Choral"))
+        for piece in TUNES[:4]
+    ]
     for prompts in (True, False):
         data = module(works, prompts=prompts)
         text = data.representation.decode_text(next(iter(data.train_dataloader()))["patches"][0])
@@ -209,7 +239,11 @@ def test_crops_keep_the_header_and_differ_between_epochs():
     [
         ([], {}, "no works"),
         (TUNES[:1], {}, "cannot be split"),
-        ([TUNES[0], transpose(TUNES[0], "D" if TUNES[0].field("K") != "D" else "E")], {}, "cannot be split"),
+        (
+            [TUNES[0], transpose(TUNES[0], "D" if TUNES[0].field("K") != "D" else "E")],
+            {},
+            "cannot be split",
+        ),
         ([42], {}, "int"),
         ("no-such-corpus", {}, "no-such-corpus"),
         (TUNES, {"keys": "loud"}, "loud"),
@@ -252,13 +286,18 @@ def test_near_duplicates_of_excluded_works_stay_unseen():
 
 
 def test_repeated_works_come_in_other_keys():
-    marked = [replace(work, source="mine") if index < 5 else work for index, work in enumerate(WORKS)]
+    marked = [
+        replace(work, source="mine") if index < 5 else work for index, work in enumerate(WORKS)
+    ]
     data = module(marked, repeats={"mine": 3}, keys="finetune", val_fraction=0.0)
     items = data.items(data.splits.train, training=True)
     assert len(items) == len(WORKS) + 10
     for work in marked[:5]:
         places = [position for position, other in enumerate(items.works) if other.id == work.id]
-        keys = [[signature_key(items.tune(Draw(position, epoch))[0]) for epoch in range(8)] for position in places]
+        keys = [
+            [signature_key(items.tune(Draw(position, epoch))[0]) for epoch in range(8)]
+            for position in places
+        ]
         assert len(keys) == 3
         assert keys[0] != keys[1] != keys[2] != keys[0]
     # Validation takes each work once.

@@ -18,7 +18,9 @@ def test_no_cluster_is_in_two_splits():
 
 def test_more_works_leave_the_others_where_they_are():
     before = split_by_cluster(CLUSTERS, validation=0.1, test=0.1)
-    after = split_by_cluster([*CLUSTERS, *(f"new/{index}" for index in range(500))], validation=0.1, test=0.1)
+    after = split_by_cluster(
+        [*CLUSTERS, *(f"new/{index}" for index in range(500))], validation=0.1, test=0.1
+    )
     for old, new in zip(before, after, strict=True):
         assert set(old) <= set(new)
 
@@ -31,14 +33,25 @@ def test_the_seed_chooses_another_division():
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("works", [3, 4, 7])
 def test_no_split_that_is_asked_for_is_empty(works, seed):
-    splits = split_by_cluster([str(index) for index in range(works)], validation=0.05, test=0.05, seed=seed)
+    splits = split_by_cluster(
+        [str(index) for index in range(works)], validation=0.05, test=0.05, seed=seed
+    )
     assert all(splits)
     assert sum(map(len, splits)) == works
-    assert all(split_by_cluster([str(index) for index in range(works)], validation=0.9, seed=seed)[:2])
+    assert all(
+        split_by_cluster([str(index) for index in range(works)], validation=0.9, seed=seed)[:2]
+    )
 
 
 @pytest.mark.parametrize(
-    ("works", "validation", "test"), [(["a", "a"], 0.1, 0), (["a", "b"], 0.1, 0.1), (["a", "b"], 0.5, 0.5), ([], 0, 0), (["a"], -0.1, 0)]
+    ("works", "validation", "test"),
+    [
+        (["a", "a"], 0.1, 0),
+        (["a", "b"], 0.1, 0.1),
+        (["a", "b"], 0.5, 0.5),
+        ([], 0, 0),
+        (["a"], -0.1, 0),
+    ],
 )
 def test_too_few_works_or_impossible_parts(works, validation, test):
     with pytest.raises(MusicZooError):

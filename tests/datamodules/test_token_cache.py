@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 from musiczoo.datamodules import token_cache, tokenising
-from musiczoo.datamodules.token_cache import cached_clusters, modules_behind, pieces_of, tokenised, tokens_folder
+from musiczoo.datamodules.token_cache import (
+    cached_clusters,
+    modules_behind,
+    pieces_of,
+    tokenised,
+    tokens_folder,
+)
 from musiczoo.datamodules.token_sources import source_of
 from musiczoo.datamodules.tokenising import StreamRules, Tokeniser
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import read
-from musiczoo.music.piano_stream import reduced
+from musiczoo.music.midi.piano_stream import reduced
 from musiczoo.representations.remi import Remi
 from tests.midi_files import random_score, write_bad_files, write_midi
 
@@ -34,7 +40,14 @@ def folder(tmp_path) -> Path:
 
 def table(folder: Path, *, representation=REMI, rules=RULES, workers=1, cache="cache"):
     cache = folder.parent / cache
-    return tokenised(source_of(folder, cache=cache), representation, rules, cache=cache, workers=workers, progress=False)
+    return tokenised(
+        source_of(folder, cache=cache),
+        representation,
+        rules,
+        cache=cache,
+        workers=workers,
+        progress=False,
+    )
 
 
 def files(folder: Path) -> list[Path]:
@@ -46,7 +59,9 @@ def counted(monkeypatch) -> list[str]:
     """The paths that are tokenised."""
     done: list[str] = []
     original = Tokeniser.__call__
-    monkeypatch.setattr(Tokeniser, "__call__", lambda self, item: (done.append(item.path), original(self, item))[1])
+    monkeypatch.setattr(
+        Tokeniser, "__call__", lambda self, item: (done.append(item.path), original(self, item))[1]
+    )
     return done
 
 
@@ -71,7 +86,9 @@ def test_what_has_not_changed_is_not_tokenised_again(folder, counted):
     (folder / "4.mid").unlink()
     second = pieces_of(table(folder))
     assert counted[15:] == ["2.mid", "new.mid"]
-    assert [piece.id for piece in second] == [f"mine/{name}.mid#1" for name in ("0", "1", "2", "3", "new")]
+    assert [piece.id for piece in second] == [
+        f"mine/{name}.mid#1" for name in ("0", "1", "2", "3", "new")
+    ]
     assert second[2].tokens.tolist() == REMI.encode(reduced(random_score(77))).tolist()
     assert len(files(folder)) == 1
     (folder / "new.mid").unlink()
@@ -80,7 +97,12 @@ def test_what_has_not_changed_is_not_tokenised_again(folder, counted):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"representation": Remi.plus()}, {"rules": StreamRules(max_notes_per_bar=3)}, {"rules": StreamRules([40])}]
+    "settings",
+    [
+        {"representation": Remi.plus()},
+        {"rules": StreamRules(max_notes_per_bar=3)},
+        {"rules": StreamRules([40])},
+    ],
 )
 def test_other_settings_have_a_table_of_their_own(folder, counted, settings):
     first = table(folder)
@@ -103,8 +125,16 @@ def test_a_change_of_the_code_makes_tokens_anew(folder, counted, monkeypatch):
 
 def test_the_code_that_makes_tokens_is_found_through_its_imports():
     found = modules_behind("musiczoo.representations.remi", *token_cache._FIRST_MODULES)
-    assert {"musiczoo.datamodules.tokenising", "musiczoo.music.piano_stream", "musiczoo.music.quantisation"} <= found.keys()
-    assert {"musiczoo.music.midi_bytes", "musiczoo.music.musicxml.reader", "musiczoo.representations.remi"} <= found.keys()
+    assert {
+        "musiczoo.datamodules.tokenising",
+        "musiczoo.music.midi.piano_stream",
+        "musiczoo.music.quantisation",
+    } <= found.keys()
+    assert {
+        "musiczoo.music.midi.checked_bytes",
+        "musiczoo.music.musicxml.reader",
+        "musiczoo.representations.remi",
+    } <= found.keys()
     assert "musiczoo.datamodules.midi" not in found
     assert modules_behind("no.such.module") == {}
 
@@ -125,10 +155,14 @@ def test_worker_processes_change_nothing(folder, monkeypatch):
 def test_a_file_that_kills_its_process_costs_itself_alone(folder, monkeypatch):
     monkeypatch.setattr(token_cache, "_CHUNK_ITEMS", 2)
     original = tokenising.read
-    monkeypatch.setattr(tokenising, "read", lambda path: os._exit(1) if path.name == "3.mid" else original(path))
+    monkeypatch.setattr(
+        tokenising, "read", lambda path: os._exit(1) if path.name == "3.mid" else original(path)
+    )
     rows = table(folder, workers=2)
     assert len(pieces_of(rows)) == 4
-    assert ("3.mid", "The process that read it died.") in zip(rows["path"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    assert ("3.mid", "The process that read it died.") in zip(
+        rows["path"].to_pylist(), rows["reason"].to_pylist(), strict=True
+    )
 
 
 def test_an_interrupted_preparation_goes_on(folder, counted, monkeypatch):
@@ -152,7 +186,10 @@ def test_an_interrupted_preparation_goes_on(folder, counted, monkeypatch):
     assert counted[7:] == ["1.mid", *counted[8:]]
     assert len(counted) == 7 + 1 + 9
     assert whole.equals(table(folder, cache="undisturbed"))
-    assert files(folder)[0].read_bytes() == next(tokens_folder(folder.parent / "undisturbed").iterdir()).read_bytes()
+    assert (
+        files(folder)[0].read_bytes()
+        == next(tokens_folder(folder.parent / "undisturbed").iterdir()).read_bytes()
+    )
     assert len(files(folder)) == 1
 
 
@@ -187,7 +224,10 @@ def test_a_killed_preparation_goes_on(folder, counted, monkeypatch):
     killed = table(folder)
     assert 0 < len(counted) <= 11
     assert killed.equals(table(folder, cache="undisturbed"))
-    assert (files(folder)[0]).read_bytes() == next(tokens_folder(folder.parent / "undisturbed").iterdir()).read_bytes()
+    assert (
+        (files(folder)[0]).read_bytes()
+        == next(tokens_folder(folder.parent / "undisturbed").iterdir()).read_bytes()
+    )
     assert len(files(folder)) == 1
 
 

@@ -11,7 +11,9 @@ from musiczoo.representations.remi import Remi
 
 
 def piece(name: str, length: int) -> TokenisedPiece:
-    return TokenisedPiece(name, "mine", name, np.arange(length, dtype=np.uint16), 1, 1, np.empty(0, np.uint32))
+    return TokenisedPiece(
+        name, "mine", name, np.arange(length, dtype=np.uint16), 1, 1, np.empty(0, np.uint32)
+    )
 
 
 PIECES = [piece("a", 1000), piece("b", 7), piece("c", 33), piece("d", 32)]
@@ -39,13 +41,24 @@ def test_a_crop_depends_on_seed_epoch_and_piece_alone():
     items, fewer = TokenCrops(PIECES, 32), TokenCrops(PIECES[2:] + PIECES[:1], 32)
     assert torch.equal(items[Draw(3, 0)], fewer[Draw(3, 2)])
     assert any(not torch.equal(items[Draw(3, 0)], items[Draw(epoch, 0)]) for epoch in (4, 5))
-    assert any(not torch.equal(items[Draw(epoch, 0)], TokenCrops(PIECES, 32, seed=1)[Draw(epoch, 0)]) for epoch in (3, 4))
+    assert any(
+        not torch.equal(items[Draw(epoch, 0)], TokenCrops(PIECES, 32, seed=1)[Draw(epoch, 0)])
+        for epoch in (3, 4)
+    )
 
 
 def test_shifts_know_the_token_before_the_crop():
     remi = Remi.plus()
     text = " ".join(["Program_-1 Pitch_38 Velocity_79 Duration_1.0.12"] * 40)
-    drums = TokenisedPiece("d", "mine", "d", remi.encode_text(text).numpy().astype(np.uint16), 40, 1, np.empty(0, np.uint32))
+    drums = TokenisedPiece(
+        "d",
+        "mine",
+        "d",
+        remi.encode_text(text).numpy().astype(np.uint16),
+        40,
+        1,
+        np.empty(0, np.uint32),
+    )
     items = TokenCrops([drums], 5, shifts=TokenShifts(remi.vocabulary, transpose=12))
     names = {name for epoch in range(60) for name in remi.text(items[Draw(epoch, 0)]).split()}
     assert {name for name in names if name.startswith("Pitch")} == {"Pitch_38"}

@@ -17,9 +17,7 @@ def ids(text: str, remi: Remi = SMART) -> np.ndarray:
     return remi.encode_text(text).numpy()
 
 
-BAR = (
-    "BOS Bar_None TimeSig_4/4 Position_0 Tempo_120.0 Pitch_60 Velocity_79 Duration_1.0.12 Position_12 Pitch_106 Velocity_83 Duration_1.0.12"
-)
+BAR = "BOS Bar_None TimeSig_4/4 Position_0 Tempo_120.0 Pitch_60 Velocity_79 Duration_1.0.12 Position_12 Pitch_106 Velocity_83 Duration_1.0.12"
 
 
 def drawn(shifts: TokenShifts, row: np.ndarray, count: int = 300) -> set[tuple[int, ...]]:
@@ -30,7 +28,9 @@ def drawn(shifts: TokenShifts, row: np.ndarray, count: int = 300) -> set[tuple[i
 def test_every_pitch_moves_by_one_constant_that_fits():
     moves = drawn(TokenShifts(SMART.vocabulary, transpose=5), ids(BAR))
     # 106 can go up by two only.
-    assert moves == {tuple(move if position in (5, 9) else 0 for position in range(12)) for move in range(-5, 3)}
+    assert moves == {
+        tuple(move if position in (5, 9) else 0 for position in range(12)) for move in range(-5, 3)
+    }
 
 
 def test_velocity_and_tempo_move_by_steps():
@@ -40,9 +40,14 @@ def test_velocity_and_tempo_move_by_steps():
     assert {move[6] for move in moves} == {-2, -1, 0, 1, 2}
     assert all(move[6] == move[10] for move in moves)
     assert {move[4] for move in moves} == {-3, -2, -1, 0, 1, 2, 3}
-    assert all(not any(move[position] for position in range(12) if position not in (4, 6, 10)) for move in moves)
+    assert all(
+        not any(move[position] for position in range(12) if position not in (4, 6, 10))
+        for move in moves
+    )
     text = SMART.text(shifts(row, random.Random(3)))
-    assert [name.partition("_")[0] for name in text.split()] == [name.partition("_")[0] for name in BAR.split()]
+    assert [name.partition("_")[0] for name in text.split()] == [
+        name.partition("_")[0] for name in BAR.split()
+    ]
 
 
 def test_what_has_nothing_to_shift_stays():
@@ -75,7 +80,9 @@ def test_decoded_pieces_are_transposed():
     plain = [note.pitch for note in SMART.decode(row).tracks[0].notes]
     for _ in range(10):
         moved = shifts(row, rng)
-        assert [note.pitch for note in SMART.decode(moved).tracks[0].notes] == [pitch + int(moved[5] - row[5]) for pitch in plain]
+        assert [note.pitch for note in SMART.decode(moved).tracks[0].notes] == [
+            pitch + int(moved[5] - row[5]) for pitch in plain
+        ]
 
 
 def test_what_cannot_be_shifted_is_refused():

@@ -8,8 +8,8 @@ from symusic.core import NoteTick, TempoTick
 from musiczoo.datamodules.tokenising import TOKEN_TYPE, StreamRules, Tokeniser, Unread, score_id
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import to_score
-from musiczoo.music.piano_stream import ALL_AS_PIANO, reduced
+from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.piano_stream import ALL_AS_PIANO, reduced
 from musiczoo.representations.remi import Remi
 from tests.midi_files import random_score, write_bad_files, write_midi
 
@@ -63,23 +63,34 @@ def test_a_tempo_of_zero_costs_the_tempo_alone(tmp_path):
     data = piece.dumps_midi()
     at = data.index(b"\xff\x51\x03")
     (tmp_path / "still.mid").write_bytes(data[: at + 3] + b"\0\0\0" + data[at + 6 :])
-    row = Tokeniser(REMI, StreamRules(), "mine", tmp_path)(Unread("mine/still.mid", "1", "still.mid"))[0]
+    row = Tokeniser(REMI, StreamRules(), "mine", tmp_path)(
+        Unread("mine/still.mid", "1", "still.mid")
+    )[0]
     assert row.get("reason") is None
     assert "Tempo_120.0" in REMI.text(tokens(row))
     piece.tempos.append(TempoTick(1920, 0.0))
-    assert torch.equal(tokens(Tokeniser(REMI, StreamRules()).row(piece)), REMI.encode(reduced(random_score(3))))
+    assert torch.equal(
+        tokens(Tokeniser(REMI, StreamRules()).row(piece)), REMI.encode(reduced(random_score(3)))
+    )
 
 
 def test_a_book_gives_a_row_for_each_tune(tmp_path):
     (tmp_path / "book.abc").write_text(BOOK)
-    rows = Tokeniser(REMI, StreamRules(), "mine", tmp_path)(Unread("mine/book.abc", "1", "book.abc"))
+    rows = Tokeniser(REMI, StreamRules(), "mine", tmp_path)(
+        Unread("mine/book.abc", "1", "book.abc")
+    )
     assert [row["id"] for row in rows] == ["mine/book.abc#1", "mine/book.abc#2", "mine/book.abc#3"]
     assert [row.get("reason") is None for row in rows] == [True, False, True]
 
 
 def test_a_tune_of_a_corpus_keeps_its_name():
     row = Tokeniser(REMI, StreamRules(), "ryan")(Unread("ryan/a.abc#7", "sha", "a.abc", 7, TUNE))[0]
-    assert (row["id"], row["item"], row["number"], row["notes"]) == ("ryan/a.abc#7", "ryan/a.abc#7", 7, 11)
+    assert (row["id"], row["item"], row["number"], row["notes"]) == (
+        "ryan/a.abc#7",
+        "ryan/a.abc#7",
+        7,
+        11,
+    )
 
 
 def test_a_defect_costs_one_piece(tmp_path):
@@ -88,15 +99,27 @@ def test_a_defect_costs_one_piece(tmp_path):
             raise ZeroDivisionError("oh")
 
     write_midi(random_score(1), tmp_path / "a.mid")
-    row = Tokeniser(Broken(), StreamRules(), "mine", tmp_path)(Unread("mine/a.mid", "1", "a.mid"))[0]
+    row = Tokeniser(Broken(), StreamRules(), "mine", tmp_path)(Unread("mine/a.mid", "1", "a.mid"))[
+        0
+    ]
     assert row["reason"] == "Unexpected ZeroDivisionError: oh"
 
 
 def test_rules_are_checked_and_written_down():
-    assert StreamRules([3, 1, 3]).to_config() == {"programs": [1, 3], "max_notes_per_bar": 300, "max_empty_bars": 0.2}
+    assert StreamRules([3, 1, 3]).to_config() == {
+        "programs": [1, 3],
+        "max_notes_per_bar": 300,
+        "max_empty_bars": 0.2,
+    }
     assert StreamRules(None).to_config()["programs"] is None
     assert StreamRules(range(8)) == StreamRules()
-    for settings in ({"programs": "piano"}, {"programs": []}, {"programs": [128]}, {"max_notes_per_bar": 0}, {"max_empty_bars": 1.1}):
+    for settings in (
+        {"programs": "piano"},
+        {"programs": []},
+        {"programs": [128]},
+        {"max_notes_per_bar": 0},
+        {"max_empty_bars": 1.1},
+    ):
         with pytest.raises(MusicZooError):
             StreamRules(**settings)
 

@@ -11,17 +11,19 @@ import pytest
 import torch
 
 from experiments import _clamp_dpo_report as report
-from musiczoo.callbacks.round_files import Sample
-from musiczoo.models.base import Generated
+from musiczoo.callbacks.preference.files import Sample
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 RESULTS = Path(__file__).parents[2] / "docs/results"
 REEL, JIG = Labels("Traditional", "Ryan", "reel"), Labels("Traditional", "Ryan", "jig")
 NONE = torch.zeros(0)
 
 
-def sample(number: int, labels: Labels, text: str | None = "L:1/4\nK:C\nCDEF|\n", stop: str = "end") -> Sample:
+def sample(
+    number: int, labels: Labels, text: str | None = "L:1/4\nK:C\nCDEF|\n", stop: str = "end"
+) -> Sample:
     piece = None if text is None else read_abc(text)
     return Sample(number, Generated(piece, text or "", NONE, NONE, NONE, stop, None, labels))  # type: ignore[arg-type]
 
@@ -48,7 +50,11 @@ def test_label_accuracy_counts_what_cannot_be_read_as_wrong() -> None:
     examiner = object.__new__(report.Examiner)
     examiner.judge = Judge()
     examiner.labels = [REEL, JIG]
-    examiner.probe = SimpleNamespace(predict=lambda features: ["Ryan / reel" if row[0] < 40 else "Ryan / jig" for row in features])
+    examiner.probe = SimpleNamespace(
+        predict=lambda features: [
+            "Ryan / reel" if row[0] < 40 else "Ryan / jig" for row in features
+        ]
+    )
     long = "L:1/4\nK:C\n" + "CDEF|" * 12 + "\n"
     samples = [sample(0, REEL), sample(1, REEL, None), sample(2, JIG, long), sample(3, JIG)]
     assert examiner.accuracy_by_prompt(samples) == {REEL: 0.5, JIG: 0.5}
@@ -63,6 +69,8 @@ def test_the_table_in_the_docs_is_that_of_the_figures_beside_it() -> None:
     document = json.loads((RESULTS / "clamp_dpo.json").read_text())
     table = (RESULTS / "clamp_dpo.md").read_text()
     assert report._table(document) == table
-    scores = [mean(rows[number]["score"] for rows in document["seeds"].values()) for number in range(4)]
+    scores = [
+        mean(rows[number]["score"] for rows in document["seeds"].values()) for number in range(4)
+    ]
     for score in scores:
         assert f"{score:.3f}" in (Path(__file__).parents[2] / "README.md").read_text()

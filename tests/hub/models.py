@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import Prompt
+from musiczoo.models.base.checkpointed import ZooModule
+from musiczoo.models.base.generative import Prompt
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.models.phi3_remi import Phi3RemiModule
-from musiczoo.models.zoo_module import ZooModule
 from musiczoo.representations.bar_stream import BarStreamPatches
 from musiczoo.representations.log_mel import LogMel
 
@@ -27,25 +27,36 @@ def _disturbed(model: ZooModule) -> ZooModule:
 
 def bar_stream() -> ZooModule:
     torch.manual_seed(3)
-    model = _disturbed(BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2))
+    model = _disturbed(
+        BarStreamModule(
+            patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2
+        )
+    )
     model.representation = BarStreamPatches(patch_size=16, max_length=64, omit_rests=False)
     model.prompts = (
         Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 370),
         Prompt("Traditional", "O'Neill's Music of Ireland", "reel", 12),
     )
-    model.provenance = {"base": {"name": "hf-hub:org/base", "revision": "abc"}, "training": [{"steps": 7}]}
+    model.provenance = {
+        "base": {"name": "hf-hub:org/base", "revision": "abc"},
+        "training": [{"steps": 7}],
+    }
     model.stage = "finetune"
     return model
 
 
 def clamp2() -> ZooModule:
     torch.manual_seed(4)
-    return _disturbed(Clamp2Module(layers=1, hidden=32, heads=2, dim=16, patch_length=64, strip_unit_length=True))
+    return _disturbed(
+        Clamp2Module(layers=1, hidden=32, heads=2, dim=16, patch_length=64, strip_unit_length=True)
+    )
 
 
 def m3() -> ZooModule:
     torch.manual_seed(5)
-    return _disturbed(M3Module(layers=1, decoder_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2))
+    return _disturbed(
+        M3Module(layers=1, decoder_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.2)
+    )
 
 
 def mel_aesthetics() -> ZooModule:
@@ -57,7 +68,9 @@ def mel_aesthetics() -> ZooModule:
 
 def phi3_remi() -> ZooModule:
     torch.manual_seed(6)
-    return _disturbed(Phi3RemiModule(layers=1, hidden=32, heads=2, intermediate=48, positions=64, dropout=0.2))
+    return _disturbed(
+        Phi3RemiModule(layers=1, hidden=32, heads=2, intermediate=48, positions=64, dropout=0.2)
+    )
 
 
 # One line for each architecture; the tests of this folder take it from here.

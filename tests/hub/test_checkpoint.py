@@ -35,7 +35,9 @@ def change_config(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None
     (folder / "config.json").write_text(json.dumps(content))
 
 
-def change_tensors(folder: Path, file: str, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+def change_tensors(
+    folder: Path, file: str, change: Callable[[dict[str, torch.Tensor]], Any]
+) -> None:
     """Changes tensors and makes sizes and digests right again, as somebody would who means it."""
     tensors = load_file(folder / file)
     change(tensors)
@@ -45,15 +47,25 @@ def change_tensors(folder: Path, file: str, change: Callable[[dict[str, torch.Te
 
 
 def test_what_a_folder_holds(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "io.safetensors", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "io.safetensors",
+        "model.safetensors",
+    ]
     content = json.loads((folder / "config.json").read_text())
     assert content["format"] == 1
     assert content["architecture"] == "bar_stream"
     assert content["config"]["hidden"] == 32
-    assert content["representation"] == {"name": "bar_stream", "settings": {"patch_size": 16, "max_length": 64, "omit_rests": False}}
+    assert content["representation"] == {
+        "name": "bar_stream",
+        "settings": {"patch_size": 16, "max_length": 64, "omit_rests": False},
+    }
     assert content["stage"] == "finetune"
     assert content["prompts"][0] == ["Baroque", "Bach, Johann Sebastian", "Choral", 370]
-    assert content["parameters"] == sum(parameter.numel() for parameter in bar_stream().net.parameters())
+    assert content["parameters"] == sum(
+        parameter.numel() for parameter in bar_stream().net.parameters()
+    )
     assert {"musiczoo", "torch"} <= set(content["versions"])
     stored = load_file(folder / "io.safetensors")
     assert set(stored) == {"input.patches", "input.lengths", "output.log_probs"}
@@ -80,7 +92,12 @@ def test_shards(tmp_path: Path) -> None:
     folder = save_checkpoint(model, tmp_path / "saved", max_shard_size="100KB")
     assert len(list(folder.glob("model-*.safetensors"))) > 2
     again = open_checkpoint(folder)
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(), model.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            again.net.state_dict().values(), model.net.state_dict().values(), strict=True
+        )
+    )
     next(folder.glob("model-00002*")).unlink()
     with pytest.raises(MusicZooError, match=r"model-00002.*lacks this file"):
         open_checkpoint(folder)
@@ -99,9 +116,16 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("file", ["model.safetensors", "io.safetensors"])
 @pytest.mark.parametrize(
     ("harm", "words"),
-    [(Path.unlink, "lacks this file"), (cut, "bytes instead of"), (flip, "SHA-256"), (lambda path: path.write_bytes(b""), "0 bytes")],
+    [
+        (Path.unlink, "lacks this file"),
+        (cut, "bytes instead of"),
+        (flip, "SHA-256"),
+        (lambda path: path.write_bytes(b""), "0 bytes"),
+    ],
 )
-def test_a_file_that_is_not_what_was_saved(folder: Path, file: str, harm: Callable[[Path], Any], words: str) -> None:
+def test_a_file_that_is_not_what_was_saved(
+    folder: Path, file: str, harm: Callable[[Path], Any], words: str
+) -> None:
     harm(folder / file)
     with pytest.raises(MusicZooError, match=words) as caught:
         open_checkpoint(folder)
@@ -117,7 +141,10 @@ def test_a_file_that_is_not_what_was_saved(folder: Path, file: str, harm: Callab
         (lambda c: c.update(architecture="bar_streem"), "It knows bar_stream"),
         (lambda c: c.update(architecture=None), "architecture"),
         (lambda c: c["representation"].update(name="octuple"), "octuple"),
-        (lambda c: c["representation"]["settings"].update(patch_size=8), "representation does not fit"),
+        (
+            lambda c: c["representation"]["settings"].update(patch_size=8),
+            "representation does not fit",
+        ),
         (lambda c: c["representation"]["settings"].update(colour=1), "colour"),
         (lambda c: c["config"].update(hidden=64), "instead of"),
         (lambda c: c["config"].update(hidden="wide"), "do not fit"),
@@ -127,13 +154,18 @@ def test_a_file_that_is_not_what_was_saved(folder: Path, file: str, harm: Callab
         (lambda c: c.pop("files"), "files"),
         (lambda c: c["files"].pop("io.safetensors"), "lacks the weights or io"),
         (lambda c: c["files"].pop("model.safetensors"), "lacks the weights or io"),
-        (lambda c: c["files"].update({"../../etc/passwd": {"bytes": 1, "sha256": ""}}), "wrong row"),
+        (
+            lambda c: c["files"].update({"../../etc/passwd": {"bytes": 1, "sha256": ""}}),
+            "wrong row",
+        ),
         (lambda c: c["files"].update({"model.safetensors": 3}), "wrong row"),
         (lambda c: c["prompts"].append("Baroque"), "prompts"),
         (lambda c: c["card"].update(licence="mitt"), "mit"),
     ],
 )
-def test_a_configuration_that_does_not_fit(folder: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
+def test_a_configuration_that_does_not_fit(
+    folder: Path, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
     change_config(folder, change)
     with pytest.raises(MusicZooError, match=re.escape(words)):
         open_checkpoint(folder)
@@ -164,7 +196,11 @@ def test_missing_surplus_and_misshapen_tensors_are_named(folder: Path) -> None:
     change_tensors(folder, "model.safetensors", change)
     with pytest.raises(MusicZooError) as caught:
         open_checkpoint(folder)
-    for words in ("c_fc.bias is missing", "ln_1.weight has shape (3,) instead of (32,)", "surplus is not part of the model"):
+    for words in (
+        "c_fc.bias is missing",
+        "ln_1.weight has shape (3,) instead of (32,)",
+        "surplus is not part of the model",
+    ):
         assert words in str(caught.value)
 
 
@@ -182,7 +218,9 @@ def test_no_pickle_is_ever_opened(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "canary").exists()
 
 
-def test_an_older_folder_gives_way_only_when_asked_and_nothing_else_ever(folder: Path, tmp_path: Path) -> None:
+def test_an_older_folder_gives_way_only_when_asked_and_nothing_else_ever(
+    folder: Path, tmp_path: Path
+) -> None:
     before = (folder / "config.json").read_bytes()
     with pytest.raises(MusicZooError, match="exists"):
         save_checkpoint(bar_stream(), folder)
@@ -203,7 +241,9 @@ def test_an_older_folder_gives_way_only_when_asked_and_nothing_else_ever(folder:
 
 
 @pytest.mark.parametrize("fails", ["save_torch_state_dict", "save_file", "write_config"])
-def test_an_interrupt_leaves_what_was_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+def test_an_interrupt_leaves_what_was_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def interrupted(*_: object, **__: object) -> None:
@@ -217,7 +257,9 @@ def test_an_interrupt_leaves_what_was_there(folder: Path, tmp_path: Path, monkey
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_failing_second_move_takes_the_first_one_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_second_move_takes_the_first_one_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moves = []
     replace = os.replace
 
@@ -228,7 +270,10 @@ def test_a_failing_second_move_takes_the_first_one_back(folder: Path, monkeypatc
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", move)
-    with pytest.raises(MusicZooError, match="Input/output error"), new_folder(folder, replaces="config.json") as part:
+    with (
+        pytest.raises(MusicZooError, match="Input/output error"),
+        new_folder(folder, replaces="config.json") as part,
+    ):
         (part / "new").write_text("new")
     assert len(moves) == 3
     monkeypatch.undo()
@@ -276,7 +321,9 @@ def test_outputs_are_those_of_the_rounded_weights(tmp_path: Path) -> None:
     folder = save_checkpoint(bar_stream(), tmp_path / "saved", dtype="bfloat16")
     stored = load_file(folder / "io.safetensors")["output.log_probs"]
     exact = bar_stream()
-    assert not torch.allclose(exact.reference_outputs(exact.reference_batch())["log_probs"], stored, atol=1e-6)
+    assert not torch.allclose(
+        exact.reference_outputs(exact.reference_batch())["log_probs"], stored, atol=1e-6
+    )
     again = open_checkpoint(folder)
     assert torch.equal(again.reference_outputs(again.reference_batch())["log_probs"], stored)
 

@@ -19,7 +19,15 @@ def test_names_are_unique_and_openers_exist():
 
     names = [row.name for row in list_models()]
     assert len(set(names)) == len(names)
-    assert {"notagen", "notagen-small", "notagen-medium", "notagen-large", "notagen-finetuned", "notagen-rl", "notagen-x"} <= set(names)
+    assert {
+        "notagen",
+        "notagen-small",
+        "notagen-medium",
+        "notagen-large",
+        "notagen-finetuned",
+        "notagen-rl",
+        "notagen-x",
+    } <= set(names)
     for row in ENTRIES:
         module, _, attribute = row.opener.partition(":")
         target = importlib.import_module(module)
@@ -93,9 +101,22 @@ def test_missing_surplus_and_misshapen_tensors_are_named(tmp_path):
     ("change", "words"),
     [
         (lambda c: c.pop("model"), "no table of tensors"),
-        (lambda c: c["model"].pop("patch_level_decoder.patch_embedding.weight"), "patch_embedding.weight is missing"),
-        (lambda c: c["model"].update({"patch_level_decoder.patch_embedding.weight": torch.zeros(4)}), "2 axes"),
-        (lambda c: c["model"].update({"char_level_decoder.base.lm_head.weight": torch.zeros(128, 64)}), "tied"),
+        (
+            lambda c: c["model"].pop("patch_level_decoder.patch_embedding.weight"),
+            "patch_embedding.weight is missing",
+        ),
+        (
+            lambda c: c["model"].update(
+                {"patch_level_decoder.patch_embedding.weight": torch.zeros(4)}
+            ),
+            "2 axes",
+        ),
+        (
+            lambda c: c["model"].update(
+                {"char_level_decoder.base.lm_head.weight": torch.zeros(128, 64)}
+            ),
+            "tied",
+        ),
     ],
 )
 def test_other_damage(tmp_path, change, words):
@@ -105,7 +126,9 @@ def test_other_damage(tmp_path, change, words):
 
 def test_old_attention_buffers_and_training_state_are_left_aside(tmp_path):
     def add(content):
-        content["model"]["patch_level_decoder.base.h.0.attn.bias"] = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+        content["model"]["patch_level_decoder.base.h.0.attn.bias"] = torch.ones(
+            1, 1, 8, 8, dtype=torch.bool
+        )
         content["model"]["patch_level_decoder.base.h.0.attn.masked_bias"] = torch.tensor(-1e4)
         content.update(optimizer={"state": {}}, epoch=3, min_eval_loss=0.5)
 

@@ -26,7 +26,10 @@ def louder(model: Any) -> Any:
 
 
 def equal(one: Any, other: Any) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.net.state_dict().values(), other.net.state_dict().values(), strict=True))
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.net.state_dict().values(), other.net.state_dict().values(), strict=True)
+    )
 
 
 def files_in(hub: ImitationHub, name: str = "me/model") -> dict[str, bytes]:
@@ -34,13 +37,22 @@ def files_in(hub: ImitationHub, name: str = "me/model") -> dict[str, bytes]:
 
 
 def test_publish_list_and_load_at_a_revision(imitation_hub: ImitationHub) -> None:
-    first = musiczoo.publish(bar_stream(), "me/model", licence="cc-by-4.0", tag="v1", figures={"bits per character": 1.5})
+    first = musiczoo.publish(
+        bar_stream(), "me/model", licence="cc-by-4.0", tag="v1", figures={"bits per character": 1.5}
+    )
     assert first.url == f"{imitation_hub.url}/me/model"
-    assert sorted(files_in(imitation_hub)) == ["README.md", "config.json", "io.safetensors", "model.safetensors"]
+    assert sorted(files_in(imitation_hub)) == [
+        "README.md",
+        "config.json",
+        "io.safetensors",
+        "model.safetensors",
+    ]
     # The first commit is the one that makes the repository.
     repository = imitation_hub.repositories["me/model"]
     assert list(repository.commits)[1:] == [first.commit]
-    second = musiczoo.publish(louder(bar_stream()), "me/model", licence="cc-by-4.0", message="Louder")
+    second = musiczoo.publish(
+        louder(bar_stream()), "me/model", licence="cc-by-4.0", message="Louder"
+    )
     assert list(repository.commits)[1:] == [first.commit, second.commit]
     assert repository.messages[second.commit] == "Louder"
 
@@ -49,7 +61,11 @@ def test_publish_list_and_load_at_a_revision(imitation_hub: ImitationHub) -> Non
     for revision in ("v1", first.commit):
         assert equal(musiczoo.load(f"hf-hub:me/model@{revision}"), bar_stream())
     assert equal(musiczoo.load(first.load_name), bar_stream())
-    assert newest.loaded_from == {"name": "hf-hub:me/model", "revision": second.commit, "licence": "cc-by-4.0"}
+    assert newest.loaded_from == {
+        "name": "hf-hub:me/model",
+        "revision": second.commit,
+        "licence": "cc-by-4.0",
+    }
     # What a run that starts from it writes down is the commit, also where main was asked for.
     assert newest.source == second.load_name == f"hf-hub:me/model@{second.commit}"
 
@@ -64,7 +80,9 @@ def test_branch_and_private(imitation_hub: ImitationHub) -> None:
     assert equal(musiczoo.load("hf-hub:me/model"), bar_stream())
 
 
-def test_a_private_repository_needs_a_token(imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_repository_needs_a_token(
+    imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     musiczoo.publish(bar_stream(), "me/model", licence="mit", private=True)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(MusicZooError, match="private"):
@@ -77,14 +95,30 @@ def test_shards_of_an_older_version_go(imitation_hub: ImitationHub, tmp_path: Pa
     assert "model.safetensors.index.json" in files_in(imitation_hub)
     assert equal(musiczoo.load("hf-hub:me/model"), bar_stream())
     musiczoo.publish(bar_stream(), "me/model", licence="mit")
-    assert sorted(files_in(imitation_hub)) == ["README.md", "config.json", "io.safetensors", "model.safetensors"]
+    assert sorted(files_in(imitation_hub)) == [
+        "README.md",
+        "config.json",
+        "io.safetensors",
+        "model.safetensors",
+    ]
 
 
-def test_a_folder_is_sent_as_it_is_but_for_its_card(imitation_hub: ImitationHub, tmp_path: Path) -> None:
-    card = Card(title="Tiny", summary="A tiny model.", data=(Source("bach-chorales", "public domain", 370),))
-    folder = save_checkpoint(bar_stream(), tmp_path / "saved", card=card.with_figures({"loss": 1.0}), dtype="bfloat16")
+def test_a_folder_is_sent_as_it_is_but_for_its_card(
+    imitation_hub: ImitationHub, tmp_path: Path
+) -> None:
+    card = Card(
+        title="Tiny", summary="A tiny model.", data=(Source("bach-chorales", "public domain", 370),)
+    )
+    folder = save_checkpoint(
+        bar_stream(), tmp_path / "saved", card=card.with_figures({"loss": 1.0}), dtype="bfloat16"
+    )
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    musiczoo.publish(folder, "me/model", licence="cc0-1.0", figures={"bits per character": {"value": 1.25, "data": "held-out reels"}})
+    musiczoo.publish(
+        folder,
+        "me/model",
+        licence="cc0-1.0",
+        figures={"bits per character": {"value": 1.25, "data": "held-out reels"}},
+    )
     sent = files_in(imitation_hub)
     assert {name: sent[name] for name in ("model.safetensors", "io.safetensors")} == {
         name: before[name] for name in ("model.safetensors", "io.safetensors")
@@ -93,11 +127,19 @@ def test_a_folder_is_sent_as_it_is_but_for_its_card(imitation_hub: ImitationHub,
     text = sent["README.md"].decode()
     metadata = ModelCard(text).data
     assert metadata.license == "cc0-1.0"
-    assert [(row.metric_name, row.metric_value, row.dataset_name) for row in metadata.eval_results] == [
+    assert [
+        (row.metric_name, row.metric_value, row.dataset_name) for row in metadata.eval_results
+    ] == [
         ("loss", 1.0, "held-out works"),
         ("bits per character", 1.25, "held-out reels"),
     ]
-    for words in ('musiczoo.load("hf-hub:me/model")', "# Tiny", "A tiny model.", "bach-chorales", "O'Neill's Music of Ireland"):
+    for words in (
+        'musiczoo.load("hf-hub:me/model")',
+        "# Tiny",
+        "A tiny model.",
+        "bach-chorales",
+        "O'Neill's Music of Ireland",
+    ):
         assert words in text
     (folder / "model.safetensors").write_bytes(before["model.safetensors"][:-1])
     with pytest.raises(MusicZooError, match="bytes instead of"):
@@ -117,15 +159,22 @@ def test_a_folder_is_sent_as_it_is_but_for_its_card(imitation_hub: ImitationHub,
         ({"licence": "mit", "figures": {"loss": {"number": 1}}}, "value, data and how"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(imitation_hub: ImitationHub, words: dict[str, Any], said: str) -> None:
+def test_what_is_wrong_is_said_before_anything_is_sent(
+    imitation_hub: ImitationHub, words: dict[str, Any], said: str
+) -> None:
     with pytest.raises(MusicZooError, match=said) as caught:
         musiczoo.publish(bar_stream(), **{"repository": "me/model", **words})
     assert caught.value.remedy
     assert not imitation_hub.requests
 
 
-def test_no_token_wrong_token_and_no_permission(imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for token, said in (("hf_unknown", "does not know your access token"), ("hf_reader", "does not allow this")):
+def test_no_token_wrong_token_and_no_permission(
+    imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for token, said in (
+        ("hf_unknown", "does not know your access token"),
+        ("hf_reader", "does not allow this"),
+    ):
         with pytest.raises(MusicZooError, match=said):
             musiczoo.publish(bar_stream(), "me/model", licence="mit", token=token)
     monkeypatch.delenv("HF_TOKEN")
@@ -170,7 +219,9 @@ def test_no_network(imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
         musiczoo.publish(bar_stream(), "me/model", licence="mit")
 
 
-def test_offline_from_the_cache_and_with_nothing_cached(imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_from_the_cache_and_with_nothing_cached(
+    imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = musiczoo.publish(bar_stream(), "me/model", licence="mit")
     musiczoo.load("hf-hub:me/model")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -183,7 +234,9 @@ def test_offline_from_the_cache_and_with_nothing_cached(imitation_hub: Imitation
     assert "Go online once" in str(caught.value)
 
 
-def test_the_server_is_gone_and_the_cache_is_there(imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_is_gone_and_the_cache_is_there(
+    imitation_hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     musiczoo.publish(bar_stream(), "me/model", licence="mit")
     musiczoo.load("hf-hub:me/model")
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
@@ -204,7 +257,10 @@ def test_the_server_is_gone_and_the_cache_is_there(imitation_hub: ImitationHub, 
     ],
 )
 def test_what_the_hub_does_not_have(imitation_hub: ImitationHub, name: str, said: str) -> None:
-    for other, files in {"gpt2": {"config.json": b'{"architectures": ["GPT2"]}'}, "empty": {}}.items():
+    for other, files in {
+        "gpt2": {"config.json": b'{"architectures": ["GPT2"]}'},
+        "empty": {},
+    }.items():
         imitation_hub.repositories[f"me/{other}"] = Repository()
         imitation_hub.repositories[f"me/{other}"].commit("main", files, "first")
     with pytest.raises(MusicZooError, match=said) as caught:
@@ -216,7 +272,9 @@ def test_what_the_hub_does_not_have(imitation_hub: ImitationHub, name: str, said
 def test_a_file_that_is_missing_in_the_repository(imitation_hub: ImitationHub, file: str) -> None:
     musiczoo.publish(bar_stream(), "me/model", licence="mit")
     files = files_in(imitation_hub)
-    imitation_hub.repositories["me/model"].commit("main", {name: data for name, data in files.items() if name != file}, "lost")
+    imitation_hub.repositories["me/model"].commit(
+        "main", {name: data for name, data in files.items() if name != file}, "lost"
+    )
     with pytest.raises(MusicZooError, match=f"{file}.*no such file"):
         musiczoo.load("hf-hub:me/model")
 
@@ -227,7 +285,13 @@ def flipped(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [(flipped, "SHA-256"), (lambda data: data[: len(data) // 2], "connection|Consistency|bytes|could not be used|failed")],
+    [
+        (flipped, "SHA-256"),
+        (
+            lambda data: data[: len(data) // 2],
+            "connection|Consistency|bytes|could not be used|failed",
+        ),
+    ],
     ids=["changed", "truncated"],
 )
 def test_a_download_that_is_corrupted_on_the_way(
@@ -245,7 +309,9 @@ def test_a_download_that_is_corrupted_on_the_way(
 def test_a_repository_that_was_corrupted(imitation_hub: ImitationHub) -> None:
     musiczoo.publish(bar_stream(), "me/model", licence="mit")
     files = files_in(imitation_hub)
-    imitation_hub.repositories["me/model"].commit("main", {**files, "model.safetensors": files["model.safetensors"][:-8]}, "cut")
+    imitation_hub.repositories["me/model"].commit(
+        "main", {**files, "model.safetensors": files["model.safetensors"][:-8]}, "cut"
+    )
     with pytest.raises(MusicZooError, match="bytes instead of"):
         musiczoo.load("hf-hub:me/model")
 
@@ -280,16 +346,24 @@ def test_an_adapter_goes_beside_its_base(imitation_hub: ImitationHub, tmp_path: 
     again = musiczoo.load("hf-hub:me/adapter")
     assert equal(again, model)
     batch = model.reference_batch()
-    assert torch.equal(again.reference_outputs(batch)["log_probs"], model.eval().reference_outputs(batch)["log_probs"])
+    assert torch.equal(
+        again.reference_outputs(batch)["log_probs"],
+        model.eval().reference_outputs(batch)["log_probs"],
+    )
     # Saved again from there, it still names the base, not itself.
     save_checkpoint(again, tmp_path / "again")
-    assert json.loads((tmp_path / "again/config.json").read_text())["adapter"]["base"] == base.load_name
+    assert (
+        json.loads((tmp_path / "again/config.json").read_text())["adapter"]["base"]
+        == base.load_name
+    )
     merged = again.merge_adapter()
     musiczoo.publish(merged, "me/merged", licence="cc-by-4.0")
     assert "model.safetensors" in files_in(imitation_hub, "me/merged")
 
 
-def test_an_adapter_of_a_local_base(imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_of_a_local_base(
+    imitation_hub: ImitationHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_checkpoint(bar_stream(), tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     model = trained("local-dir:base")
@@ -306,7 +380,10 @@ def test_an_adapter_of_a_local_base(imitation_hub: ImitationHub, tmp_path: Path,
     plain = musiczoo.load(f"local-dir:{tmp_path / 'base'}")
     PeftModel.from_pretrained(plain.net, str(folder / "adapter")).eval()
     batch = model.reference_batch()
-    assert torch.equal(plain.reference_outputs(batch)["log_probs"], model.eval().reference_outputs(batch)["log_probs"])
+    assert torch.equal(
+        plain.reference_outputs(batch)["log_probs"],
+        model.eval().reference_outputs(batch)["log_probs"],
+    )
     save_checkpoint(louder(bar_stream()), tmp_path / "base", overwrite=True)
     with pytest.raises(MusicZooError, match="beside another version"):
         musiczoo.load(f"local-dir:{folder}")

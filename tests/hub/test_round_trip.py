@@ -23,7 +23,9 @@ def test_every_architecture_of_the_table_is_tested() -> None:
 
 @pytest.mark.parametrize("way", ["folder", "hub"])
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_saved_comes_back(name: str, way: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_what_is_saved_comes_back(
+    name: str, way: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     model = MODELS[name]()
     if way == "folder":
         save_checkpoint(model, tmp_path / "saved")
@@ -39,7 +41,12 @@ def test_what_is_saved_comes_back(name: str, way: str, tmp_path: Path, request: 
     assert type(again.representation) is type(model.representation)
     assert again.representation.to_config() == model.representation.to_config()
     assert again.record() == model.record()
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(), model.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            again.net.state_dict().values(), model.net.state_dict().values(), strict=True
+        )
+    )
     batch = model.reference_batch()
     outputs = again.reference_outputs(batch)
     for key, value in model.reference_outputs(batch).items():
@@ -57,8 +64,12 @@ def test_bfloat16_rounds_once_and_loads_as_float32(name: str, tmp_path: Path) ->
     for key, value in again.net.state_dict().items():
         assert value.dtype == before[key].dtype
         assert torch.equal(value, before[key].to(torch.bfloat16).to(value.dtype)), key
-    sizes = [(tmp_path / folder / "model.safetensors").stat().st_size for folder in ("half", "whole")]
+    sizes = [
+        (tmp_path / folder / "model.safetensors").stat().st_size for folder in ("half", "whole")
+    ]
     assert sizes[0] < 0.6 * sizes[1]
     # Rounded weights are exact from then on.
     save_checkpoint(again, tmp_path / "again", dtype="bfloat16")
-    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "half/model.safetensors").read_bytes()
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (
+        tmp_path / "half/model.safetensors"
+    ).read_bytes()

@@ -17,7 +17,7 @@ from musiczoo.hub.registry import SHIPPED
 from musiczoo.metrics import BarAlignmentError
 from musiczoo.models.adapters import LoRA, base_state_dict
 from musiczoo.models.bar_stream.guards import BarDurations
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 CHORALE = Labels("Baroque", "Bach, Johann Sebastian", "Choral")
 NAMES = [path.parent.name for path in sorted(SHIPPED.glob("*/config.json"))]
@@ -28,7 +28,7 @@ def test_a_shipped_checkpoint_is_small_whole_and_described(name: str) -> None:
     checkpoint = read_checkpoint(SHIPPED / name)
     assert checkpoint.size <= 12e6
     with safe_open(SHIPPED / name / "model.safetensors", framework="pt") as file:
-        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.bfloat16}  # noqa: SIM118 - this is no dict
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.bfloat16}
     card = (SHIPPED / name / "README.md").read_text()
     assert checkpoint.card.figures
     assert all(figure.metric in card for figure in checkpoint.card.figures)
@@ -36,13 +36,22 @@ def test_a_shipped_checkpoint_is_small_whole_and_described(name: str) -> None:
     # Loading computes the stored outputs again and compares them.
     model = musiczoo.load(name)
     assert model.provenance["training"]
-    assert not any("/" in str(value) for fit in model.provenance["training"] for value in fit.values())
+    assert not any(
+        "/" in str(value) for fit in model.provenance["training"] for value in fit.values()
+    )
 
 
 def test_bar_stream_writes_aligned_chorales_with_its_guard() -> None:
     model = musiczoo.load("bar-stream")
-    assert CHORALE in {Labels(prompt.period, prompt.composer, prompt.instrumentation) for prompt in model.prompts}
-    results = model.generate([CHORALE] * 2, max_length=150, generator=torch.Generator().manual_seed(1), guard=BarDurations())
+    assert CHORALE in {
+        Labels(prompt.period, prompt.composer, prompt.instrumentation) for prompt in model.prompts
+    }
+    results = model.generate(
+        [CHORALE] * 2,
+        max_length=150,
+        generator=torch.Generator().manual_seed(1),
+        guard=BarDurations(),
+    )
     alignment = BarAlignmentError()
     alignment.update(results)
     assert alignment.bars >= 4
@@ -69,11 +78,25 @@ def write_tunes(folder: Path, count: int) -> None:
 @pytest.mark.parametrize("lora", [None, LoRA(rank=8)])
 def test_bar_stream_learns_from_a_folder_of_twenty_files(tmp_path: Path, lora: LoRA | None) -> None:
     write_tunes(tmp_path / "mine", 20)
-    model = musiczoo.load("bar-stream", lora=lora, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-3))
+    model = musiczoo.load(
+        "bar-stream", lora=lora, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)
+    )
     before = {name: value.clone() for name, value in base_state_dict(model.net).items()}
-    data = ScoreDataModule(tmp_path / "mine", model.representation, batch_size=4, keys="finetune", cache=tmp_path / "cache", progress=False)
+    data = ScoreDataModule(
+        tmp_path / "mine",
+        model.representation,
+        batch_size=4,
+        keys="finetune",
+        cache=tmp_path / "cache",
+        progress=False,
+    )
     trainer = lightning.Trainer(
-        max_epochs=6, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, num_sanity_val_steps=0
+        max_epochs=6,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
     )
     [start] = trainer.validate(model, data, verbose=False)
     trainer.fit(model, data)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from musiczoo.metrics import BarAlignment, BarAlignmentError, bar_alignment
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.errors import MusicZooError
 
@@ -65,7 +65,10 @@ def test_unit_and_meter_changes_are_kept_by_each_voice():
 
 def test_single_voices_are_left_out():
     assert bar_alignment(read_abc("M:4/4\nL:1/8\nK:C\nC8|C7|\n")).bars == 0
-    assert bar_alignment(generated("[V:1]C8|\n[V:1]C7|\n", header="M:4/4\nL:1/8\nK:C\nV:1\n")).bars == 0
+    assert (
+        bar_alignment(generated("[V:1]C8|\n[V:1]C7|\n", header="M:4/4\nL:1/8\nK:C\nV:1\n")).bars
+        == 0
+    )
     # Of a piece of several voices, lines with one voice have nothing to compare.
     assert bar_alignment(generated("[V:1]C8|\n[V:1]C8|[V:2]C8|\n[V:2]C7|\n")).bars == 1
     # But a lone voice must not have two bars where the line is one.
@@ -82,7 +85,8 @@ def test_the_last_line_of_a_piece_cut_off_is_left_out(stop):
 
 
 def test_rests_that_reading_restores_do_not_even_out_an_error():
-    # Read as a tune, the missing third voice takes the length of the majority; the text has two voices that differ.
+    # Read as a tune, the missing third voice takes the length of the majority; the text has two
+    # voices that differ.
     result = generated("[V:1]C8|[V:2]C7|\n[V:1]C8|[V:2]C8|[V:3]C8|\n")
     assert bar_alignment(result) == BarAlignment(2, (0,))
 
@@ -101,15 +105,30 @@ def test_durations_equal_music21s():
     for line in body.splitlines():
         lengths = []
         for code in line.replace("[V:", "\n").splitlines()[1:]:
-            voice = music21.converter.parse(f"X:1\nM:4/4\nL:1/4\nK:C\n{code.split(']', 1)[1]}\n", format="abc")
-            lengths.append(sum((Fraction(note.quarterLength).limit_denominator(64) for note in voice.flatten().notesAndRests), Fraction(0)))
+            voice = music21.converter.parse(
+                f"X:1\nM:4/4\nL:1/4\nK:C\n{code.split(']', 1)[1]}\n", format="abc"
+            )
+            lengths.append(
+                sum(
+                    (
+                        Fraction(note.quarterLength).limit_denominator(64)
+                        for note in voice.flatten().notesAndRests
+                    ),
+                    Fraction(0),
+                )
+            )
         expected.append(len(set(lengths)) > 1)
     found = bar_alignment(generated(body, header=header))
     assert [index in found.misaligned for index in range(2)] == expected == [True, False]
 
 
 def tunes() -> list[Tune]:
-    bodies = ["V:1\nC8|C8|\nV:2\nC8|C7|\n", "V:1\nC8|\nV:2\nC8|\n", "C8|C7|\n", "V:1\nC8|C8|C8|C6|\nV:2\nC8|C8|C8|C8|\n"]
+    bodies = [
+        "V:1\nC8|C8|\nV:2\nC8|C7|\n",
+        "V:1\nC8|\nV:2\nC8|\n",
+        "C8|C7|\n",
+        "V:1\nC8|C8|C8|C6|\nV:2\nC8|C8|C8|C8|\n",
+    ]
     return [read_abc(f"M:4/4\nL:1/8\nK:C\n{body}") for body in bodies]
 
 

@@ -9,7 +9,7 @@ import torch
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.metrics import BitsPerSymbol
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import TokenLogProbs
+from musiczoo.models.base.generative import TokenLogProbs
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 
@@ -52,11 +52,21 @@ def test_small_addends_are_not_rounded_away():
 
 @pytest.mark.filterwarnings("ignore")
 def test_equals_the_validation_figure():
-    tunes = [read_abc(f"M:4/4\nL:1/4\nK:C\n{'CDEF|' * (2 + index % 5)}{note}4|\n") for index, note in enumerate("CDEFGABcdefgabcdefg")]
+    tunes = [
+        read_abc(f"M:4/4\nL:1/4\nK:C\n{'CDEF|' * (2 + index % 5)}{note}4|\n")
+        for index, note in enumerate("CDEFGABcdefgabcdefg")
+    ]
     torch.manual_seed(0)
     module = BarStreamModule(1, 1, 32, patch_length=64, heads=2, dropout=0.0)
-    data = ScoreDataModule(tunes, module.representation, batch_size=3, val_fraction=0.4, progress=False)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    data = ScoreDataModule(
+        tunes, module.representation, batch_size=3, val_fraction=0.4, progress=False
+    )
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     (logged,) = lightning.Trainer(accelerator="cpu", **quiet).validate(module, data, verbose=False)
     metric = BitsPerSymbol("target")
     with torch.inference_mode():

@@ -9,16 +9,33 @@ import pytest
 import torch
 
 from musiczoo.metrics import CopyRate, SpanIndex, longest_run
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import KEYS, Tune, read_abc, transpose
 from musiczoo.music.errors import MusicZooError
 
-# Some are others a tone or an octave higher, or shorter by a rest: what a bar begins with and how long it is must not follow from its notes.
-BARS = ["C D E F", "D E ^F G", "c d e f", "C D E", "C D E z", "G2 E2", "F4", "G4", "z4", "[CE]2 G2", "(3CDE F2 G", "E2 z2"]
+# Some are others a tone or an octave higher, or shorter by a rest: what a bar begins with and how
+# long it is must not follow from its notes.
+BARS = [
+    "C D E F",
+    "D E ^F G",
+    "c d e f",
+    "C D E",
+    "C D E z",
+    "G2 E2",
+    "F4",
+    "G4",
+    "z4",
+    "[CE]2 G2",
+    "(3CDE F2 G",
+    "E2 z2",
+]
 
 
 def tune(rng: random.Random, voices: int, bars: int, *more: str) -> Tune:
-    body = "".join(f"V:{voice}\n{'|'.join(rng.choices([*BARS, *more], k=bars))}|\n" for voice in range(1, voices + 1))
+    body = "".join(
+        f"V:{voice}\n{'|'.join(rng.choices([*BARS, *more], k=bars))}|\n"
+        for voice in range(1, voices + 1)
+    )
     return read_abc(f"M:4/4\nL:1/4\nK:C\n{body}")
 
 
@@ -26,7 +43,10 @@ def plain_spans(piece: Tune, bars: int, top: bool) -> list[tuple]:
     """The spans as what they are, by another way: absolute times in the span, shifted by each span's own first pitch."""
     voices = piece.parsed[:1] if top else piece.parsed
     count = max(len(voice.bars) for voice in voices)
-    lengths = [max(voice.bars[index].duration for voice in voices if index < len(voice.bars)) for index in range(count)]
+    lengths = [
+        max(voice.bars[index].duration for voice in voices if index < len(voice.bars))
+        for index in range(count)
+    ]
     spans = []
     for start in range(count - bars + 1):
         notes = set()
@@ -37,11 +57,19 @@ def plain_spans(piece: Tune, bars: int, top: bool) -> list[tuple]:
                     if event.bar == index and event.heads and not event.grace:
                         heads = sorted(event.heads, key=lambda head: head.pitch.midi)
                         for head in heads[-1:] if top else heads:
-                            notes.add((time + event.onset - voice.bars[index].onset, head.pitch.midi, head.duration))
+                            notes.add(
+                                (
+                                    time + event.onset - voice.bars[index].onset,
+                                    head.pitch.midi,
+                                    head.duration,
+                                )
+                            )
             time += lengths[index]
         if notes:
             low = min(notes)[1]
-            shifted = tuple(sorted((onset, pitch - low, duration) for onset, pitch, duration in notes))
+            shifted = tuple(
+                sorted((onset, pitch - low, duration) for onset, pitch, duration in notes)
+            )
             spans.append((tuple(lengths[start : start + bars]), shifted))
     return spans
 
@@ -51,7 +79,10 @@ def plain_spans(piece: Tune, bars: int, top: bool) -> list[tuple]:
 def test_equals_brute_force(voices, bars):
     rng = random.Random(bars)
     training = [tune(rng, rng.choice([1, 2, 3]), rng.randrange(1, 12)) for _ in range(60)]
-    new = [transpose(tune(rng, rng.choice([1, 2]), rng.randrange(1, 12), "A B c2"), rng.choice(KEYS)) for _ in range(25)]
+    new = [
+        transpose(tune(rng, rng.choice([1, 2]), rng.randrange(1, 12), "A B c2"), rng.choice(KEYS))
+        for _ in range(25)
+    ]
     new += [transpose(piece, rng.choice(KEYS)) for piece in training[:5]]
     known = {span for piece in training for span in plain_spans(piece, bars, voices == "top")}
     found = [span in known for piece in new for span in plain_spans(piece, bars, voices == "top")]
@@ -89,7 +120,10 @@ def test_every_key_is_a_copy(key):
         ("V:1\ncdef|gabc'|d'c'ba|gfed|\nV:2\nc4|e4|g4|e4|\n", 100),  # an octave higher as a whole
         ("V:1\ncdef|gabc'|d'c'ba|gfed|\nV:2\nC4|E4|G4|E4|\n", 0),  # one voice an octave higher
         ("V:1\nC4|E4|G4|E4|\nV:2\nCDEF|GABc|dcBA|GFED|\n", 100),  # voices in the other order
-        ('V:1\n!f!CDEF-|"C"{g}GABc|(dcBA)|.GFED:|\nV:2\nC4|E4|G4|E4|\n', 100),  # what is not looked at
+        (
+            'V:1\n!f!CDEF-|"C"{g}GABc|(dcBA)|.GFED:|\nV:2\nC4|E4|G4|E4|\n',
+            100,
+        ),  # what is not looked at
         ("V:1\n[CE]DEF|GABc|dcBA|GFED|\nV:2\nC4|E4|G4|E4|\n", 0),  # one note more
         ("V:1\nC3/2D/EF|GABc|dcBA|GFED|\nV:2\nC4|E4|G4|E4|\n", 0),  # another rhythm
         ("V:1\nCDEF|GABc|dcBA|GFE^D|\nV:2\nC4|E4|G4|E4|\n", 0),  # another pitch at the end
@@ -102,7 +136,9 @@ def test_what_is_a_copy(body, copied):
 
 
 def test_units_and_meters_are_seen_through():
-    written = piece("V:1\nC2D2E2F2|G2A2B2c2|d2c2B2A2|G2F2E2D2|\nV:2\nC8|E8|G8|E8|\n", "M:2/2\nL:1/8\nK:C\n")
+    written = piece(
+        "V:1\nC2D2E2F2|G2A2B2c2|d2c2B2A2|G2F2E2D2|\nV:2\nC8|E8|G8|E8|\n", "M:2/2\nL:1/8\nK:C\n"
+    )
     assert rate(written) == 100
 
 

@@ -19,7 +19,7 @@ from musiczoo.metrics import (
     onset_roll,
     piano_roll,
 )
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from tests.metrics.test_midi_features import generated, oracle, score, unused
 
@@ -33,13 +33,17 @@ def pair_by_pair(rows: np.ndarray) -> float:
 
 def test_mean_distance_is_that_of_all_pairs():
     rows = torch.randn(30, 7, generator=torch.Generator().manual_seed(1))
-    assert mean_pairwise_distance(rows).item() == pytest.approx(pair_by_pair(rows.numpy()), abs=1e-12)
+    assert mean_pairwise_distance(rows).item() == pytest.approx(
+        pair_by_pair(rows.numpy()), abs=1e-12
+    )
     same = torch.ones(5, 3) * torch.tensor([[1.0], [2.0], [0.1], [7.0], [3.0]])
     assert mean_pairwise_distance(same).item() == pytest.approx(0.0, abs=1e-12)
     assert mean_pairwise_distance(same).item() >= 0.0
     assert mean_pairwise_distance(torch.eye(4)).item() == pytest.approx(1.0)
     # A piece without a direction says nothing.
-    odd = torch.cat([rows, torch.zeros(1, 7), torch.full((1, 7), torch.nan), torch.full((1, 7), torch.inf)])
+    odd = torch.cat(
+        [rows, torch.zeros(1, 7), torch.full((1, 7), torch.nan), torch.full((1, 7), torch.inf)]
+    )
     assert torch.equal(mean_pairwise_distance(odd), mean_pairwise_distance(rows))
     for few in (rows[:1], rows[:0]):
         assert mean_pairwise_distance(few).isnan()
@@ -55,7 +59,9 @@ def test_distance_of_pieces(by, roll):
     metric.update([generated(piece) for piece in pieces[5:]])
     metric.update([generated(None), score(), score((10**6, 480, 60))])
     assert int(metric.skipped) == 3
-    assert metric.compute().item() == pytest.approx(pair_by_pair(np.stack([roll(piece).ravel() for piece in pieces])), abs=1e-12)
+    assert metric.compute().item() == pytest.approx(
+        pair_by_pair(np.stack([roll(piece).ravel() for piece in pieces])), abs=1e-12
+    )
     # The same piece over and over is no diversity.
     collapsed = PieceDistance(by)
     collapsed.update(pieces[:1] * 20)
@@ -75,7 +81,9 @@ def test_distance_of_features_comes_in_batches():
 
 
 def plain_distinct(sequences: list[list[int]], n: int) -> float:
-    found = [tuple(row[start : start + n]) for row in sequences for start in range(len(row) - n + 1)]
+    found = [
+        tuple(row[start : start + n]) for row in sequences for start in range(len(row) - n + 1)
+    ]
     return len(set(found)) / len(found)
 
 
@@ -88,7 +96,9 @@ def test_distinct_ngrams():
     metric.update(rows[10:])
     metric.update([])
     for n in (1, 2, 3, 4):
-        assert metric.compute()[f"distinct_{n}"].item() == pytest.approx(plain_distinct(sequences, n))
+        assert metric.compute()[f"distinct_{n}"].item() == pytest.approx(
+            plain_distinct(sequences, n)
+        )
         assert distinct_ngrams(rows, n) == pytest.approx(plain_distinct(sequences, n))
     assert math.isnan(distinct_ngrams([torch.tensor([1, 2])], 3))
     assert math.isnan(distinct_ngrams([], 1))

@@ -17,7 +17,9 @@ def works(n: int = 90, dimensions: int = 20, seed: int = 0) -> tuple[torch.Tenso
     rng = np.random.default_rng(seed)
     places = rng.integers(0, 3, size=n)
     centres = np.random.default_rng(77).normal(size=(3, dimensions))
-    return torch.from_numpy(centres[places] + 1.5 * rng.normal(size=(n, dimensions))), [KINDS[place] for place in places]
+    return torch.from_numpy(centres[places] + 1.5 * rng.normal(size=(n, dimensions))), [
+        KINDS[place] for place in places
+    ]
 
 
 @pytest.mark.parametrize("penalty", [1.0, 0.05])
@@ -26,9 +28,9 @@ def test_the_probe_is_scikit_learns_logistic_regression(penalty, dimensions):
     features, labels = works(dimensions=dimensions)
     others, _ = works(dimensions=dimensions, seed=1)
     scaler = StandardScaler().fit(features.numpy())
-    theirs = LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(
-        scaler.transform(features.numpy()), labels
-    )
+    theirs = LogisticRegression(
+        C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    ).fit(scaler.transform(features.numpy()), labels)
     expected = theirs.predict_log_proba(scaler.transform(others.numpy()))
     probe = LabelProbe.fit(features, labels, penalty=penalty)
     assert probe.classes == tuple(theirs.classes_)
@@ -69,11 +71,16 @@ def test_the_metric_judges_pieces_by_what_was_asked():
     asked[:5] = ["reel"] * 5
     metric = LabelAccuracy(probe)
     metric.update(features[:11], asked[:11])
-    metric.update(torch.cat([features[11:], torch.full((1, 20), torch.nan, dtype=torch.float64)]), [*asked[11:], "jig"])
+    metric.update(
+        torch.cat([features[11:], torch.full((1, 20), torch.nan, dtype=torch.float64)]),
+        [*asked[11:], "jig"],
+    )
     given = probe.predict(features)
     found = metric.compute()
     assert found["accuracy"].item() == pytest.approx(100 * accuracy_score(asked, given), abs=1e-9)
-    assert found["macro_f1"].item() == pytest.approx(100 * f1_score(asked, given, average="macro"), abs=1e-9)
+    assert found["macro_f1"].item() == pytest.approx(
+        100 * f1_score(asked, given, average="macro"), abs=1e-9
+    )
     for kind, percent in metric.by_label().items():
         of_kind = [one == kind for one, label in zip(given, asked, strict=True) if label == kind]
         assert percent == pytest.approx(100 * np.mean(of_kind), abs=1e-9)
@@ -82,7 +89,9 @@ def test_the_metric_judges_pieces_by_what_was_asked():
     two = [place for place, label in enumerate(given) if "march" not in (label, asked[place])]
     some = LabelAccuracy(probe)
     some.update(features[two], [asked[place] for place in two])
-    expected = f1_score([asked[place] for place in two], [given[place] for place in two], average="macro")
+    expected = f1_score(
+        [asked[place] for place in two], [given[place] for place in two], average="macro"
+    )
     assert some.compute()["macro_f1"].item() == pytest.approx(100 * expected, abs=1e-9)
     assert "march" not in some.by_label()
     assert LabelAccuracy(probe).compute()["accuracy"].isnan()

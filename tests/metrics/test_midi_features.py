@@ -15,11 +15,11 @@ import torch
 from symusic.core import NoteTick, ScoreTick, TrackTick
 
 from musiczoo.metrics import FEATURE_NAMES, MidiFeatureStatistics, midi_features
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import to_score
-from musiczoo.music.midi_bytes import checked_midi
+from musiczoo.music.midi.checked_bytes import checked_midi
+from musiczoo.music.midi.convert import to_score
 
 ORACLE = Path(__file__).parents[1] / "fixtures" / "muspy_features.parquet"
 RATES = ("polyphony_rate", "empty_beat_rate", "scale_consistency")
@@ -29,11 +29,22 @@ COUNTS = ("notes", "pitch_range", "velocity_range")
 @cache
 def oracle() -> tuple[tuple[dict[str, Any], ScoreTick], ...]:
     rows = pq.ParquetFile(ORACLE).read().to_pylist()
-    # What a file is made of when it is opened by music.read is not what is tested here, but for the odd ones.
-    return tuple((row, ScoreTick.from_midi(checked_midi(row["midi"]) if "odd" in row["name"] else row["midi"])) for row in rows)
+    # What a file is made of when it is opened by music.read is not what is tested here, but for the
+    # odd ones.
+    return tuple(
+        (
+            row,
+            ScoreTick.from_midi(checked_midi(row["midi"]) if "odd" in row["name"] else row["midi"]),
+        )
+        for row in rows
+    )
 
 
-def score(*notes: tuple[int, int, int], resolution: int = 480, drums: tuple[tuple[int, int, int], ...] = ()) -> ScoreTick:
+def score(
+    *notes: tuple[int, int, int],
+    resolution: int = 480,
+    drums: tuple[tuple[int, int, int], ...] = (),
+) -> ScoreTick:
     """Of (start, duration, pitch)."""
     found = ScoreTick(resolution)
     for some, is_drum in ((notes, False), (drums, True)):
@@ -50,7 +61,9 @@ def test_equal_to_muspy():
     for row, piece in rows:
         found = midi_features(piece, rule="muspy")
         name = row["name"]
-        assert {key: getattr(found, key) for key in COUNTS} == {key: row[key] for key in COUNTS}, name
+        assert {key: getattr(found, key) for key in COUNTS} == {key: row[key] for key in COUNTS}, (
+            name
+        )
         assert piece.ticks_per_quarter == row["resolution"], name
         assert found.pitches.tolist() == row["pitches"], name
         assert found.velocities.tolist() == row["velocities"], name
@@ -59,7 +72,9 @@ def test_equal_to_muspy():
             wanted = math.nan if row[key] is None else row[key]
             assert getattr(found, key) == pytest.approx(wanted, abs=1e-12, nan_ok=True), (name, key)
         assert midi_features(piece, rule="muspy", threshold=1).polyphony_rate == pytest.approx(
-            math.nan if row["polyphony_rate_1"] is None else row["polyphony_rate_1"], abs=1e-12, nan_ok=True
+            math.nan if row["polyphony_rate_1"] is None else row["polyphony_rate_1"],
+            abs=1e-12,
+            nan_ok=True,
         ), name
 
 
@@ -79,7 +94,11 @@ def test_where_the_rule_of_the_house_differs():
         for key in differ:
             if getattr(ours, key) != pytest.approx(getattr(theirs, key), nan_ok=True):
                 differ[key] += 1
-                assert key == "empty_beat_rate" or "controls" in row["name"] or "drums-only" in row["name"], row["name"]
+                assert (
+                    key == "empty_beat_rate"
+                    or "controls" in row["name"]
+                    or "drums-only" in row["name"]
+                ), row["name"]
         assert np.array_equal(ours.pitches, theirs.pitches)
     assert differ["pitch_range"] == 1
     assert differ["notes"] == differ["velocity_range"] == differ["scale_consistency"] == 0
@@ -102,7 +121,8 @@ def test_worked_example():
 
 
 def test_a_beat_is_filled_by_what_sounds_in_it():
-    # One beat of sound, one of silence, one of sound: muspy's first note reaches into the second beat, and there is a fourth one.
+    # One beat of sound, one of silence, one of sound: muspy's first note reaches into the second
+    # beat, and there is a fourth one.
     piece = score((0, 480, 60), (960, 480, 60))
     assert midi_features(piece).empty_beat_rate == pytest.approx(1 / 3)
     assert midi_features(piece, rule="muspy").empty_beat_rate == 0.0
@@ -132,7 +152,10 @@ def test_a_random_piece_agrees_with_its_piano_roll(rule):
     rng = np.random.default_rng(3)
     for _ in range(20):
         notes = [
-            tuple(row) for row in np.column_stack([rng.integers(0, 200, 40), rng.integers(0, 30, 40), rng.integers(58, 66, 40)]).tolist()
+            tuple(row)
+            for row in np.column_stack(
+                [rng.integers(0, 200, 40), rng.integers(0, 30, 40), rng.integers(58, 66, 40)]
+            ).tolist()
         ]
         roll = np.zeros((230, 128), dtype=bool)
         for start, duration, pitch in notes:
@@ -143,13 +166,22 @@ def test_a_random_piece_agrees_with_its_piano_roll(rule):
             assert found.polyphony_rate == (roll.sum(axis=1) > threshold).sum() / length
         if rule == "sounding":
             starts = {start // 7 for start, duration, _ in notes if not duration}
-            beats = [roll[7 * beat : 7 * beat + 7].any() or beat in starts for beat in range(-(-length // 7))]
+            beats = [
+                roll[7 * beat : 7 * beat + 7].any() or beat in starts
+                for beat in range(-(-length // 7))
+            ]
             assert found.empty_beat_rate == pytest.approx(1 - np.mean(beats))
 
 
 def test_time_does_not_grow_with_the_resolution():
     rng = np.random.default_rng(3)
-    notes = np.column_stack([rng.integers(0, 2**30, 10_000), rng.integers(1, 2**20, 10_000), rng.integers(21, 109, 10_000)]).tolist()
+    notes = np.column_stack(
+        [
+            rng.integers(0, 2**30, 10_000),
+            rng.integers(1, 2**20, 10_000),
+            rng.integers(21, 109, 10_000),
+        ]
+    ).tolist()
     piece = score(*map(tuple, notes), resolution=1)
     begin = time.perf_counter()
     midi_features(piece)
@@ -188,16 +220,22 @@ def test_statistics_over_pieces():
     at_once.update(pieces)
     for start in range(0, len(pieces), 7):
         in_parts.update([generated(piece) for piece in pieces[start : start + 7]])
-    in_parts.update([generated(None), generated(score()), generated(read_abc("L:1/4\nK:C\nC/0|\n"))])
+    in_parts.update(
+        [generated(None), generated(score()), generated(read_abc("L:1/4\nK:C\nC/0|\n"))]
+    )
     in_parts.update([])
     assert (int(at_once.skipped), int(in_parts.skipped)) == (0, 3)
     found = [midi_features(piece) for piece in pieces]
     for name in FEATURE_NAMES:
-        assert at_once.compute()[name].item() == pytest.approx(np.mean([one.numbers()[name] for one in found]))
+        assert at_once.compute()[name].item() == pytest.approx(
+            np.mean([one.numbers()[name] for one in found])
+        )
     for name, value in at_once.compute().items():
         assert torch.equal(value, in_parts.compute()[name]), name
     pooled = sum(one.pitches for one in found)
-    assert torch.allclose(at_once.compute()["pitch_distribution"], torch.from_numpy(pooled / pooled.sum()))
+    assert torch.allclose(
+        at_once.compute()["pitch_distribution"], torch.from_numpy(pooled / pooled.sum())
+    )
     assert at_once.values().shape == (60, len(FEATURE_NAMES))
 
 

@@ -20,21 +20,32 @@ class Plain:
     def __init__(self, texts: list[str], order: int) -> None:
         self.order = order
         padded = [START * (order - 1) + text + END for text in texts]
-        raw = {n: Counter(text[i - n + 1 : i + 1] for text in padded for i in range(order - 1, len(text))) for n in range(1, order + 1)}
+        raw = {
+            n: Counter(
+                text[i - n + 1 : i + 1] for text in padded for i in range(order - 1, len(text))
+            )
+            for n in range(1, order + 1)
+        }
         before = {n: {} for n in range(1, order)}
         for n in range(2, order + 1):
             for gram in raw[n]:
                 before[n - 1].setdefault(gram[1:], set()).add(gram[0])
         self.counts = {order: dict(raw[order])}
         for n in range(1, order):
-            self.counts[n] = {gram: raw[n][gram] if gram[0] == START else len(before[n][gram]) for gram in raw[n]}
+            self.counts[n] = {
+                gram: raw[n][gram] if gram[0] == START else len(before[n][gram]) for gram in raw[n]
+            }
         self.discounts = {n: self.discount(list(self.counts[n].values())) for n in self.counts}
 
     def discount(self, counts: list[int]) -> list[Fraction]:
         n1, n2, n3, n4 = (counts.count(number) for number in (1, 2, 3, 4))
         if n1 and n2 and n3 and n4:
             y = Fraction(n1, n1 + 2 * n2)
-            found = [1 - 2 * y * Fraction(n2, n1), 2 - 3 * y * Fraction(n3, n2), 3 - 4 * y * Fraction(n4, n3)]
+            found = [
+                1 - 2 * y * Fraction(n2, n1),
+                2 - 3 * y * Fraction(n3, n2),
+                3 - 4 * y * Fraction(n4, n3),
+            ]
             if all(0 <= value <= number for number, value in enumerate(found, 1)):
                 return found
         return [Fraction(1, 2), Fraction(1), Fraction(3, 2)]
@@ -57,13 +68,16 @@ class Plain:
 
 
 def test_bigrams_by_hand():
-    # "ab" and "aa" in bigrams: ^a 2, ab 1, b$ 1, aa 1, a$ 1. Unigrams by what precedes them: a after ^ and a 2, b 1, $ after b and a 2.
-    # Too few for discounts of their own, so 1/2 of a count of 1 and 1 of a count of 2.
+    # "ab" and "aa" in bigrams: ^a 2, ab 1, b$ 1, aa 1, a$ 1. Unigrams by what precedes them: a
+    # after ^ and a 2, b 1, $ after b and a 2. Too few for discounts of their own, so 1/2 of a count
+    # of 1 and 1 of a count of 2.
     model = CharacterNgram(["ab", "aa"], order=2)
     b = (1 - 0.5 + 2.5 / 126) / 5
     a = (2 - 1 + 2.5 / 126) / 5
     # After a: b, a and the end once each, so 3 x 1/2 goes to the unigrams. After ^: a twice.
-    assert model.probabilities("ab", ended=False) == pytest.approx([(2 - 1 + 1 * a) / 2, (1 - 0.5 + 1.5 * b) / 3])
+    assert model.probabilities("ab", ended=False) == pytest.approx(
+        [(2 - 1 + 1 * a) / 2, (1 - 0.5 + 1.5 * b) / 3]
+    )
     assert model.probabilities("ab")[2] == pytest.approx((1 - 0.5 + 0.5 * a) / 1)
     # Of a context never seen the unigram alone is left, of an unseen symbol the uniform share.
     assert model.probabilities("zb", ended=False)[1] == pytest.approx(b)
@@ -78,9 +92,14 @@ def test_equals_the_plain_way(order):
     model = CharacterNgram(texts, order=order)
     assert len(model) == sum(len(counts) for counts in plain.counts.values())
     for text in ["", "abab", "cab|", "zab", *texts[:2]]:
-        expected = [float(plain.probability(text[:place], symbol)) for place, symbol in enumerate(text + END)]
+        expected = [
+            float(plain.probability(text[:place], symbol))
+            for place, symbol in enumerate(text + END)
+        ]
         np.testing.assert_allclose(model.probabilities(text), expected, rtol=1e-12)
-        np.testing.assert_allclose(model.log2_probs(text, ended=False), np.log2(expected[:-1]), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            model.log2_probs(text, ended=False), np.log2(expected[:-1]), rtol=1e-9, atol=1e-12
+        )
 
 
 def test_probabilities_sum_to_one():
@@ -93,18 +112,23 @@ def test_probabilities_sum_to_one():
 
 
 def test_discounts_of_their_own_are_used():
-    # Enough text for counts of counts at every order; with the fallback's discounts the figures would differ.
+    # Enough text for counts of counts at every order; with the fallback's discounts the figures
+    # would differ.
     rng = random.Random(0)
     texts = ["".join(rng.choices("abcdefgh", range(1, 9), k=200)) for _ in range(5)]
     plain = Plain(texts, 4)
     assert plain.discounts[4] != [Fraction(1, 2), Fraction(1), Fraction(3, 2)]
     expected = [float(plain.probability("abc"[:place], "abc"[place])) for place in range(3)]
-    np.testing.assert_allclose(CharacterNgram(texts, order=4).probabilities("abc", ended=False), expected)
+    np.testing.assert_allclose(
+        CharacterNgram(texts, order=4).probabilities("abc", ended=False), expected
+    )
 
 
 def test_longer_contexts_help():
     texts = ["the quick brown fox jumps over the lazy dog " * 3] * 5
-    bits = [-CharacterNgram(texts, order=order).log2_probs(texts[0]).sum() for order in (1, 2, 4, 8)]
+    bits = [
+        -CharacterNgram(texts, order=order).log2_probs(texts[0]).sum() for order in (1, 2, 4, 8)
+    ]
     assert bits == sorted(bits, reverse=True)
 
 

@@ -7,13 +7,16 @@ import torch
 import torchmetrics.text
 
 from musiczoo.metrics import BitsPerSymbol, Perplexity
-from musiczoo.models.base import TokenLogProbs
+from musiczoo.models.base.generative import TokenLogProbs
 from musiczoo.music.errors import MusicZooError
 
 
 def test_worked_example_and_torchmetrics_own():
     generator = torch.Generator().manual_seed(0)
-    logits, targets = torch.randn(3, 5, 7, generator=generator), torch.randint(7, (3, 5), generator=generator)
+    logits, targets = (
+        torch.randn(3, 5, 7, generator=generator),
+        torch.randint(7, (3, 5), generator=generator),
+    )
     mask = torch.ones(3, 5, dtype=torch.bool)
     mask[1, 3:] = mask[2, :1] = False
     theirs = torchmetrics.text.Perplexity(ignore_index=-100)
@@ -23,7 +26,11 @@ def test_worked_example_and_torchmetrics_own():
     ours.update(TokenLogProbs(values, mask))
     assert ours.compute().item() == pytest.approx(theirs.compute().item(), abs=1e-5)
     one = Perplexity()
-    one.update(TokenLogProbs(torch.tensor([[0.7, 0.8, 0.5, 1.0]]).log(), torch.tensor([[True, True, True, False]])))
+    one.update(
+        TokenLogProbs(
+            torch.tensor([[0.7, 0.8, 0.5, 1.0]]).log(), torch.tensor([[True, True, True, False]])
+        )
+    )
     assert one.compute().item() == pytest.approx(1.528554, abs=1e-6)
 
 
@@ -31,7 +38,8 @@ def test_worked_example_and_torchmetrics_own():
 def test_the_two_averages_differ(average, expected):
     values = torch.zeros(2, 10)
     mask = torch.zeros(2, 10, dtype=torch.bool)
-    # Perplexities e^1 and e^0.5 would be close; a mean of 1.5 nats over two targets, and of 0.5 over eight, are not.
+    # Perplexities e^1 and e^0.5 would be close; a mean of 1.5 nats over two targets, and of 0.5
+    # over eight, are not.
     values[0, :2], mask[0, :2] = -1.5, True
     values[1, :8], mask[1, :8] = -0.5, True
     metric = Perplexity(average=average)
@@ -65,7 +73,12 @@ def test_macro_bits_are_the_mean_over_pieces():
 def test_counts_that_do_not_fit_are_told(kind):
     with pytest.raises(MusicZooError, match="micro or macro"):
         kind(average="mean")
-    for symbols, said in ((3, "One count for 2 texts"), ([1, 2, 3], "3 counts for 2 texts"), ([1, 0], "0 symbols"), (None, "symbols=N")):
+    for symbols, said in (
+        (3, "One count for 2 texts"),
+        ([1, 2, 3], "3 counts for 2 texts"),
+        ([1, 0], "0 symbols"),
+        (None, "symbols=N"),
+    ):
         with pytest.raises(MusicZooError, match=said):
             kind(average="macro").update(torch.tensor([-1.0, -2.0]), symbols=symbols)
     with pytest.raises(MusicZooError, match="-2 symbols"):

@@ -23,7 +23,9 @@ def test_a_step_is_on_when_anything_of_it_sounds():
     assert cells(roll) == [(60, 0), (64, 0), (64, 1), (65, 2), (67, 4), (67, 5)]
     assert piano_roll(piece).shape == (128, 64)
     # Repeated and overlapping notes of one pitch.
-    assert cells(piano_roll(score((0, 480, 60), (0, 240, 60), (480, 480, 60)), beats=2, resolution=2)) == [(60, step) for step in range(4)]
+    assert cells(
+        piano_roll(score((0, 480, 60), (0, 240, 60), (480, 480, 60)), beats=2, resolution=2)
+    ) == [(60, step) for step in range(4)]
 
 
 def test_equal_to_symusic():
@@ -32,14 +34,20 @@ def test_equal_to_symusic():
             continue
         # Sixteenths are exact in these pieces but for tuplets, which symusic rounds.
         grid = piece.resample(48, 1)
-        wanted = grid.pianoroll(modes=["frame"], pitch_range=[0, 128]).max(axis=(0, 1))[:, : 16 * 48]
+        wanted = grid.pianoroll(modes=["frame"], pitch_range=[0, 128]).max(axis=(0, 1))[
+            :, : 16 * 48
+        ]
         ours = piano_roll(grid, resolution=48)[:, : wanted.shape[1]]
         assert np.array_equal(ours, wanted > 0), row["name"]
 
 
 def test_onsets_know_no_octaves_and_no_durations():
     one = onset_roll(score((0, 480, 60), (480, 100, 64)), beats=2, resolution=2)
-    other = onset_roll(score((10, 30, 72), (470, 480, 52), (5000, 1, 60), drums=((0, 9, 37),)), beats=2, resolution=2)
+    other = onset_roll(
+        score((10, 30, 72), (470, 480, 52), (5000, 1, 60), drums=((0, 9, 37),)),
+        beats=2,
+        resolution=2,
+    )
     assert one.shape == (12, 4)
     assert cells(one) == cells(other) == [(0, 0), (4, 2)]
 
@@ -55,7 +63,11 @@ def test_mean_roll():
 
 
 def test_no_steps():
-    for make in (lambda: MeanPianoRoll(beats=0), lambda: piano_roll(score(), resolution=0), lambda: onset_roll(score(), beats=-1)):
+    for make in (
+        lambda: MeanPianoRoll(beats=0),
+        lambda: piano_roll(score(), resolution=0),
+        lambda: onset_roll(score(), beats=-1),
+    ):
         with pytest.raises(MusicZooError, match="are no roll"):
             make()
 

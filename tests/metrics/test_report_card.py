@@ -22,11 +22,11 @@ from musiczoo.metrics import (
 from musiczoo.metrics.card_picture import report_card_picture
 from musiczoo.metrics.held_out import piece_scores
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune, read_abc, write_abc
-from musiczoo.music.cleaning import with_prompt
+from musiczoo.music.abc.cleaning import with_prompt
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 
 class Letters:
@@ -40,18 +40,35 @@ class Letters:
         self.calls.append(len(texts))
         if any(self.refuses in text for text in texts):
             raise MusicZooError("a text that is refused")
-        return torch.tensor([[text.count(letter) for letter in "CDEFGAB"] for text in texts], dtype=torch.float32)
+        return torch.tensor(
+            [[text.count(letter) for letter in "CDEFGAB"] for text in texts], dtype=torch.float32
+        )
 
 
 def tune(seed: int, voices: int = 2, bars: int = 4) -> Tune:
     rng = np.random.default_rng(seed)
-    rows = ("".join(f"[V:{voice}]{''.join(rng.choice(list('CDEFGAB'), size=4))}|" for voice in range(1, voices + 1)) for _ in range(bars))
+    rows = (
+        "".join(
+            f"[V:{voice}]{''.join(rng.choice(list('CDEFGAB'), size=4))}|"
+            for voice in range(1, voices + 1)
+        )
+        for _ in range(bars)
+    )
     return read_abc("M:4/4\nL:1/4\nK:C\nV:1\n" + "V:2\n" * (voices > 1) + "\n".join(rows) + "\n")
 
 
 def generated(piece: Tune | None, text: str, labels: Labels | None = None) -> Generated:
     none = torch.zeros(0)
-    return Generated(piece, text, none, none, none, "end", None if piece else MusicZooError("there is no bar in it"), labels)
+    return Generated(
+        piece,
+        text,
+        none,
+        none,
+        none,
+        "end",
+        None if piece else MusicZooError("there is no bar in it"),
+        labels,
+    )
 
 
 PIECES = [tune(seed) for seed in range(6)]
@@ -61,14 +78,24 @@ TRUTH = [tune(seed) for seed in range(100, 110)]
 @pytest.fixture
 def model() -> BarStreamModule:
     torch.manual_seed(0)
-    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.0).eval()
+    return BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64, dropout=0.0
+    ).eval()
 
 
 def test_every_figure_is_that_of_its_metric():
     training = SpanIndex.of([*PIECES[:2], *TRUTH[:1]])
-    card = report_card(PIECES, TRUTH, encoder=Letters(), training=training, estimators=["mle", "oas"])
+    card = report_card(
+        PIECES, TRUTH, encoder=Letters(), training=training, estimators=["mle", "oas"]
+    )
     features, truth = (tune_features(Letters(), tunes)[0] for tunes in (PIECES, TRUTH))
-    assert (card.pieces.pieces, card.pieces.readable, card.pieces.bars, card.pieces.notes, card.pieces.voices) == (6, 6, 4, 32, 2)
+    assert (
+        card.pieces.pieces,
+        card.pieces.readable,
+        card.pieces.bars,
+        card.pieces.notes,
+        card.pieces.voices,
+    ) == (6, 6, 4, 32, 2)
     for figures, tunes, scores in (
         (card.pieces, PIECES, clamp_scores(features, truth)),
         (card.truth, TRUTH, leave_one_out_scores(truth)),
@@ -77,16 +104,26 @@ def test_every_figure_is_that_of_its_metric():
         alignment, copying = BarAlignmentError(), CopyRate(training)
         alignment.update(tunes)
         copying.update(tunes)
-        assert (figures.bar_alignment_error, figures.aligned_bars) == (alignment.compute().item(), 4 * len(tunes))
+        assert (figures.bar_alignment_error, figures.aligned_bars) == (
+            alignment.compute().item(),
+            4 * len(tunes),
+        )
         assert (figures.copy_rate, figures.spans) == (copying.compute().item(), int(copying.spans))
         assert figures.clamp_score == pytest.approx(scores.mean().item(), abs=1e-12)
         assert figures.scores == pytest.approx(scores.tolist())
     assert card.pieces.copy_rate == pytest.approx(100 * 2 / 6)
-    assert card.pieces.frechet == tuple(frechet_distance(features, truth, name) for name in ("mle", "oas"))
+    assert card.pieces.frechet == tuple(
+        frechet_distance(features, truth, name) for name in ("mle", "oas")
+    )
     # Real music from real music: as many pieces as there are to judge, if there are as many others.
     assert card.truth is not None
-    assert [(one.n, one.reference_n, one.estimator) for one in card.truth.frechet] == [(5, 5, "mle"), (5, 5, "oas")]
-    again = report_card(PIECES, TRUTH, encoder=Letters(), training=training, estimators=["mle", "oas"])
+    assert [(one.n, one.reference_n, one.estimator) for one in card.truth.frechet] == [
+        (5, 5, "mle"),
+        (5, 5, "oas"),
+    ]
+    again = report_card(
+        PIECES, TRUTH, encoder=Letters(), training=training, estimators=["mle", "oas"]
+    )
     assert again == card
     other = report_card(PIECES, TRUTH, encoder=Letters(), estimators=["mle"], seed=1)
     assert other.truth is not None
@@ -96,10 +133,19 @@ def test_every_figure_is_that_of_its_metric():
 
 def test_bad_pieces_are_counted_with_their_reasons():
     text = "M:4/4\nL:1/4\nK:C\nV:1\nV:2\n[V:1]CDEF|[V:2]C3|\n"
-    pieces = [*PIECES[:2], generated(None, text), generated(PIECES[2], write_abc(PIECES[2])), read_abc("K:C\nz4|\n")]
+    pieces = [
+        *PIECES[:2],
+        generated(None, text),
+        generated(PIECES[2], write_abc(PIECES[2])),
+        read_abc("K:C\nz4|\n"),
+    ]
     card = report_card(pieces, unread={"The file is empty.": 2})
     assert card.pieces.percent_readable == pytest.approx(100 * 3 / 7)
-    assert card.pieces.unreadable == {"The file is empty.": 2, "there is no bar in it": 1, "there are no notes in it": 1}
+    assert card.pieces.unreadable == {
+        "The file is empty.": 2,
+        "there is no bar in it": 1,
+        "there are no notes in it": 1,
+    }
     # What the model wrote is judged although it is no piece.
     assert card.pieces.bar_alignment_error == pytest.approx(100 / card.pieces.aligned_bars)
     nothing = report_card([generated(None, "")], TRUTH, encoder=Letters())
@@ -148,9 +194,15 @@ def test_pieces_are_compared_with_the_real_works_of_their_prompt():
         own.append(leave_one_out_scores(references).mean())
     assert card.truth is not None
     assert card.pieces.prompts == card.truth.prompts == 2
-    assert card.pieces.clamp_score_by_prompt == pytest.approx(torch.stack(means).mean().item(), abs=1e-12)
-    assert card.truth.clamp_score_by_prompt == pytest.approx(torch.stack(own).mean().item(), abs=1e-12)
-    assert card.pieces.left_out == {"no average by prompt: fewer than two real works have its prompt": 2}
+    assert card.pieces.clamp_score_by_prompt == pytest.approx(
+        torch.stack(means).mean().item(), abs=1e-12
+    )
+    assert card.truth.clamp_score_by_prompt == pytest.approx(
+        torch.stack(own).mean().item(), abs=1e-12
+    )
+    assert card.pieces.left_out == {
+        "no average by prompt: fewer than two real works have its prompt": 2
+    }
     assert report_card(PIECES, TRUTH, encoder=Letters()).pieces.clamp_score_by_prompt is None
 
 
@@ -168,7 +220,10 @@ def test_likelihoods_are_divided_by_what_was_scored(model):
     encoded = representation.encode(short)
     values = model.log_probs(representation.collate([encoded]))
     assert alone.log_prob == pytest.approx(values.values.sum().item(), rel=1e-6)
-    assert (alone.targets, alone.characters) == (int(values.mask.sum()), len(representation.decode_text(encoded)))
+    assert (alone.targets, alone.characters) == (
+        int(values.mask.sum()),
+        len(representation.decode_text(encoded)),
+    )
     assert (alone.bars, alone.notes, alone.cropped) == (4, 32, False)
     # Of the long one all whole bars that fit are scored, and no others counted.
     assert scores[0] is not None
@@ -180,13 +235,19 @@ def test_likelihoods_are_divided_by_what_was_scored(model):
     while not representation.decode_text(cut).endswith("\n"):
         cut = cut[:-1]
     assert scores[0].characters == len(representation.decode_text(cut))
-    assert scores[0].log_prob == pytest.approx(model.log_probs(representation.collate([cut])).values.sum().item(), rel=1e-5)
+    assert scores[0].log_prob == pytest.approx(
+        model.log_probs(representation.collate([cut])).values.sum().item(), rel=1e-5
+    )
     found = report_card([short, long], model=model).pieces.likelihoods
     assert found is not None
     nats = -(scores[0].log_prob + scores[1].log_prob)
     assert found.bits_per_bar == pytest.approx(nats / math.log(2) / (4 + scores[0].bars), rel=1e-9)
-    assert found.bits_per_character == pytest.approx(nats / math.log(2) / (alone.characters + scores[0].characters), rel=1e-9)
-    assert found.perplexity == pytest.approx(math.exp(nats / (alone.targets + scores[0].targets)), rel=1e-9)
+    assert found.bits_per_character == pytest.approx(
+        nats / math.log(2) / (alone.characters + scores[0].characters), rel=1e-9
+    )
+    assert found.perplexity == pytest.approx(
+        math.exp(nats / (alone.targets + scores[0].targets)), rel=1e-9
+    )
     assert (found.pieces, found.cropped) == (2, 1)
     labelled = piece_scores(model, [with_prompt(short, "Baroque", "Bach", "Choral")])[0][0]
     assert labelled is not None
@@ -218,9 +279,20 @@ def test_the_table_says_sample_sizes_and_estimators(model):
 def test_the_picture_is_drawn_with_whatever_there_is(model, tmp_path):
     from PIL import Image
 
-    whole = report_card(PIECES, TRUTH, encoder=Letters(), model=model, training=SpanIndex.of(TRUTH), names=("$a$", "truth"))
+    whole = report_card(
+        PIECES,
+        TRUTH,
+        encoder=Letters(),
+        model=model,
+        training=SpanIndex.of(TRUTH),
+        names=("$a$", "truth"),
+    )
     sizes = []
-    for card in (whole, report_card(PIECES), report_card([generated(None, "")], TRUTH, encoder=Letters())):
+    for card in (
+        whole,
+        report_card(PIECES),
+        report_card([generated(None, "")], TRUTH, encoder=Letters()),
+    ):
         report_card_picture(card, tmp_path / "card.png")
         with Image.open(tmp_path / "card.png") as image:
             sizes.append(image.size)

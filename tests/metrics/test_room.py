@@ -29,10 +29,21 @@ from musiczoo.metrics import (
     SpanIndex,
     Validity,
 )
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
 
-KINDS = ["alignment", "validity", "bits", "macro-bits", "copy", "clamp", "frechet", "labels", "perplexity", "macro-perplexity"]
+KINDS = [
+    "alignment",
+    "validity",
+    "bits",
+    "macro-bits",
+    "copy",
+    "clamp",
+    "frechet",
+    "labels",
+    "perplexity",
+    "macro-perplexity",
+]
 MODULES = [module.name for module in pkgutil.iter_modules(musiczoo.metrics.__path__)]
 
 
@@ -45,7 +56,12 @@ def test_examples(name):
 
 def _pieces() -> list[Generated]:
     none = torch.zeros(0)
-    bodies = ["[V:1]C4|[V:2]C4|\n" * 5, "[V:1]C4|[V:2]C3|\n" * 4, "[V:1]CDEF|[V:2]E4|\n" * 6, "[V:1]C4|[V:2]G4|\n" * 7]
+    bodies = [
+        "[V:1]C4|[V:2]C4|\n" * 5,
+        "[V:1]C4|[V:2]C3|\n" * 4,
+        "[V:1]CDEF|[V:2]E4|\n" * 6,
+        "[V:1]C4|[V:2]G4|\n" * 7,
+    ]
     texts = ["M:4/4\nL:1/4\nK:C\nV:1\nV:2\n" + body for body in bodies]
     whole = [Generated(read_abc(text), text, none, none, none, "end") for text in texts]
     return [*whole, Generated(None, texts[0], none, none, none, "max_length")]
@@ -96,7 +112,9 @@ def _more(metric: Metric) -> Any:
 
 
 def _run(rank: int, meeting: Path, kind: str, idle: bool, answers: Any) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
+    )
     metric = _metric(kind)
     for number, update in enumerate(_updates(kind)):
         if (0 if idle else number % 2) == rank:
@@ -119,7 +137,10 @@ def test_two_processes_equal_one(kind, idle, tmp_path):
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     target: Callable[..., None] = _run
-    workers = [context.Process(target=target, args=(rank, tmp_path / "meeting", kind, idle, answers)) for rank in range(2)]
+    workers = [
+        context.Process(target=target, args=(rank, tmp_path / "meeting", kind, idle, answers))
+        for rank in range(2)
+    ]
     for worker in workers:
         worker.start()
     found = dict(answers.get(timeout=60) for _ in workers)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from musiczoo.metrics import Validity, is_readable
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
 
 
@@ -24,8 +24,21 @@ def test_shares_by_hand():
         result("C4|", "end"),
         result("C4|", "end"),
     ]
-    assert [is_readable(one) for one in results] == [True, True, False, False, False, False, True, True]
+    assert [is_readable(one) for one in results] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
     metric = Validity()
     metric.update(results[:3])
     metric.update(results[3:])
-    assert {name: float(value) for name, value in metric.compute().items()} == {"readable": 50.0, "ended": 75.0, "valid": 37.5}
+    assert {name: float(value) for name, value in metric.compute().items()} == {
+        "readable": 50.0,
+        "ended": 75.0,
+        "valid": 37.5,
+    }

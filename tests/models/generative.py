@@ -6,19 +6,32 @@ import torch
 from torch import Tensor
 
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import GenerativeModule
+from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.models.phi3_remi import Phi3RemiModule
 
-_BARS = [f"[V:1]{''.join('CDEFGAB'[(i * k) % 7] for i in range(1, 5))}|[V:2]{'C2' * (k % 3 + 1)}|\n" for k in range(1, 40)]
+_BARS = [
+    f"[V:1]{''.join('CDEFGAB'[(i * k) % 7] for i in range(1, 5))}|[V:2]{'C2' * (k % 3 + 1)}|\n"
+    for k in range(1, 40)
+]
 
 
 def bar_stream(**settings: object) -> GenerativeModule:
-    sizes = {"patch_layers": 1, "char_layers": 1, "hidden": 32, "heads": 2, "patch_length": 64, "dropout": 0.0}
+    sizes = {
+        "patch_layers": 1,
+        "char_layers": 1,
+        "hidden": 32,
+        "heads": 2,
+        "patch_length": 64,
+        "dropout": 0.0,
+    }
     return BarStreamModule(**{**sizes, **settings})
 
 
 def bar_stream_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[Tensor]:
-    return [module.representation.encode_text("K:C\nV:1\nV:2\n" + "".join(_BARS[k : k + 1 + k % 4])) for k in numbers]
+    return [
+        module.representation.encode_text("K:C\nV:1\nV:2\n" + "".join(_BARS[k : k + 1 + k % 4]))
+        for k in numbers
+    ]
 
 
 def phi3_remi(**settings: object) -> GenerativeModule:
@@ -31,11 +44,20 @@ def phi3_remi_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[T
         f"Bar_None TimeSig_4/4 Position_{k % 12} Pitch_{40 + k % 40} Velocity_79 Duration_1.0.12 Position_24 Pitch_{50 + k} Velocity_63 Duration_0.6.12"
         for k in range(40)
     ]
-    return [module.representation.encode_text(" ".join(["BOS", *bars[k : k + 1 + k % 4], "EOS"])) for k in numbers]
+    return [
+        module.representation.encode_text(" ".join(["BOS", *bars[k : k + 1 + k % 4], "EOS"]))
+        for k in numbers
+    ]
 
 
-# How each is built, with random weights, and how pieces of different length are made for it, one for each number.
-ARCHITECTURES: dict[str, tuple[Callable[..., GenerativeModule], Callable[[GenerativeModule, Sequence[int]], list[Tensor]]]] = {
+# How each is built, with random weights, and how pieces of different length are made for it, one
+# for each number.
+ARCHITECTURES: dict[
+    str,
+    tuple[
+        Callable[..., GenerativeModule], Callable[[GenerativeModule, Sequence[int]], list[Tensor]]
+    ],
+] = {
     "bar_stream": (bar_stream, bar_stream_pieces),
     "phi3_remi": (phi3_remi, phi3_remi_pieces),
 }

@@ -28,7 +28,14 @@ LORA = LoRA(rank=4, alpha=16, dropout=0.3)
 
 def tiny(**settings):
     torch.manual_seed(0)
-    sizes = {"patch_layers": 2, "char_layers": 1, "hidden": 32, "heads": 2, "patch_length": 64, "dropout": 0.0}
+    sizes = {
+        "patch_layers": 2,
+        "char_layers": 1,
+        "hidden": 32,
+        "heads": 2,
+        "patch_length": 64,
+        "dropout": 0.0,
+    }
     return BarStreamModule(**{**sizes, **settings})
 
 
@@ -43,13 +50,20 @@ def adapted(seed=1, **settings):
 
 
 def batches(module, count=6):
-    texts = [HEADER + "".join(f"[V:1]{'CDEFGAB'[(i + k) % 7]}8|[V:2]G,8|\n" for k in range(3 + i % 2)) for i in range(count)]
-    encoded = [module.representation.collate([module.representation.encode_text(text)]) for text in texts]
+    texts = [
+        HEADER + "".join(f"[V:1]{'CDEFGAB'[(i + k) % 7]}8|[V:2]G,8|\n" for k in range(3 + i % 2))
+        for i in range(count)
+    ]
+    encoded = [
+        module.representation.collate([module.representation.encode_text(text)]) for text in texts
+    ]
     return torch.utils.data.DataLoader(encoded, batch_size=None)
 
 
 def fit(module, ckpt_path=None, **settings):
-    trainer = lightning.Trainer(**QUIET, **{"max_epochs": 2, "enable_checkpointing": False, **settings})
+    trainer = lightning.Trainer(
+        **QUIET, **{"max_epochs": 2, "enable_checkpointing": False, **settings}
+    )
     trainer.fit(module, batches(module), ckpt_path=ckpt_path)
     return trainer
 
@@ -65,19 +79,26 @@ def assert_same(one, other):
 
 
 def test_a_new_adapter_changes_nothing_and_a_fit_changes_it_alone():
-    plain, module = tiny(), tiny(lora=LORA, optimizer=lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.5))
+    plain, module = (
+        tiny(),
+        tiny(lora=LORA, optimizer=lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.5)),
+    )
     before = base_of(module)
     assert_same(before, dict(plain.net.state_dict()))
     batch = next(iter(batches(plain)))
     assert torch.equal(module.eval().log_probs(batch).values, plain.eval().log_probs(batch).values)
-    trained_before = {name: value.clone() for name, value in adapters.adapter_state_dict(module.net).items()}
+    trained_before = {
+        name: value.clone() for name, value in adapters.adapter_state_dict(module.net).items()
+    }
     trainer = fit(module)
     assert_same(base_of(module), before)
     after = adapters.adapter_state_dict(module.net)
     assert all(not torch.equal(after[name], trained_before[name]) for name in after)
     in_optimizer = {id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]}
     assert in_optimizer == {id(p) for name, p in module.named_parameters() if "lora_" in name}
-    assert not torch.allclose(module.eval().log_probs(batch).values, plain.log_probs(batch).values, atol=1e-3)
+    assert not torch.allclose(
+        module.eval().log_probs(batch).values, plain.log_probs(batch).values, atol=1e-3
+    )
 
 
 def test_the_start_depends_on_the_seed_alone():
@@ -90,7 +111,10 @@ def test_the_start_depends_on_the_seed_alone():
     other.add_lora(LORA, seed=5)
     assert_same(adapters.adapter_state_dict(one.net), adapters.adapter_state_dict(other.net))
     different = adapters.adapter_state_dict(tiny(lora=LORA, seed=6).net)
-    assert any(not torch.equal(value, different[name]) for name, value in adapters.adapter_state_dict(one.net).items())
+    assert any(
+        not torch.equal(value, different[name])
+        for name, value in adapters.adapter_state_dict(one.net).items()
+    )
 
 
 def test_checkpoints_hold_the_adapter_alone_and_resume_bit_for_bit(tmp_path):
@@ -101,7 +125,9 @@ def test_checkpoints_hold_the_adapter_alone_and_resume_bit_for_bit(tmp_path):
     half = BarStreamModule(pretrained=str(base), lora=LORA, dropout=0.0)
     fit(half, max_epochs=1).save_checkpoint(tmp_path / "half.ckpt")
     content = torch.load(tmp_path / "half.ckpt", weights_only=True)
-    assert content["state_dict"].keys() == {f"net.{name}" for name in adapters.adapter_state_dict(half.net)}
+    assert content["state_dict"].keys() == {
+        f"net.{name}" for name in adapters.adapter_state_dict(half.net)
+    }
     assert (tmp_path / "half.ckpt").stat().st_size < base.stat().st_size
     resumed = BarStreamModule(pretrained=str(base), lora=LORA, dropout=0.0)
     fit(resumed, ckpt_path=tmp_path / "half.ckpt")
@@ -117,7 +143,9 @@ def test_a_checkpoint_finds_its_base_again_and_no_other(tmp_path):
     assert_same(dict(again.net.state_dict()), dict(module.net.state_dict()))
     fit(tiny(), max_epochs=1).save_checkpoint(tmp_path / "other.ckpt")
     with pytest.raises(MusicZooError, match=r"another base.*pretrained="):
-        BarStreamModule.load_from_checkpoint(tmp_path / "adapter.ckpt", pretrained=str(tmp_path / "other.ckpt"), weights_only=True)
+        BarStreamModule.load_from_checkpoint(
+            tmp_path / "adapter.ckpt", pretrained=str(tmp_path / "other.ckpt"), weights_only=True
+        )
     with pytest.raises(MusicZooError, match="an adapter alone"):
         fit(tiny(), ckpt_path=tmp_path / "adapter.ckpt")
     with pytest.raises(MusicZooError, match="a whole model"):
@@ -171,7 +199,9 @@ def test_merging_leaves_a_plain_model(tmp_path):
         assert module.merge_adapter() is module
         torch.testing.assert_close(module.log_probs(batch).values, expected, rtol=0, atol=1e-5)
     plain = tiny()
-    assert {n: p.requires_grad for n, p in module.named_parameters()} == {n: p.requires_grad for n, p in plain.named_parameters()}
+    assert {n: p.requires_grad for n, p in module.named_parameters()} == {
+        n: p.requires_grad for n, p in plain.named_parameters()
+    }
     fit(module).save_checkpoint(tmp_path / "merged.ckpt")
     again = BarStreamModule.load_from_checkpoint(tmp_path / "merged.ckpt", weights_only=True)
     assert again.lora is None
@@ -183,7 +213,9 @@ def test_merging_leaves_a_plain_model(tmp_path):
 def test_a_diverged_adapter_is_not_merged():
     module = adapted()
     before = base_of(module)
-    module.net.char_level_decoder.transformer.h[0].mlp.c_fc.lora_A["default"].weight.data[0, 0] = torch.nan
+    module.net.char_level_decoder.transformer.h[0].mlp.c_fc.lora_A["default"].weight.data[0, 0] = (
+        torch.nan
+    )
     with pytest.raises(MusicZooError, match="not finite"):
         module.merge_adapter()
     assert_same(base_of(module), before)
@@ -191,7 +223,10 @@ def test_a_diverged_adapter_is_not_merged():
 
 def test_targets_can_be_chosen():
     module = tiny(lora=LoRA(rank=2, targets=("attn.c_attn",)))
-    assert {name.split(".lora_")[0].rsplit(".", 2)[1] for name in adapters.adapter_state_dict(module.net)} == {"attn"}
+    assert {
+        name.split(".lora_")[0].rsplit(".", 2)[1]
+        for name in adapters.adapter_state_dict(module.net)
+    } == {"attn"}
     assert len(adapters.adapter_state_dict(module.net)) == 2 * 3
 
 
@@ -230,7 +265,9 @@ def test_adapters_of_any_net_travel_as_tensors():
     assert not torch.allclose(net(x), other(x))
     adapters.load_adapter(other.eval(), adapters.adapter_state_dict(net.eval()))
     assert torch.equal(net(x), other(x))
-    assert adapters.fingerprint(adapters.base_state_dict(net)) == adapters.fingerprint(adapters.base_state_dict(other))
+    assert adapters.fingerprint(adapters.base_state_dict(net)) == adapters.fingerprint(
+        adapters.base_state_dict(other)
+    )
     expected = net(x)
     adapters.merge(net)
     torch.testing.assert_close(net(x), expected)
@@ -246,7 +283,9 @@ def folder_of_scores(folder, count=20):
         tunes = ["".join(f"{rng.choice('CEG')}2 " for _ in range(4)).strip() for _ in range(16)]
         upper = "|".join(tunes[:8])
         lower = "|".join(tune.replace("2", ",2") for tune in tunes[8:])
-        (folder / f"{number}.abc").write_text(f"X:1\nT:No. {number}\nL:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:1\n{upper}|]\nV:2\n{lower}|]\n")
+        (folder / f"{number}.abc").write_text(
+            f"X:1\nT:No. {number}\nL:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:1\n{upper}|]\nV:2\n{lower}|]\n"
+        )
     return folder
 
 
@@ -258,9 +297,13 @@ def test_ten_lines_of_fine_tuning_on_twenty_files_lower_the_held_out_loss(tmp_pa
     def adam(parameters):
         return torch.optim.AdamW(parameters, lr=1e-2)
 
-    model = BarStreamModule(pretrained=str(tmp_path / "base.ckpt"), lora=lora, dropout=0.0, optimizer=adam)
+    model = BarStreamModule(
+        pretrained=str(tmp_path / "base.ckpt"), lora=lora, dropout=0.0, optimizer=adam
+    )
     before = base_of(model)
-    data = ScoreDataModule(tmp_path / "scores", representation=model.representation, batch_size=4, val_fraction=0.2)
+    data = ScoreDataModule(
+        tmp_path / "scores", representation=model.representation, batch_size=4, val_fraction=0.2
+    )
     trainer = lightning.Trainer(max_epochs=4, **QUIET, enable_checkpointing=False)
     [start] = trainer.validate(model, data, verbose=False)
     trainer.fit(model, data)

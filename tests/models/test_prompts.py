@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base import Prompt
+from musiczoo.models.base.generative import Prompt
 from musiczoo.models.prompts import checked_labels
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 KNOWN = (
     Prompt("Baroque", "Bach, Johann Sebastian", "Choral", 300),
@@ -21,10 +21,16 @@ KNOWN = (
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (Labels("Barock", "Bach, Johann Sebastian", "Choral"), r"period 'Barock'.*Did you mean 'Baroque'\?"),
+        (
+            Labels("Barock", "Bach, Johann Sebastian", "Choral"),
+            r"period 'Barock'.*Did you mean 'Baroque'\?",
+        ),
         (Labels("Baroque", "Bach", "Choral"), "composer 'Bach'.*'Bach, Johann Sebastian'"),
         (Labels("Romantic", "dvořák", "Chamber"), "'Dvorak, Antonin'"),
-        (Labels("Traditional", "Ryan's Mammoth Collection", "reels"), "instrumentation 'reels'.*'reel'"),
+        (
+            Labels("Traditional", "Ryan's Mammoth Collection", "reels"),
+            "instrumentation 'reels'.*'reel'",
+        ),
         (Labels("Baroque", "Zyx", "Choral"), "Did you mean .*new_labels=True"),
         (
             Labels("Romantic", "Bach, Johann Sebastian", "Choral"),
@@ -40,8 +46,12 @@ def test_unknown_labels_are_refused_with_the_nearest(labels: Labels, said: str) 
 
 
 def test_known_labels_and_new_ones_on_purpose() -> None:
-    assert checked_labels(KNOWN[1], KNOWN) == Labels("Baroque", "Bach, Johann Sebastian", "Keyboard")
-    assert checked_labels(Labels("Romantic", " Dvořák,  Antonín ", "Chamber"), KNOWN) == Labels("Romantic", "Dvorak, Antonin", "Chamber")
+    assert checked_labels(KNOWN[1], KNOWN) == Labels(
+        "Baroque", "Bach, Johann Sebastian", "Keyboard"
+    )
+    assert checked_labels(Labels("Romantic", " Dvořák,  Antonín ", "Chamber"), KNOWN) == Labels(
+        "Romantic", "Dvorak, Antonin", "Chamber"
+    )
     new = Labels("Modern", "Bach, Johann Sebastian", "Choral")
     assert checked_labels(new, KNOWN, new=True) == new
     # A model without a list takes anything.
@@ -54,12 +64,17 @@ def test_generate_takes_labels_beside_text() -> None:
     module.prompts = KNOWN
     text = "%Baroque\n%Bach, Johann Sebastian\n%Choral\n"
     prompts = [text, KNOWN[0], Labels("Baroque", "Bach, Johann Sebastian", "Choral")]
-    results = [module.generate([prompt], None, 16, torch.Generator().manual_seed(1))[0] for prompt in prompts]
+    results = [
+        module.generate([prompt], None, 16, torch.Generator().manual_seed(1))[0]
+        for prompt in prompts
+    ]
     assert results[0].text.startswith(text)
     assert {result.text for result in results} == {results[0].text}
     with pytest.raises(MusicZooError, match="not trained with the period"):
         module.generate([Labels("Modern", "Bach, Johann Sebastian", "Choral")], None, 16)
-    [new] = module.generate([Labels("Modern", "Bach, Johann Sebastian", "Choral")], None, 16, new_labels=True)
+    [new] = module.generate(
+        [Labels("Modern", "Bach, Johann Sebastian", "Choral")], None, 16, new_labels=True
+    )
     assert new.text.startswith("%Modern\n")
     # Text is the user's own affair.
     module.generate(["%Modern\n%Nobody\n%Choral\n"], None, 16)

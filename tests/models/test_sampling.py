@@ -27,7 +27,14 @@ def by_hand(logits, k, p, minimum, temperature):
 
 @pytest.mark.parametrize(
     ("k", "p", "minimum", "temperature"),
-    [(9, 0.9, 0, 1.2), (0, 0.9, 0, 1.0), (5, 0, 0, 0.7), (0, 1.0, 0.1, 1.5), (3, 0.5, 0.2, 2.0), (0, 0, 0, 1.0)],
+    [
+        (9, 0.9, 0, 1.2),
+        (0, 0.9, 0, 1.0),
+        (5, 0, 0, 0.7),
+        (0, 1.0, 0.1, 1.5),
+        (3, 0.5, 0.2, 2.0),
+        (0, 0, 0, 1.0),
+    ],
 )
 def test_cuts(k, p, minimum, temperature):
     logits = torch.randn(20, 128, generator=torch.Generator().manual_seed(k)) * 3
@@ -47,7 +54,10 @@ def test_greedy():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(0, 0, 0, 0.01), Sampling(0, 0, 0, 0), Sampling(9, 0.9, 0.1, 100.0)])
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(), Sampling(0, 0, 0, 0.01), Sampling(0, 0, 0, 0), Sampling(9, 0.9, 0.1, 100.0)],
+)
 def test_never_nan(dtype, sampling):
     rows = torch.zeros(5, 128)
     rows[0, 3] = float("nan")

@@ -62,7 +62,15 @@ def test_mxl_is_a_proper_container(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "named"), [(".musicxml", ".abc"), (".mxl", ".xml"), (".mid", ".abc"), (".abc", ".xml"), (".abc", ".txt"), (".mid", "")]
+    ("made", "named"),
+    [
+        (".musicxml", ".abc"),
+        (".mxl", ".xml"),
+        (".mid", ".abc"),
+        (".abc", ".xml"),
+        (".abc", ".txt"),
+        (".mid", ""),
+    ],
 )
 def test_the_content_decides_where_the_suffix_lies(made: str, named: str, tmp_path: Path) -> None:
     write(TUNE, tmp_path / f"piece{made}")
@@ -74,7 +82,10 @@ def test_the_content_decides_where_the_suffix_lies(made: str, named: str, tmp_pa
 
 def test_tune_books(tmp_path: Path) -> None:
     book = tmp_path / "book.abc"
-    book.write_text("X:1\nT:One\nK:C\nCDEF|\n\nX:2\nT:Two\nK:D\nDEFG|\n\nX:3\nT:Broken\nno key and no music\n", encoding="utf-8")
+    book.write_text(
+        "X:1\nT:One\nK:C\nCDEF|\n\nX:2\nT:Two\nK:D\nDEFG|\n\nX:3\nT:Broken\nno key and no music\n",
+        encoding="utf-8",
+    )
     with pytest.warns(UserWarning, match="3 tunes"):
         assert read(book).field("T") == "One"
     with pytest.warns(UserWarning, match="1 of 3"):
@@ -123,7 +134,9 @@ def test_damaged_files_never_raise_anything_else(suffix: str, tmp_path: Path) ->
     generator = random.Random(0)
     refused = 0
     for _ in range(60):
-        damaged = bytearray(whole[: generator.randrange(1, len(whole))] if generator.random() < 0.4 else whole)
+        damaged = bytearray(
+            whole[: generator.randrange(1, len(whole))] if generator.random() < 0.4 else whole
+        )
         for _ in range(generator.randrange(6)):
             damaged[generator.randrange(len(damaged))] = generator.randrange(256)
         (tmp_path / f"damaged{suffix}").write_bytes(damaged)
@@ -141,14 +154,18 @@ def test_midi_is_cleaned_before_it_is_parsed(tmp_path: Path) -> None:
         return b"MTrk" + len(events).to_bytes(4, "big") + events
 
     header = b"MThd\0\0\0\6\0\1\0\1\0\x60"
-    # A Latin-1 name, an unknown chunk, an absurd meter, a system message, then two notes in running status and no end of track.
+    # A Latin-1 name, an unknown chunk, an absurd meter, a system message, then two notes in running
+    # status and no end of track.
     events = (
         b"\0\xff\x03\x03\xe9t\xe9\x00\xff\x58\x04\x00\x40\x18\x08\x10\xf0\x02\x01\xf7"
         + b"\x10\x90\x3c\x40\x20\x3c\x00\x00\x3e\x40\x20\x3e\x00"
     )
     (tmp_path / "odd.mid").write_bytes(header + b"XYZW\0\0\0\1!" + track(events))
     score = read(tmp_path / "odd.mid")
-    assert [(note.start, note.end, note.pitch) for note in score.tracks[0].notes] == [(32, 64, 60), (64, 96, 62)]
+    assert [(note.start, note.end, note.pitch) for note in score.tracks[0].notes] == [
+        (32, 64, 60),
+        (64, 96, 62),
+    ]
     assert (score.tracks[0].name, len(score.time_signatures)) == ("été", 0)
     (tmp_path / "wrapped.rmi").write_bytes(b"RIFF\0\0\0\0RMIDdata\0\0\0\0" + header + track(events))
     assert read(tmp_path / "wrapped.rmi") == score
@@ -167,17 +184,21 @@ def test_midi_is_cleaned_before_it_is_parsed(tmp_path: Path) -> None:
             read(tmp_path / "broken.mid")
 
 
-def test_tempos_of_zero_are_left_out_and_too_many_notes_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tempos_of_zero_are_left_out_and_too_many_notes_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def file(events: bytes) -> bytes:
         return b"MThd\0\0\0\6\0\1\0\1\x01\xe0MTrk" + len(events).to_bytes(4, "big") + events
 
-    notes = b"".join(bytes([0, 0x90, 40 + step % 50, 64, 1, 0x80, 40 + step % 50, 0]) for step in range(1000))
+    notes = b"".join(
+        bytes([0, 0x90, 40 + step % 50, 64, 1, 0x80, 40 + step % 50, 0]) for step in range(1000)
+    )
     (tmp_path / "still.mid").write_bytes(file(b"\0\xff\x51\3\0\0\0" + notes))
     score = read(tmp_path / "still.mid")
     assert (score.note_num(), len(score.tempos)) == (1000, 0)
-    monkeypatch.setattr("musiczoo.music.midi_bytes.MAX_NOTES", 1000)
+    monkeypatch.setattr("musiczoo.music.midi.checked_bytes.MAX_NOTES", 1000)
     assert read(tmp_path / "still.mid") == score
-    monkeypatch.setattr("musiczoo.music.midi_bytes.MAX_NOTES", 999)
+    monkeypatch.setattr("musiczoo.music.midi.checked_bytes.MAX_NOTES", 999)
     with pytest.raises(MusicZooError, match=r"still\.mid.*more than 999 notes"):
         read(tmp_path / "still.mid")
 
@@ -185,7 +206,9 @@ def test_tempos_of_zero_are_left_out_and_too_many_notes_refused(tmp_path: Path, 
 @pytest.mark.slow
 def test_a_million_notes_are_refused(tmp_path: Path) -> None:
     events = b"\0\x90\x40\x40\1\x80\x40\0" * 10**6
-    (tmp_path / "million.mid").write_bytes(b"MThd\0\0\0\6\0\1\0\1\x01\xe0MTrk" + len(events).to_bytes(4, "big") + events)
+    (tmp_path / "million.mid").write_bytes(
+        b"MThd\0\0\0\6\0\1\0\1\x01\xe0MTrk" + len(events).to_bytes(4, "big") + events
+    )
     with pytest.raises(MusicZooError, match="more than 500,000 notes"):
         read(tmp_path / "million.mid")
 

@@ -61,7 +61,9 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("name", ["trap.p", "trap.pgz", "trap.pickle", "trap", "trap.krn", "trap.mei"])
+@pytest.mark.parametrize(
+    "name", ["trap.p", "trap.pgz", "trap.pickle", "trap", "trap.krn", "trap.mei"]
+)
 def test_pickles_are_never_opened(tmp_path: Path, name: str) -> None:
     file, canary = tmp_path / name, tmp_path / "canary"
     file.write_bytes(pickle.dumps(Trap(canary)))

@@ -7,19 +7,33 @@ import numpy as np
 import pytest
 
 from musiczoo.music.abc import Note
-from musiczoo.music.near_duplicates import MIN_COMMON, MIN_SHARE, clusters, near_duplicates, shingles, skyline
+from musiczoo.music.near_duplicates import (
+    MIN_COMMON,
+    MIN_SHARE,
+    clusters,
+    near_duplicates,
+    shingles,
+    skyline,
+)
 
 
 def melody(seed: int, length: int = 64) -> list[int]:
     rng = random.Random(seed)
     line = [67]
     while len(line) < length:
-        line.append(min(88, max(55, line[-1] + rng.choice([-7, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 7]))))
+        line.append(
+            min(88, max(55, line[-1] + rng.choice([-7, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 7])))
+        )
     return line
 
 
-def as_notes(line: list[int], *, bar: Fraction = Fraction(4), unit: Fraction = Fraction(1, 2)) -> list[Note]:
-    return [Note(index * unit, pitch, unit, "1", bar=int(index * unit / bar)) for index, pitch in enumerate(line)]
+def as_notes(
+    line: list[int], *, bar: Fraction = Fraction(4), unit: Fraction = Fraction(1, 2)
+) -> list[Note]:
+    return [
+        Note(index * unit, pitch, unit, "1", bar=int(index * unit / bar))
+        for index, pitch in enumerate(line)
+    ]
 
 
 def test_the_skyline_is_the_line_of_the_highest_sounding_notes():
@@ -40,7 +54,11 @@ def test_the_skyline_is_the_line_of_the_highest_sounding_notes():
 
 def test_constructed_duplicates_meet_and_others_do_not():
     line = melody(1)
-    ornamented = [pitch for index, pitch in enumerate(line) for pitch in ([pitch, pitch + 2, pitch] if index % 24 == 7 else [pitch])]
+    ornamented = [
+        pitch
+        for index, pitch in enumerate(line)
+        for pitch in ([pitch, pitch + 2, pitch] if index % 24 == 7 else [pitch])
+    ]
     duplicates = {
         "itself": line,
         "up a third": [pitch + 4 for pitch in line],
@@ -63,7 +81,10 @@ def test_another_harmonisation_of_a_melody_is_a_near_duplicate():
     rng = random.Random(7)
     works = []
     for _ in range(2):
-        below = [Note(Fraction(beat, 4), rng.randrange(40, 55), Fraction(1, 4), "2") for beat in range(2 * len(line))]
+        below = [
+            Note(Fraction(beat, 4), rng.randrange(40, 55), Fraction(1, 4), "2")
+            for beat in range(2 * len(line))
+        ]
         works.append(shingles(skyline(sorted(as_notes(line) + below))))
     assert near_duplicates(works) == [(0, 1)]
 
@@ -121,6 +142,8 @@ def test_against_comparing_all_pairs(shift):
 
 
 def test_more_works_do_not_change_pairs():
-    works = [shingles(melody(seed)) for seed in range(30)] + [shingles([pitch + 1 for pitch in melody(0)])]
+    works = [shingles(melody(seed)) for seed in range(30)] + [
+        shingles([pitch + 1 for pitch in melody(0)])
+    ]
     assert near_duplicates(works) == [(0, 30)]
     assert near_duplicates([*works, shingles(melody(99))]) == [(0, 30)]

@@ -67,9 +67,16 @@ def test_groups(line, groups):
 
 def test_a_full_patch_has_no_end_mark():
     representation = BarStreamPatches()
-    assert texts(representation.encode_text("T:3456789012345\n", end=False))[1:] == ["T:3456789012345\n"]
-    assert texts(representation.encode_text("T:345678901234\n", end=False))[1:] == ["T:345678901234\n\2"]
-    assert texts(representation.encode_text("T:34567890123456\n", end=False))[1:] == ["T:34567890123456", "\n\2" + "\0" * 14]
+    assert texts(representation.encode_text("T:3456789012345\n", end=False))[1:] == [
+        "T:3456789012345\n"
+    ]
+    assert texts(representation.encode_text("T:345678901234\n", end=False))[1:] == [
+        "T:345678901234\n\2"
+    ]
+    assert texts(representation.encode_text("T:34567890123456\n", end=False))[1:] == [
+        "T:34567890123456",
+        "\n\2" + "\0" * 14,
+    ]
 
 
 def test_special_patches():
@@ -82,7 +89,9 @@ def test_decode_is_lossless():
     representation = BarStreamPatches()
     assert representation.decode_text(representation.encode_text(PIECE, annotate=False)) == PIECE
     annotated = representation.decode_text(representation.encode_text(PIECE))
-    assert [line.partition("]")[0] for line in annotated.splitlines()[12:]] == [f"[r:{i}/{8 - i}" for i in range(9)]
+    assert [line.partition("]")[0] for line in annotated.splitlines()[12:]] == [
+        f"[r:{i}/{8 - i}" for i in range(9)
+    ]
     assert representation.encode_text(annotated).tolist() == REFERENCE
     assert representation.decode_text(torch.tensor(REFERENCE)) == annotated
 
@@ -105,11 +114,20 @@ def test_an_open_text_goes_on():
     patches = texts(representation.encode_text(prompt, end=False))
     assert patches[1:] == ["%Baroque\n\2" + "\0" * 6, "K:C\n\2" + "\0" * 11, "[r:0/" + "\0" * 11]
     for cut in range(PIECE.index("[V:") + 3, len(PIECE)):
-        assert representation.decode_text(representation.encode_text(PIECE[:cut], annotate=False, end=False)) == PIECE[:cut]
+        assert (
+            representation.decode_text(
+                representation.encode_text(PIECE[:cut], annotate=False, end=False)
+            )
+            == PIECE[:cut]
+        )
 
 
 def test_prompt():
-    assert prompt_lines("Baroque", "Bach, Johann Sebastian", "Choral") == ["%Baroque", "%Bach, Johann Sebastian", "%Choral"]
+    assert prompt_lines("Baroque", "Bach, Johann Sebastian", "Choral") == [
+        "%Baroque",
+        "%Bach, Johann Sebastian",
+        "%Choral",
+    ]
     patches = BarStreamPatches().encode_prompt("Baroque", "Anonymous, Fixture", "Choral")
     assert patches.tolist() == REFERENCE[:5]
     with pytest.raises(MusicZooError):
@@ -121,7 +139,8 @@ def test_crops():
     representation = BarStreamPatches(max_length=40)
     whole = texts(representation.encode_text(text, max_length=10_000))
     header = whole[:6]
-    # Patches a line: "[r:i/j][V:1]C8" takes one (lines 0 to 9, 40 to 49, 15 or fewer characters) or two, "|[V:2]C,8|" one.
+    # Patches a line: "[r:i/j][V:1]C8" takes one (lines 0 to 9, 40 to 49, 15 or fewer characters) or
+    # two, "|[V:2]C,8|" one.
     starts = [index - 6 for index, patch in enumerate(whole) if patch.startswith("[r:")]
     excess = len(whole) - 40
     tail = next(index for index, start in enumerate(starts) if start >= excess)
@@ -141,7 +160,9 @@ def test_crops():
 
 def test_tail_ends_with_the_end_patch():
     representation = BarStreamPatches(max_length=40)
-    crops = [representation.encode_text(long_text(50), rng=random.Random(seed)) for seed in range(30)]
+    crops = [
+        representation.encode_text(long_text(50), rng=random.Random(seed)) for seed in range(30)
+    ]
     tails = [crop for crop in crops if crop[-1].tolist() == [BOS] + [EOS] * 15]
     assert tails
     assert all("/0]" in representation.decode_text(crop) for crop in tails)
@@ -188,7 +209,12 @@ def test_bad_text(text, message):
 
 def test_bad_patches():
     representation = BarStreamPatches()
-    for patches in (torch.full((2, 16), 200), torch.zeros(2, 16), torch.zeros(16, dtype=torch.long), torch.full((2, 16), -1)):
+    for patches in (
+        torch.full((2, 16), 200),
+        torch.zeros(2, 16),
+        torch.zeros(16, dtype=torch.long),
+        torch.full((2, 16), -1),
+    ):
         with pytest.raises(MusicZooError):
             representation.decode_text(patches)
     with pytest.raises(MusicZooError):

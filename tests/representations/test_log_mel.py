@@ -10,12 +10,16 @@ import pytest
 import torch
 
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Clip
+from musiczoo.music.sound.rendering import Clip
 from musiczoo.representations.log_mel import LogMel, mel_filters
 
 
-def sine(frequency: float, seconds: float = 1.0, rate: int = 48_000, amplitude: float = 1.0) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+def sine(
+    frequency: float, seconds: float = 1.0, rate: int = 48_000, amplitude: float = 1.0
+) -> np.ndarray:
+    return (
+        amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+    ).astype(np.float32)
 
 
 def centres(representation: LogMel) -> np.ndarray:
@@ -50,24 +54,33 @@ def test_a_sine_stands_in_its_band_with_its_loudness(rate: int) -> None:
     peaks = centres(representation)
     for band in (10, 40, 80):
         for decibels in (0.0, -20.0, -60.0):
-            rows = representation.encode_audio(sine(peaks[band], rate=rate, amplitude=10 ** (decibels / 20)), rate)
+            rows = representation.encode_audio(
+                sine(peaks[band], rate=rate, amplitude=10 ** (decibels / 20)), rate
+            )
             middle = rows[10:-10].double()
             assert (middle.argmax(dim=1) == band).all()
-            # The main lobe is wider than the narrow bands, so that neighbouring bins add up to 1.8 dB.
+            # The main lobe is wider than the narrow bands, so that neighbouring bins add up to 1.8
+            # dB.
             assert middle[:, band].mean() / 255 * 80 - 80 == pytest.approx(decibels, abs=2.0)
 
 
 def test_neighbouring_semitones_differ_from_middle_c() -> None:
     representation = LogMel()
     for pitch in range(60, 90):
-        one, other = (representation.encode_audio(sine(440 * 2 ** ((key - 69) / 12)), 48_000)[25].double() for key in (pitch, pitch + 1))
+        one, other = (
+            representation.encode_audio(sine(440 * 2 ** ((key - 69) / 12)), 48_000)[25].double()
+            for key in (pitch, pitch + 1)
+        )
         assert (one - other).abs().max() > 15  # 5 dB
 
 
 def test_channels_are_averaged_and_silence_is_zero() -> None:
     representation = LogMel()
     left = sine(440)
-    assert torch.equal(representation.encode_audio(np.stack([left, left]), 48_000), representation.encode_audio(left, 48_000))
+    assert torch.equal(
+        representation.encode_audio(np.stack([left, left]), 48_000),
+        representation.encode_audio(left, 48_000),
+    )
     assert not representation.encode_audio(np.stack([left, -left]), 48_000).any()
     assert representation.encode_audio(np.zeros((2, 48_000), np.float32), 48_000).shape == (51, 96)
     assert len(representation.encode_audio(np.zeros(1, np.float32), 48_000)) == 1
@@ -85,7 +98,7 @@ def test_collate_pads_with_silence() -> None:
 
 
 def test_encode_renders_and_crops(monkeypatch: pytest.MonkeyPatch) -> None:
-    import musiczoo.music.rendering as rendering
+    import musiczoo.music.sound.rendering as rendering
 
     answer: list[Any] = [Clip(np.stack([sine(440, 2.0)] * 2))]
     monkeypatch.setattr(rendering, "render_clip", lambda piece, settings: answer[0])
@@ -93,7 +106,9 @@ def test_encode_renders_and_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = representation.encode(None)
     assert len(whole) == 101
     assert torch.equal(representation.encode(None, max_length=20), whole[:20])
-    crops = [representation.encode(None, max_length=100, rng=random.Random(seed)) for seed in range(9)]
+    crops = [
+        representation.encode(None, max_length=100, rng=random.Random(seed)) for seed in range(9)
+    ]
     assert {len(crop) for crop in crops} == {100}
     assert len({crop.numpy().tobytes() for crop in crops}) == 2
     answer[0] = Clip(None, "it is cursed")
@@ -104,21 +119,29 @@ def test_encode_renders_and_crops(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_come_back() -> None:
-    representation = LogMel(mels=32, low=20.0, high=3000.0, window=0.1, hop=0.05, floor=-60.0, rate=8000)
+    representation = LogMel(
+        mels=32, low=20.0, high=3000.0, window=0.1, hop=0.05, floor=-60.0, rate=8000
+    )
     again = LogMel.from_config(representation.to_config())
     assert again.to_config() == representation.to_config()
     wave = sine(500)
     assert torch.equal(again.encode_audio(wave, 48_000), representation.encode_audio(wave, 48_000))
 
 
-@pytest.mark.parametrize("settings", [{"mels": 0}, {"high": 7000.0}, {"low": 6000.0}, {"hop": 0.1}, {"floor": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"mels": 0}, {"high": 7000.0}, {"low": 6000.0}, {"hop": 0.1}, {"floor": 0.0}]
+)
 def test_settings_out_of_range(settings: dict[str, Any]) -> None:
     with pytest.raises(MusicZooError, match="no spectrogram"):
         LogMel(**settings)
 
 
 def test_sound_that_is_none() -> None:
-    for samples, rate in ((np.zeros(100), 8000), (np.zeros((2, 0)), 48_000), (np.full(100, np.nan), 48_000)):
+    for samples, rate in (
+        (np.zeros(100), 8000),
+        (np.zeros((2, 0)), 48_000),
+        (np.full(100, np.nan), 48_000),
+    ):
         with pytest.raises(MusicZooError):
             LogMel().encode_audio(samples, rate)
 

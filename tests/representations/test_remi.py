@@ -13,30 +13,40 @@ import torch
 from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
 from musiczoo.music.abc import read_abc
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi import to_score
+from musiczoo.music.midi.convert import to_score
 from musiczoo.representations.remi import BOS, EOS, PAD, Remi
 
 _GRID = 12  # positions a beat
 _LONGEST = 4  # beats
 
 
-def score(notes: list[tuple[float, int, float]], *, resolution: int = 480, meter: tuple[int, int] = (4, 4), program: int = 0) -> ScoreTick:
+def score(
+    notes: list[tuple[float, int, float]],
+    *,
+    resolution: int = 480,
+    meter: tuple[int, int] = (4, 4),
+    program: int = 0,
+) -> ScoreTick:
     """Notes as (onset, pitch, duration) in quarters."""
     piece = ScoreTick(resolution)
     piece.time_signatures.append(TimeSignatureTick(0, *meter))
     piece.tempos.append(TempoTick(0, 120.0))
     track = TrackTick("", program, False)
     for onset, pitch, duration in notes:
-        track.notes.append(NoteTick(round(onset * resolution), round(duration * resolution), pitch, 80))
+        track.notes.append(
+            NoteTick(round(onset * resolution), round(duration * resolution), pitch, 80)
+        )
     piece.tracks.append(track)
     return piece
 
 
 def pieces() -> list[ScoreTick]:
     """Chords, ties over bars, changing meters and tempos, empty bars, triplets."""
-    changing = score([(0, 60, 1), (0, 64, 2), (3.5, 67, 1.5), (6, 72, 0.5), (9, 55, 1)], meter=(3, 4))
+    changing = score(
+        [(0, 60, 1), (0, 64, 2), (3.5, 67, 1.5), (6, 72, 0.5), (9, 55, 1)], meter=(3, 4)
+    )
     changing.time_signatures.append(TimeSignatureTick(3 * 480, 6, 8))
     changing.time_signatures.append(TimeSignatureTick(9 * 480, 4, 4))
     changing.tempos.append(TempoTick(6 * 480, 90.0))
@@ -64,16 +74,29 @@ def quarters(piece: ScoreTick, program: bool = False) -> list[tuple[Any, ...]]:
 
 def beats(piece: ScoreTick) -> list[tuple[Fraction, Fraction]]:
     """(start, beat in quarters) of each meter: MidiTok counts in the beats of the lower number."""
-    return [(Fraction(item.time, piece.tpq), Fraction(4, item.denominator)) for item in piece.time_signatures]
+    return [
+        (Fraction(item.time, piece.tpq), Fraction(4, item.denominator))
+        for item in piece.time_signatures
+    ]
 
 
 def test_the_vocabulary_is_smarts() -> None:
     names = Remi.smart().vocabulary
     assert len(names) == 413
-    assert names[:22] == ("PAD", "BOS", "EOS", "PRE", "SUF", *(f"INF{number}" for number in range(1, 17)), "Bar_None")
+    assert names[:22] == (
+        "PAD",
+        "BOS",
+        "EOS",
+        "PRE",
+        "SUF",
+        *(f"INF{number}" for number in range(1, 17)),
+        "Bar_None",
+    )
     assert names[22:110] == tuple(f"Pitch_{pitch}" for pitch in range(21, 109))
     assert names[110:142] == tuple(f"Velocity_{value}" for value in range(3, 128, 4))
-    assert names[142:190] == tuple(f"Duration_{steps // 12}.{steps % 12}.12" for steps in range(1, 49))
+    assert names[142:190] == tuple(
+        f"Duration_{steps // 12}.{steps % 12}.12" for steps in range(1, 49)
+    )
     assert names[190:334] == tuple(f"Position_{place}" for place in range(144))
     assert (names[334], names[397]) == ("Tempo_40.0", "Tempo_250.0")
     assert "Tempo_120.0" in names[334:398]
@@ -88,7 +111,11 @@ def test_a_stored_configuration_from_before_the_inclusive_pitch_range(tmp_path: 
     now = json.loads((tmp_path / "tokenizer.json").read_text())
     assert Remi.from_file(tmp_path).vocabulary == smart.vocabulary
     for version in ("3.0.5", "3.0.5.post1", "2.1.8", None):
-        old = {**now, "miditok_version": version, "config": {**now["config"], "pitch_range": [21, 109]}}
+        old = {
+            **now,
+            "miditok_version": version,
+            "config": {**now["config"], "pitch_range": [21, 109]},
+        }
         if version is None:
             del old["miditok_version"]
         (tmp_path / "tokenizer.json").write_text(json.dumps(old))
@@ -114,7 +141,9 @@ def test_pieces_on_the_grid_come_back(piece: ScoreTick) -> None:
 
 def test_what_lies_off_the_grid_goes_to_the_nearest_place() -> None:
     tokens = Remi.smart()
-    back = quarters(tokens.decode(tokens.encode(score([(0.02, 60, 0.98), (1.06, 62, 9.0), (3.99, 64, 0.01)]))))
+    back = quarters(
+        tokens.decode(tokens.encode(score([(0.02, 60, 0.98), (1.06, 62, 9.0), (3.99, 64, 0.01)])))
+    )
     assert back == [
         (Fraction(0), 60, Fraction(1)),
         (Fraction(13, 12), 62, Fraction(4)),
@@ -141,11 +170,14 @@ def test_remi_plus_keeps_programs_and_drums() -> None:
     drums.notes.append(NoteTick(0, 480, 38, 80))
     piece.tracks.append(drums)
     tokens = Remi.plus()
-    assert quarters(tokens.decode(tokens.encode(piece)), program=True) == quarters(piece, program=True)
+    assert quarters(tokens.decode(tokens.encode(piece)), program=True) == quarters(
+        piece, program=True
+    )
 
 
 def test_remi_plus_has_one_row_whatever_the_order_of_tracks() -> None:
-    # The horn (60) enters first, so it is the first track of what is decoded, though its program is the highest.
+    # The horn (60) enters first, so it is the first track of what is decoded, though its program is
+    # the highest.
     horn, organ = score([(0, 60, 1), (1, 62, 1)], program=60), score([(1, 62, 2)], program=19)
     other = horn.copy()
     horn.tracks.append(organ.tracks[0])
@@ -173,7 +205,11 @@ def test_a_thousand_corpus_pieces_keep_onset_pitch_and_duration(name: str) -> No
 
 
 def _corpus_pieces(count: int) -> list[ScoreTick]:
-    works = [work for corpus in ("bach-chorales", "ryan", "oneill", "aird") for work in load_corpus(corpus, progress=False)]
+    works = [
+        work
+        for corpus in ("bach-chorales", "ryan", "oneill", "aird")
+        for work in load_corpus(corpus, progress=False)
+    ]
     return [to_score(work.tune) for work in random.Random(0).sample(works, count)]
 
 
@@ -183,8 +219,12 @@ def _assert_round_trip(tokens: Remi, piece: ScoreTick) -> None:
     low, high = 21, 108
     merged: dict[tuple[Any, ...], set[Fraction]] = {}
     meters = beats(piece) or [(Fraction(0), Fraction(1))]
-    # Behind a meter that the vocabulary does not have, bars begin between the places of the grid: the nearest place may be a whole step away.
-    known = all(f"TimeSig_{meter.numerator}/{meter.denominator}" in tokens.index for meter in piece.time_signatures)
+    # Behind a meter that the vocabulary does not have, bars begin between the places of the grid:
+    # the nearest place may be a whole step away.
+    known = all(
+        f"TimeSig_{meter.numerator}/{meter.denominator}" in tokens.index
+        for meter in piece.time_signatures
+    )
     if not known:
         meters = [(Fraction(0), max(beat for _, beat in meters))]
     for *program, onset, pitch, duration in quarters(piece, with_program):
@@ -199,7 +239,9 @@ def _assert_round_trip(tokens: Remi, piece: ScoreTick) -> None:
     assert len(back) <= sum(low <= note[-2] <= high for note in quarters(piece))
     by_pitch: dict[tuple[Any, ...], list[tuple[Fraction, Fraction]]] = {}
     for (*program, onset, pitch), durations in left.items():
-        by_pitch.setdefault((*program, pitch), []).extend((onset, duration) for duration in durations)
+        by_pitch.setdefault((*program, pitch), []).extend(
+            (onset, duration) for duration in durations
+        )
     found: dict[tuple[Any, ...], list[tuple[Fraction, Fraction]]] = {}
     for *program, onset, pitch, duration in back:
         found.setdefault((*program, pitch), []).append((onset, duration))
@@ -211,7 +253,12 @@ def _assert_round_trip(tokens: Remi, piece: ScoreTick) -> None:
             near = [(start, length) for start, length in found[key] if abs(start - onset) <= half]
             assert near, (key, onset)
             expected = min(duration, _LONGEST * beat)
-            assert any(abs(length - expected) <= half + Fraction(1, 1000) for _, length in near), (key, onset, duration, near)
+            assert any(abs(length - expected) <= half + Fraction(1, 1000) for _, length in near), (
+                key,
+                onset,
+                duration,
+                near,
+            )
 
 
 def _beat(meters: list[tuple[Fraction, Fraction]], onset: Fraction) -> Fraction:
@@ -224,7 +271,10 @@ def test_crops() -> None:
     whole = tokens.encode(piece)
     assert tokens.encode(piece, max_length=len(whole)).equal(whole)
     assert tokens.encode(piece, max_length=9).equal(whole[:9])
-    drawn = {tuple(tokens.encode(piece, max_length=9, rng=random.Random(seed)).tolist()) for seed in range(60)}
+    drawn = {
+        tuple(tokens.encode(piece, max_length=9, rng=random.Random(seed)).tolist())
+        for seed in range(60)
+    }
     windows = {tuple(whole[start : start + 9].tolist()) for start in range(len(whole) - 8)}
     assert drawn <= windows
     assert len(drawn) > len(windows) // 2
@@ -238,7 +288,9 @@ def test_collate() -> None:
 
 def test_decoding_skips_what_is_no_remi() -> None:
     tokens = Remi.smart()
-    ids = tokens.encode_text("Duration_1.0.12 Bar_None TimeSig_4/4 Position_0 Pitch_60 Pitch_62 Velocity_79 Duration_1.0.12 EOS PAD INF3")
+    ids = tokens.encode_text(
+        "Duration_1.0.12 Bar_None TimeSig_4/4 Position_0 Pitch_60 Pitch_62 Velocity_79 Duration_1.0.12 EOS PAD INF3"
+    )
     assert quarters(tokens.decode(ids)) == [(0, 62, 1)]
     assert tokens.decode(tokens.encode_text("Velocity_79 Duration_1.0.12")).note_num() == 0
     assert tokens.decode(torch.tensor([], dtype=torch.int64)).note_num() == 0

@@ -15,7 +15,12 @@ def piece(*voices: str, header: str = "") -> Tune:
 
 @pytest.mark.parametrize(
     "voices",
-    [("CDEF|C4|",), ("CDEF|C4|]", "C2D2|C4|]"), ("|:C4|C4:|", "|:C2C2|z4:|", "|:(3CDE C2|c4:|"), ("CDE|C4|", "C3|C4|")],
+    [
+        ("CDEF|C4|",),
+        ("CDEF|C4|]", "C2D2|C4|]"),
+        ("|:C4|C4:|", "|:C2C2|z4:|", "|:(3CDE C2|c4:|"),
+        ("CDE|C4|", "C3|C4|"),
+    ],
 )
 def test_aligned(voices):
     # A bar of another length than the metre's is no fault where all voices have it.
@@ -26,7 +31,10 @@ def test_aligned(voices):
     ("voices", "reason"),
     [
         (("CDEF|C4|", "C4|"), "voice 2 has 1 bars, voice 1 has 2"),
-        (("CDEF|C4|", "C4|C4|", "C3|C4|"), "bar 1 of voice 3 has another length than that of voice 1"),
+        (
+            ("CDEF|C4|", "C4|C4|", "C3|C4|"),
+            "bar 1 of voice 3 has another length than that of voice 1",
+        ),
         (("C4|C4|", "C4|C7/2|"), "bar 2 of voice 2 has another length"),
         (("C4|C4|", "C4|C4||"), "bar 2 of voice 2 has other bar-lines"),
         (("|:C4|C4:|", "C4|C4:|"), "bar 1 of voice 2 has other bar-lines"),
@@ -47,5 +55,8 @@ def test_misaligned(voices, reason):
     ],
 )
 def test_grouped_staves(names, found):
-    header = "".join(f"V:{number} treble{f' nm={chr(34)}{name}{chr(34)}' if name else ''}\n" for number, name in enumerate(names, 1))
+    header = "".join(
+        f"V:{number} treble{f' nm={chr(34)}{name}{chr(34)}' if name else ''}\n"
+        for number, name in enumerate(names, 1)
+    )
     assert ungrouped_staves(piece(*["C4|"] * len(names), header=header)) == found

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from symusic import Note, Score, Track
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Renderer, Rendering
+from musiczoo.music.sound.rendering import Renderer, Rendering
 from musiczoo.rewards.audio import AudioReward
 from musiczoo.rewards.base import Scores, ScoresError
 from tests.soundfonts import sine_soundfont
@@ -25,9 +25,13 @@ class Length(AudioReward):
 
     def score_audio(self, samples: Sequence[NDArray[np.float32]], rate: int) -> Scores:
         self.heard = list(samples)
-        seconds = torch.tensor([clip.shape[1] / rate for clip in samples][self.missing :], dtype=torch.float64)
+        seconds = torch.tensor(
+            [clip.shape[1] / rate for clip in samples][self.missing :], dtype=torch.float64
+        )
         reasons = tuple("too short" if value < 0.3 else None for value in seconds.tolist())
-        return Scores(seconds.where(seconds >= 0.3, torch.nan), reasons, {"twice": (2 * seconds).float()})
+        return Scores(
+            seconds.where(seconds >= 0.3, torch.nan), reasons, {"twice": (2 * seconds).float()}
+        )
 
 
 def generated(piece: Score | None, error: MusicZooError | None = None) -> Generated:
@@ -50,9 +54,22 @@ def renderer(tmp_path: Path) -> Renderer:
 def test_pieces_without_a_clip_get_a_reason_and_the_others_their_scores(renderer: Renderer) -> None:
     reward = Length(renderer)
     pieces = [note(2), None, Score(0), note(0.5), Score(480), note(4)]
-    scores = reward.score([generated(piece, MusicZooError("No grammar.") if piece is None else None) for piece in pieces])
-    torch.testing.assert_close(scores.values, torch.tensor([1, torch.nan, torch.nan, torch.nan, 1, 2.0]).double(), equal_nan=True)
-    torch.testing.assert_close(scores.details["twice"], torch.tensor([2, torch.nan, torch.nan, 0.5, 2, 4.0]).double(), equal_nan=True)
+    scores = reward.score(
+        [
+            generated(piece, MusicZooError("No grammar.") if piece is None else None)
+            for piece in pieces
+        ]
+    )
+    torch.testing.assert_close(
+        scores.values,
+        torch.tensor([1, torch.nan, torch.nan, torch.nan, 1, 2.0]).double(),
+        equal_nan=True,
+    )
+    torch.testing.assert_close(
+        scores.details["twice"],
+        torch.tensor([2, torch.nan, torch.nan, 0.5, 2, 4.0]).double(),
+        equal_nan=True,
+    )
     assert scores.reasons[0] is scores.reasons[4] is scores.reasons[5] is None
     assert (scores.reasons[1], scores.reasons[3]) == ("No grammar.", "too short")
     assert "0 ticks" in str(scores.reasons[2])
@@ -65,7 +82,9 @@ def test_rewards_share_a_renderer(renderer: Renderer, monkeypatch: pytest.Monkey
     one, other = Length(renderer), Length(renderer)
     pieces = [generated(note(2)), generated(note(3))]
     one.score(pieces)
-    monkeypatch.setattr("musiczoo.music.rendering.render_clip", lambda *args: pytest.fail("rendered again"))
+    monkeypatch.setattr(
+        "musiczoo.music.sound.rendering.render_clip", lambda *args: pytest.fail("rendered again")
+    )
     other.score(pieces)
     assert all(first is second for first, second in zip(one.heard, other.heard, strict=True))
 

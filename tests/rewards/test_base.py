@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import FunctionReward, Reward, Scores, ScoresError, as_reward, checked_scores
 
@@ -36,7 +36,9 @@ def test_a_function_is_a_reward():
 
 
 def test_numbers_that_are_none():
-    found = FunctionReward(lambda some: [math.nan, 1.0, math.inf], "odd").score(pieces("a", "b", "c"))
+    found = FunctionReward(lambda some: [math.nan, 1.0, math.inf], "odd").score(
+        pieces("a", "b", "c")
+    )
     assert found.values.isnan().tolist() == [True, False, True]
     assert found.reasons == ("odd gave nan", None, "odd gave inf")
 
@@ -59,13 +61,26 @@ def test_a_piece_that_it_raises_for_costs_no_other_its_score(error):
 
 @pytest.mark.parametrize("given", [[], [1.0], [1.0, 2.0, 3.0]])
 def test_another_number_of_scores_is_an_error(given):
-    with pytest.raises(ScoresError, match=rf"The reward <lambda> gave {len(given)} scores for 2 pieces\. It must give one number"):
+    with pytest.raises(
+        ScoresError,
+        match=rf"The reward <lambda> gave {len(given)} scores for 2 pieces\. It must give one number",
+    ):
         FunctionReward(lambda some: given).score(pieces("a", "b"))
 
 
 def test_what_is_no_list_of_numbers_is_told_of_each_piece():
-    assert FunctionReward(lambda some: [None] * len(some)).score(pieces("a")).reasons[0].startswith("<lambda> raised TypeError")
-    assert FunctionReward(lambda some: 5, "five").score(pieces("a", "b")).reasons[1].startswith("five raised TypeError")
+    assert (
+        FunctionReward(lambda some: [None] * len(some))
+        .score(pieces("a"))
+        .reasons[0]
+        .startswith("<lambda> raised TypeError")
+    )
+    assert (
+        FunctionReward(lambda some: 5, "five")
+        .score(pieces("a", "b"))
+        .reasons[1]
+        .startswith("five raised TypeError")
+    )
 
 
 class Picky(Reward):
@@ -79,7 +94,9 @@ class Picky(Reward):
             return self.given
         if any(piece.text == "b" for piece in some):
             raise RuntimeError("no b")
-        return Scores(torch.ones(len(some)), (None,) * len(some), {"nearest": torch.full((len(some),), 0.5)})
+        return Scores(
+            torch.ones(len(some)), (None,) * len(some), {"nearest": torch.full((len(some),), 0.5)}
+        )
 
 
 def test_other_rewards_are_checked_alike():
@@ -87,7 +104,10 @@ def test_other_rewards_are_checked_alike():
     assert found.values.isnan().tolist() == [False, True, False]
     assert found.reasons[1] == "picky raised RuntimeError: no b"
     assert found.details["nearest"].isnan().tolist() == [False, True, False]
-    unexplained = checked_scores(Picky(Scores(torch.tensor([1.0, math.nan, math.nan]), (None, None, "known"))), pieces("a", "b", "c"))
+    unexplained = checked_scores(
+        Picky(Scores(torch.tensor([1.0, math.nan, math.nan]), (None, None, "known"))),
+        pieces("a", "b", "c"),
+    )
     assert unexplained.reasons == (None, "picky gave nan", "known")
     for values, reasons, details in (
         (torch.ones(2), (None,) * 3, {}),

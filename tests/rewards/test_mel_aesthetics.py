@@ -11,10 +11,10 @@ import torch
 from symusic.core import NoteTick, ScoreTick, TempoTick, TrackTick
 
 from musiczoo.hub.checkpoint import save_checkpoint
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Renderer
+from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards import MelAesthetics
 
 RATE = 48_000
@@ -52,7 +52,9 @@ def test_pieces_are_rendered_and_scored() -> None:
     module = tiny()
     renderer = Renderer(workers=0)
     pieces = [piece([60, 64, 67, 72]), piece([40, 41]), piece([])]
-    scores = MelAesthetics(module, renderer).score([generated(pieces[0]), generated(None), generated(pieces[1]), generated(pieces[2])])
+    scores = MelAesthetics(module, renderer).score(
+        [generated(pieces[0]), generated(None), generated(pieces[1]), generated(pieces[2])]
+    )
     clips = renderer.clips(pieces)
     expected = module.scores([clip.samples for clip in clips if clip.samples is not None], RATE)
     torch.testing.assert_close(scores.values[[0, 2, 3]], preferred(expected))
@@ -76,7 +78,9 @@ def test_weights_by_name(tmp_path: Path) -> None:
     save_checkpoint(tiny(), tmp_path / "ear")
     sound = [np.random.default_rng(0).normal(size=(2, RATE)).astype(np.float32)]
     named = MelAesthetics(f"local-dir:{tmp_path / 'ear'}", Renderer(workers=0))
-    torch.testing.assert_close(named.score_audio(sound, RATE).values, preferred(tiny().eval().scores(sound, RATE)))
+    torch.testing.assert_close(
+        named.score_audio(sound, RATE).values, preferred(tiny().eval().scores(sound, RATE))
+    )
     unheard = MelAestheticsModule(channels=4, width=8, layers=1)
     with pytest.raises(MusicZooError, match="does not know how it rates real music"):
         MelAesthetics(unheard, Renderer(workers=0)).score_audio(sound, RATE)

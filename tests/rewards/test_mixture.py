@@ -12,10 +12,18 @@ import pytest
 import torch
 from symusic.core import NoteTick, ScoreTick, TrackTick
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.rendering import Clip, Rendering
-from musiczoo.rewards import FunctionReward, Mixture, Reward, Scores, ScoresError, SymbolicFeatures, checked_scores
+from musiczoo.music.sound.rendering import Clip, Rendering
+from musiczoo.rewards import (
+    FunctionReward,
+    Mixture,
+    Reward,
+    Scores,
+    ScoresError,
+    SymbolicFeatures,
+    checked_scores,
+)
 from musiczoo.rewards.audio import AudioReward
 from tests.rewards.test_base import pieces
 
@@ -26,20 +34,30 @@ def constant(name: str, *values: float) -> FunctionReward:
 
 def test_weighted_mean():
     # SMART's sum(w * r) / sum(w).
-    found = Mixture([(constant("a", 1.0, 2.0), 3.0), (constant("b", 5.0, 4.0), 1.0)]).score(pieces("x", "y"))
+    found = Mixture([(constant("a", 1.0, 2.0), 3.0), (constant("b", 5.0, 4.0), 1.0)]).score(
+        pieces("x", "y")
+    )
     assert found.values.tolist() == [2.0, 2.5]
     assert found.reasons == (None, None)
     assert found.details["a"].tolist() == [1.0, 2.0]
     assert found.details["b"].tolist() == [5.0, 4.0]
     assert found.means() == {"a": 1.5, "b": 4.5}
     # A penalty takes away, and its weight counts.
-    assert Mixture({constant("a", 1.0): 1.0, constant("b", 4.0): -1.0})(pieces("x")).tolist() == [-1.5]
-    assert Mixture({constant("a", 1.0): 2.0, constant("b", math.nan): 0.0})(pieces("x")).tolist() == [1.0]
+    assert Mixture({constant("a", 1.0): 1.0, constant("b", 4.0): -1.0})(pieces("x")).tolist() == [
+        -1.5
+    ]
+    assert Mixture({constant("a", 1.0): 2.0, constant("b", math.nan): 0.0})(
+        pieces("x")
+    ).tolist() == [1.0]
     assert Mixture({constant("a"): 1.0})(pieces()).tolist() == []
 
 
 def test_a_piece_that_a_part_cannot_score():
-    parts = [(constant("a", 1.0, 2.0, math.nan), 1.0), (constant("b", 5.0, math.nan, math.nan), 1.0), (constant("c", *[math.nan] * 3), 0.0)]
+    parts = [
+        (constant("a", 1.0, 2.0, math.nan), 1.0),
+        (constant("b", 5.0, math.nan, math.nan), 1.0),
+        (constant("c", *[math.nan] * 3), 0.0),
+    ]
     found = Mixture(parts).score(pieces("x", "y", "z"))
     assert found.values.isnan().tolist() == [False, True, True]
     assert found.reasons == (None, "b gave nan", "a gave nan; b gave nan")
@@ -58,7 +76,9 @@ def test_a_part_that_raises_or_hangs_costs_no_other():
         return [1.0] * len(some)
 
     begin = time.perf_counter()
-    mixture = Mixture({constant("a", 2.0, 4.0): 1.0, broken: 1.0, slow: 1.0}, missing="skip", timeout=0.3)
+    mixture = Mixture(
+        {constant("a", 2.0, 4.0): 1.0, broken: 1.0, slow: 1.0}, missing="skip", timeout=0.3
+    )
     found = checked_scores(mixture, pieces("x", "y"))
     assert time.perf_counter() - begin < 2.5
     assert found.values.tolist() == [2.0, 4.0]
@@ -73,10 +93,16 @@ def test_a_part_that_raises_or_hangs_costs_no_other():
 
 
 def test_parts_on_one_scale():
-    mixture = Mixture([(constant("a", 1.0, 2.0, math.nan, 6.0), 1.0), (constant("b", *[0.1] * 4), 9.0)], scale="batch", missing="skip")
+    mixture = Mixture(
+        [(constant("a", 1.0, 2.0, math.nan, 6.0), 1.0), (constant("b", *[0.1] * 4), 9.0)],
+        scale="batch",
+        missing="skip",
+    )
     found = mixture.score(pieces(*"wxyz"))
     row = np.array([1.0, 2.0, 6.0])
-    assert found.values[[0, 1, 3]].tolist() == pytest.approx(((row - row.mean()) / row.std() / 10).tolist())
+    assert found.values[[0, 1, 3]].tolist() == pytest.approx(
+        ((row - row.mean()) / row.std() / 10).tolist()
+    )
     assert found.values[2] == 0.0
     assert found.details["a"][0] == 1.0
 
@@ -90,12 +116,16 @@ class Knowing(Reward):
         self.references = references
 
     def score(self, some: Sequence[Generated]) -> Scores:
-        return Scores(torch.ones(len(some)), (None,) * len(some), {"nearest": torch.full((len(some),), 0.5)})
+        return Scores(
+            torch.ones(len(some)), (None,) * len(some), {"nearest": torch.full((len(some),), 0.5)}
+        )
 
 
 def test_parts_within_parts():
     deep = Knowing("deep")
-    outer = Mixture({Mixture({deep: 1.0}, name="inner"): 1.0, constant("a", 3.0): 1.0}, name="outer")
+    outer = Mixture(
+        {Mixture({deep: 1.0}, name="inner"): 1.0, constant("a", 3.0): 1.0}, name="outer"
+    )
     references: dict[Any, Any] = {}
     outer.prepare(references)
     assert deep.references is references
@@ -123,7 +153,10 @@ class Counting:
         for piece in some:
             if piece is not None:
                 self.begin(piece)
-        return [Clip(None, "There is no piece.") if piece is None else Clip(np.ones((2, 9), np.float32)) for piece in some]
+        return [
+            Clip(None, "There is no piece.") if piece is None else Clip(np.ones((2, 9), np.float32))
+            for piece in some
+        ]
 
 
 class Loud(AudioReward):
@@ -146,14 +179,21 @@ def test_each_piece_is_rendered_once():
     renderers = [Counting(), Counting(), Counting(Rendering(max_seconds=5.0)), Counting()]
     loud = [Loud(f"loud{number}", renderer) for number, renderer in enumerate(renderers)]
     inner = Mixture({loud[3]: 1.0}, name="inner")
-    mixture = Mixture([(constant("first", 1.0, 1.0), 1.0), *((part, 1.0) for part in loud[:3]), (inner, 1.0)])
+    mixture = Mixture(
+        [(constant("first", 1.0, 1.0), 1.0), *((part, 1.0) for part in loud[:3]), (inner, 1.0)]
+    )
     assert [loud[index].renderer is renderers[0] for index in range(4)] == [True, True, False, True]
     assert mixture.renderers() == [renderers[0], renderers[2]]
-    some = [Generated(note(), "", *[torch.zeros(0)] * 3, "end"), Generated(None, "", *[torch.zeros(0)] * 3, "end")]
+    some = [
+        Generated(note(), "", *[torch.zeros(0)] * 3, "end"),
+        Generated(None, "", *[torch.zeros(0)] * 3, "end"),
+    ]
     found = mixture.score(some)
     assert found.values[0] == 1.0
     assert found.values[1].isnan()
-    assert str(found.reasons[1]).startswith("loud0 gave no score, for There is no piece.; loud1 gave no score")
+    assert str(found.reasons[1]).startswith(
+        "loud0 gave no score, for There is no piece.; loud1 gave no score"
+    )
     assert [len(renderer.begun) for renderer in renderers] == [1, 0, 1, 0]
     assert [renderer.asked for renderer in renderers] == [3, 0, 1, 0]
     assert Mixture({constant("a", 1.0): 1.0}).renderers() == []

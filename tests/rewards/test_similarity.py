@@ -10,15 +10,15 @@ import pytest
 import torch
 from symusic.core import ScoreTick
 
-from musiczoo.models.base import Generated
-from musiczoo.music.corpus import Work
-from musiczoo.music.corpus_reading import work_of
+from musiczoo.models.base.generative import Generated
+from musiczoo.music.corpora.corpus import Work
+from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
-from musiczoo.music.midi import from_score, to_score
+from musiczoo.music.midi.convert import from_score, to_score
+from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.m3_patches import abc_text
 from musiczoo.rewards import CorpusSimilarity
-from tests.callbacks.rounds import JIG, REEL, tune
+from tests.callbacks.tiny_rounds import JIG, REEL, tune
 
 
 class Fixed:
@@ -36,7 +36,13 @@ class Fixed:
 ENCODER = Fixed()
 
 
-def work(seed: int, feature: list[float], labels: Labels = JIG, source: str = "tune", cluster: str | None = None) -> Work:
+def work(
+    seed: int,
+    feature: list[float],
+    labels: Labels = JIG,
+    source: str = "tune",
+    cluster: str | None = None,
+) -> Work:
     found = work_of(tune(seed))
     ENCODER.known[abc_text(found.tune)] = feature
     return replace(found, labels=labels, source=source, cluster=cluster or found.cluster)
@@ -54,8 +60,11 @@ REFERENCES = {JIG: [work(1, [1.0, 0.0]), work(2, [0.0, 3.0])], REEL: [work(3, [-
 def test_score_is_the_cosine_with_the_mean_of_the_features():
     reward = CorpusSimilarity(ENCODER, REFERENCES)
     calls = ENCODER.calls
-    found = reward.score([piece(11, [2.0, 6.0]), piece(12, [-1.0, 1.0], REEL), piece(13, [1.0, 0.0])])
-    # One call for all pieces; the mean is of features as they are, (0.5, 1.5), not of their directions.
+    found = reward.score(
+        [piece(11, [2.0, 6.0]), piece(12, [-1.0, 1.0], REEL), piece(13, [1.0, 0.0])]
+    )
+    # One call for all pieces; the mean is of features as they are, (0.5, 1.5), not of their
+    # directions.
     assert ENCODER.calls == calls + 1
     assert found.values.tolist() == pytest.approx([1.0, 1.0, 0.5 / 2.5**0.5])
     assert found.details["nearest"].tolist() == pytest.approx([3 / 10**0.5, 1.0, 1.0])
@@ -68,11 +77,19 @@ def test_pieces_without_a_score_have_a_reason():
     unreadable = replace(piece(11, [1.0, 1.0]), piece=None, error=MusicZooError("no key"))
     elsewhere = piece(12, [1.0, 1.0], Labels("a", "b", "c"))
     found = CorpusSimilarity(ENCODER, REFERENCES).score(
-        [unreadable, elsewhere, piece(13, [1.0, 1.0], None), piece(14, [float("nan"), 1.0]), piece(15, [1.0, 1.0])]
+        [
+            unreadable,
+            elsewhere,
+            piece(13, [1.0, 1.0], None),
+            piece(14, [float("nan"), 1.0]),
+            piece(15, [1.0, 1.0]),
+        ]
     )
     assert found.values.isnan().tolist() == [True, True, True, True, False]
     assert found.reasons[0] == "the piece cannot be read: no key"
-    assert str(found.reasons[1]).startswith("there are no real works with the labels Labels(period='a'")
+    assert str(found.reasons[1]).startswith(
+        "there are no real works with the labels Labels(period='a'"
+    )
     assert str(found.reasons[2]).startswith("there are no real works")
     assert found.reasons[3:] == ("the encoder gives no features of it", None)
     with pytest.raises(MusicZooError, match="no real works"):
@@ -90,7 +107,9 @@ def test_references_that_were_given_stay():
 
 
 def test_real_works_that_cannot_be_written_are_left_out(caplog):
-    uneven = replace(work(31, [1.0, 0.0]), id="corpus/uneven", abc="X:1\nL:1/4\nK:C\nV:1\nCDEF|C4|\nV:2\nC4|\n")
+    uneven = replace(
+        work(31, [1.0, 0.0]), id="corpus/uneven", abc="X:1\nL:1/4\nK:C\nV:1\nCDEF|C4|\nV:2\nC4|\n"
+    )
     reward = CorpusSimilarity(ENCODER)
     with caplog.at_level(logging.WARNING, "musiczoo"):
         reward.prepare({JIG: [uneven, work(32, [0.0, 1.0])], REEL: [uneven]})
@@ -101,9 +120,19 @@ def test_real_works_that_cannot_be_written_are_left_out(caplog):
 
 
 def test_threshold_is_what_different_real_works_keep_to():
-    # Works at 0, 60 and 70 degrees; those at 60 and 70 are one tune by the corpus, so that they do not count as a pair.
-    at = {degrees: [float(torch.tensor(degrees).deg2rad().cos()), float(torch.tensor(degrees).deg2rad().sin())] for degrees in (0, 60, 70)}
-    named = [work(41, at[0], source="here", cluster="a"), work(42, at[60], source="here", cluster="b")]
+    # Works at 0, 60 and 70 degrees; those at 60 and 70 are one tune by the corpus, so that they do
+    # not count as a pair.
+    at = {
+        degrees: [
+            float(torch.tensor(degrees).deg2rad().cos()),
+            float(torch.tensor(degrees).deg2rad().sin()),
+        ]
+        for degrees in (0, 60, 70)
+    }
+    named = [
+        work(41, at[0], source="here", cluster="a"),
+        work(42, at[60], source="here", cluster="b"),
+    ]
     twin = work(43, at[70], source="here", cluster="b")
     reward = CorpusSimilarity(ENCODER, {JIG: [*named, twin]})
     nearest = torch.tensor([0.5, 0.5, at[70][0]], dtype=torch.float64)
@@ -111,7 +140,9 @@ def test_threshold_is_what_different_real_works_keep_to():
     assert reward.copy_threshold(0.5) == pytest.approx(float(torch.quantile(nearest, 0.5)))
     # Of another collection, the corpus does not know that it is the same tune; its melody tells.
     copy = replace(named[1], id="there/1", source="there", cluster="c")
-    assert CorpusSimilarity(ENCODER, {JIG: [*named, copy]}).copy_threshold(1.0) == pytest.approx(0.5)
+    assert CorpusSimilarity(ENCODER, {JIG: [*named, copy]}).copy_threshold(1.0) == pytest.approx(
+        0.5
+    )
     with pytest.raises(MusicZooError, match="no two different real works"):
         CorpusSimilarity(ENCODER, {JIG: [named[0]], REEL: [named[1], twin]}).copy_threshold()
     with pytest.raises(MusicZooError, match="no two different real works"):
@@ -124,7 +155,7 @@ def test_an_encoder_by_name():
     own = piece(1, [0.0, 0.0])
     assert reward.score([own]).details["nearest"].tolist() == pytest.approx([1.0])
     with pytest.raises(MusicZooError, match="bar-stream gives no features of music"):
-        CorpusSimilarity("bar-stream").encoder  # noqa: B018  # it is loaded when it is asked for
+        CorpusSimilarity("bar-stream").encoder  # it is loaded when it is asked for
 
 
 def as_score(seed: int, feature: list[float]) -> ScoreTick:
@@ -138,7 +169,9 @@ def test_one_set_of_references_serves_all_pieces():
     references = [work(41, [1.0, 0.0]), tune(42), as_score(43, [0.0, 2.0])]
     ENCODER.known[abc_text(tune(42))] = [2.0, 1.0]
     reward = CorpusSimilarity(ENCODER, references)
-    found = reward.score([piece(44, [1.0, 1.0], None), piece(45, [1.0, 0.0], REEL), piece(46, [0.0, 1.0], JIG)])
+    found = reward.score(
+        [piece(44, [1.0, 1.0], None), piece(45, [1.0, 0.0], REEL), piece(46, [0.0, 1.0], JIG)]
+    )
     assert found.values.tolist() == pytest.approx([1.0, 0.5**0.5, 0.5**0.5])
     assert found.details["nearest"].tolist() == pytest.approx([3 / 10**0.5, 1.0, 1.0])
     assert found.reasons == (None, None, None)

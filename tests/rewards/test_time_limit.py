@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import FunctionReward, ScoresError, checked_scores
 from tests.rewards.test_base import pieces
@@ -44,11 +44,15 @@ def test_a_reward_that_hangs_is_not_called_again_before_it_has_come_back():
     assert found.seconds["hanging"] == pytest.approx(0.1, abs=0.3)
     for timeout in (0.1, None, 5.0):
         again = checked_scores(reward, pieces("a"), timeout=timeout)
-        assert again.reasons == ("hanging is still at an earlier call, which gave no score within 0.1 s",)
+        assert again.reasons == (
+            "hanging is still at an earlier call, which gave no score within 0.1 s",
+        )
     assert time.perf_counter() - begin < 4
     assert function.calls == threads() == 1
     # Another reward has nothing to do with it.
-    assert checked_scores(FunctionReward(lambda some: [2.0], "other"), pieces("a"), timeout=5.0).values.tolist() == [2.0]
+    assert checked_scores(
+        FunctionReward(lambda some: [2.0], "other"), pieces("a"), timeout=5.0
+    ).values.tolist() == [2.0]
     function.released.set()
     deadline = time.perf_counter() + 10
     while threads() and time.perf_counter() < deadline:
@@ -63,8 +67,14 @@ def test_in_time_nothing_changes():
             raise ValueError("no b")
         return [1.0] * len(some)
 
-    for reward in (FunctionReward(picky), FunctionReward(lambda some: [1.0, float("nan"), 2.0], "odd")):
-        ours, theirs = (checked_scores(reward, pieces("a", "b", "c"), timeout=timeout) for timeout in (5.0, None))
+    for reward in (
+        FunctionReward(picky),
+        FunctionReward(lambda some: [1.0, float("nan"), 2.0], "odd"),
+    ):
+        ours, theirs = (
+            checked_scores(reward, pieces("a", "b", "c"), timeout=timeout)
+            for timeout in (5.0, None)
+        )
         assert torch.equal(ours.values.nan_to_num(9.0), theirs.values.nan_to_num(9.0))
         assert ours.reasons == theirs.reasons
     with pytest.raises(ScoresError, match="gave 1 scores for 2 pieces"):
@@ -98,5 +108,7 @@ def test_a_process_with_a_hanging_reward_ends():
         "found = checked_scores(FunctionReward(lambda some: time.sleep(600), 'sleeper'), [None], timeout=0.2)\n"
         "assert found.reasons == ('sleeper gave no score within 0.2 s',), found\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], timeout=300, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=300, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")

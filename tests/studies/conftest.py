@@ -32,7 +32,9 @@ def write_systems(root: Path, systems: tuple[str, ...], items: int) -> dict[str,
 
 
 def sheet_data(path: Path) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', path.read_text(), re.S)
+    found = re.search(
+        r'<script type="application/json" id="study">(.*?)</script>', path.read_text(), re.S
+    )
     assert found
     return dict(json.loads(found[1]))
 
@@ -47,18 +49,34 @@ def sheet_script(data: dict[str, Any]) -> quickjs.Context:
 
 
 def fill_in(
-    sheet: Path, key: Path, folder: Path, choose: Choice, exported: str = "2026-01-01T00:00:00.000Z", first: int | None = None
+    sheet: Path,
+    key: Path,
+    folder: Path,
+    choose: Choice,
+    exported: str = "2026-01-01T00:00:00.000Z",
+    first: int | None = None,
 ) -> Path:
     """Answer a sheet (its first pages) as ``choose(participant, item, systems, aspect)`` says, with the sheet's script."""
     data = sheet_data(sheet)
-    trials = {row["id"]: row for row in json.loads(key.read_text())["participants"][data["participant"]]}
+    trials = {
+        row["id"]: row for row in json.loads(key.read_text())["participants"][data["participant"]]
+    }
     context = sheet_script(data)
     for row in data["trials"][:first]:
         for aspect in data["aspects"]:
-            value = choose(data["participant"], trials[row["id"]]["item"], trials[row["id"]]["systems"], aspect["name"])
-            context.eval(f"state = Sheet.choose(study, state, {json.dumps(row['id'])}, {json.dumps(aspect['name'])}, {json.dumps(value)})")
+            value = choose(
+                data["participant"],
+                trials[row["id"]]["item"],
+                trials[row["id"]]["systems"],
+                aspect["name"],
+            )
+            context.eval(
+                f"state = Sheet.choose(study, state, {json.dumps(row['id'])}, {json.dumps(aspect['name'])}, {json.dumps(value)})"
+            )
         for side in data["sides"]:
-            context.eval(f"state = Sheet.played(state, {json.dumps(row['id'])}, {json.dumps(side)})")
+            context.eval(
+                f"state = Sheet.played(state, {json.dumps(row['id'])}, {json.dumps(side)})"
+            )
         context.eval(f"state = Sheet.spent(state, {json.dumps(row['id'])}, 20)")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / str(context.eval("Sheet.fileName(study)"))

@@ -32,7 +32,11 @@ def preferring(system: str | None, probability: float, seed: int = 0) -> Choice:
         if rng.random() < 0.1:
             return "none"
         wanted = system or systems[0]
-        return "AB"[systems.index(wanted)] if rng.random() < probability else "AB"[1 - systems.index(wanted)]
+        return (
+            "AB"[systems.index(wanted)]
+            if rng.random() < probability
+            else "AB"[1 - systems.index(wanted)]
+        )
 
     return choose
 
@@ -42,9 +46,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("study")
     folders = write_systems(root, ("x1", "y1"), 16)
     (root / "labels.csv").write_text(
-        "item,meter\n" + "".join(f"piece-{number},{'odd' if number % 2 else 'even'}\n" for number in range(16))
+        "item,meter\n"
+        + "".join(f"piece-{number},{'odd' if number % 2 else 'even'}\n" for number in range(16))
     )
-    return make_study("ab", read_pieces(folders, labels=root / "labels.csv"), 5, root / "study", seed=1, sound=False)
+    return make_study(
+        "ab",
+        read_pieces(folders, labels=root / "labels.csv"),
+        5,
+        root / "study",
+        seed=1,
+        sound=False,
+    )
 
 
 def answered(made: Made, folder: Path, choose: Choice) -> Path:
@@ -58,12 +70,18 @@ def test_a_planted_preference_is_found_on_the_right_side(study: Made, tmp_path: 
     [preference] = result.preferences
     assert (preference.first, preference.second, preference.items) == ("x1", "y1", 16)
     assert preference.losses > 12
-    assert preference.test.p_value == pytest.approx(binomtest(preference.wins, preference.wins + preference.losses).pvalue)
+    assert preference.test.p_value == pytest.approx(
+        binomtest(preference.wins, preference.wins + preference.losses).pvalue
+    )
     assert preference.p_holm == preference.test.p_value < 0.001
     assert sum(preference.votes) == result.judgements == 80
     assert not result.problems
     for outcomes in preference.by_label.values():
-        assert [sum(counts) for counts in zip(*outcomes.values(), strict=True)] == [preference.wins, preference.ties, preference.losses]
+        assert [sum(counts) for counts in zip(*outcomes.values(), strict=True)] == [
+            preference.wins,
+            preference.ties,
+            preference.losses,
+        ]
     # The sides are balanced, so that a preference for a system is none for a side.
     assert 25 < result.sides[0] < 48
 
@@ -86,7 +104,11 @@ def test_a_rater_of_sides_prefers_no_system(study: Made, tmp_path: Path) -> None
 
 def test_votes_are_counted_as_by_hand(study: Made, tmp_path: Path) -> None:
     # Item 0: 3 to 2; item 1: 2 to 2, one undecided; item 2: nobody decides; the others: all for y1.
-    plan = {"piece-0": ["x1"] * 3 + ["y1"] * 2, "piece-1": ["x1", "x1", "y1", "y1", "none"], "piece-2": ["none"] * 5}
+    plan = {
+        "piece-0": ["x1"] * 3 + ["y1"] * 2,
+        "piece-1": ["x1", "x1", "y1", "y1", "none"],
+        "piece-2": ["none"] * 5,
+    }
 
     def choose(participant: str, item: str, systems: list[str], aspect: str) -> str:
         wanted = plan.get(item, ["y1"] * 5)[int(participant[1:]) - 1]
@@ -101,16 +123,34 @@ def test_votes_are_counted_as_by_hand(study: Made, tmp_path: Path) -> None:
 
 def test_five_dimensions_of_captions(tmp_path: Path) -> None:
     folders = write_systems(tmp_path, ("clips",), 14)
-    rows = [f"piece-{n},{s},Caption {n} {w}" for n in range(14) for s, w in (("gpt", "one"), ("llama", "two"))]
+    rows = [
+        f"piece-{n},{s},Caption {n} {w}"
+        for n in range(14)
+        for s, w in (("gpt", "one"), ("llama", "two"))
+    ]
     (tmp_path / "captions.csv").write_text("\n".join(["item,system,caption", *rows]))
-    made = make_study("captions", read_captions(folders["clips"], tmp_path / "captions.csv"), 3, tmp_path / "study", sound=False, seed=0)
+    made = make_study(
+        "captions",
+        read_captions(folders["clips"], tmp_path / "captions.csv"),
+        3,
+        tmp_path / "study",
+        sound=False,
+        seed=0,
+    )
     good, even = preferring("llama", 0.95), preferring("llama", 0.5)
-    choose: Choice = lambda *words: (even if words[3] == "text fluency" else good)(*words)  # noqa: E731
+    choose: Choice = lambda *words: (even if words[3] == "text fluency" else good)(*words)
     result = analyse(made.key_path, [answered(made, tmp_path / "answers", choose)])
-    assert [row.aspect for row in result.preferences] == [aspect.name for aspect in made.key.aspects]
+    assert [row.aspect for row in result.preferences] == [
+        aspect.name for aspect in made.key.aspects
+    ]
     by_aspect = {row.aspect: row for row in result.preferences}
     assert by_aspect["text fluency"].p_holm > 0.05
-    for aspect in ("music understanding accuracy", "creativity", "musical emotion understanding", "overall preference"):
+    for aspect in (
+        "music understanding accuracy",
+        "creativity",
+        "musical emotion understanding",
+        "overall preference",
+    ):
         assert by_aspect[aspect].losses > by_aspect[aspect].wins
         assert by_aspect[aspect].test.p_value < by_aspect[aspect].p_holm < 0.05
 
@@ -123,7 +163,9 @@ def test_ratings(tmp_path: Path, effect: float, found: bool) -> None:
     levels = {f"P{number:02d}": rng.gauss(5, 1) for number in range(1, 7)}
 
     def choose(participant: str, item: str, systems: list[str], aspect: str) -> int:
-        return min(10, max(1, round(rng.gauss(levels[participant] + effect * (systems[0] == "y1"), 1.2))))
+        return min(
+            10, max(1, round(rng.gauss(levels[participant] + effect * (systems[0] == "y1"), 1.2)))
+        )
 
     result = analyse(made.key_path, [answered(made, tmp_path / "answers", choose)])
     [rating] = result.ratings
@@ -143,9 +185,16 @@ def test_ratings(tmp_path: Path, effect: float, found: bool) -> None:
 
 def test_every_answer_that_is_not_used_is_named(study: Made, tmp_path: Path) -> None:
     choose = preferring("y1", 0.9)
-    # P01: exported twice; P02: its file was cut off; P03: not finished, one answer spoiled; P04: of another study; P05: nothing came.
+    # P01: exported twice; P02: its file was cut off; P03: not finished, one answer spoiled; P04: of
+    # another study; P05: nothing came.
     early = fill_in(study.sheets[0], study.key_path, tmp_path / "early", choose, first=3)
-    fill_in(study.sheets[0], study.key_path, tmp_path / "late", choose, exported="2026-01-02T00:00:00.000Z")
+    fill_in(
+        study.sheets[0],
+        study.key_path,
+        tmp_path / "late",
+        choose,
+        exported="2026-01-02T00:00:00.000Z",
+    )
     cut = fill_in(study.sheets[1], study.key_path, tmp_path, choose)
     cut.write_text(cut.read_text()[:-200])
     partly = fill_in(study.sheets[2], study.key_path, tmp_path, choose, first=10)
@@ -163,7 +212,9 @@ def test_every_answer_that_is_not_used_is_named(study: Made, tmp_path: Path) -> 
     (tmp_path / "twice.json").write_text('{"format": "musiczoo-study-answers", "format": "x"}')
 
     result = analyse(study.key_path, [tmp_path])
-    found = sorted((problem.kind, Path(problem.where).name, problem.count) for problem in result.problems)
+    found = sorted(
+        (problem.kind, Path(problem.where).name, problem.count) for problem in result.problems
+    )
     assert found == sorted(
         [
             ("duplicate", early.name, 3),
@@ -241,7 +292,10 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, Callable[[], object]]] = [
         ("scipy.stats", lambda: statistics.binomial(1, 2)),
         ("statsmodels.stats.multitest", lambda: statistics.holm([0.1])),
-        ("statsmodels.regression.mixed_linear_model", lambda: ratings.fit_ratings([("P1", "a", 1.0)], "ab")),
+        (
+            "statsmodels.regression.mixed_linear_model",
+            lambda: ratings.fit_ratings([("P1", "a", 1.0)], "ab"),
+        ),
         ("soundfile", lambda: anonymous.sound_of(None)),  # type: ignore[arg-type]
     ]
     for name, call in calls:
@@ -253,8 +307,21 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_rating_is_a_whole_number_from_one_to_ten(tmp_path: Path) -> None:
     values = [1, 10, True, 1.0, 0, 11, "5", None, [3]]
-    key = Key("s", "rating", 0, ("x", "y"), (Aspect("a", "?"),), {"P01": [Trial(f"t{n}", f"i{n}", ("x",)) for n in range(len(values))]})
-    content = {"format": "musiczoo-study-answers", "version": 1, "study": "s", "participant": "P01", "exported": ""}
+    key = Key(
+        "s",
+        "rating",
+        0,
+        ("x", "y"),
+        (Aspect("a", "?"),),
+        {"P01": [Trial(f"t{n}", f"i{n}", ("x",)) for n in range(len(values))]},
+    )
+    content = {
+        "format": "musiczoo-study-answers",
+        "version": 1,
+        "study": "s",
+        "participant": "P01",
+        "exported": "",
+    }
     answers = {f"t{n}": {"values": {"a": value}} for n, value in enumerate(values)}
     (tmp_path / "P01.json").write_text(json.dumps({**content, "answers": answers}))
     read = read_answers(key, [tmp_path])

@@ -14,7 +14,9 @@ PEOPLE = [f"P{number}" for number in range(7)]
 
 
 @given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 6)), max_size=40), st.integers(0, 1000))
-def test_halves_differ_by_one_at_most_at_every_vertex(edges: set[tuple[int, int]], seed: int) -> None:
+def test_halves_differ_by_one_at_most_at_every_vertex(
+    edges: set[tuple[int, int]], seed: int
+) -> None:
     ordered = sorted(edges)
     halves = halved(ordered, random.Random(seed))
     assert len(halves) == len(ordered)
@@ -25,8 +27,12 @@ def test_halves_differ_by_one_at_most_at_every_vertex(edges: set[tuple[int, int]
         assert all(abs(value) <= 1 for value in balance.values())
 
 
-@pytest.mark.parametrize(("systems", "items_each"), [(("x", "y"), None), (("x", "y"), 4), (("x", "y", "z"), 5)])
-def test_sides_and_judgements_are_balanced(systems: tuple[str, ...], items_each: int | None) -> None:
+@pytest.mark.parametrize(
+    ("systems", "items_each"), [(("x", "y"), None), (("x", "y"), 4), (("x", "y", "z"), 5)]
+)
+def test_sides_and_judgements_are_balanced(
+    systems: tuple[str, ...], items_each: int | None
+) -> None:
     trials = deal("ab", ITEMS, systems, PEOPLE, random.Random(3), items_each=items_each)
     for pair in pairs_of(systems):
         by_item: Counter[str] = Counter()
@@ -40,21 +46,27 @@ def test_sides_and_judgements_are_balanced(systems: tuple[str, ...], items_each:
         assert all(abs(value) <= 1 for value in by_item.values())
     judged = Counter(trial.item for hand in trials.values() for trial in hand)
     assert max(judged.values()) - min(judged.values()) <= len(pairs_of(systems))
-    assert len({trial.id for hand in trials.values() for trial in hand}) == sum(map(len, trials.values()))
+    assert len({trial.id for hand in trials.values() for trial in hand}) == sum(
+        map(len, trials.values())
+    )
 
 
 def test_every_participant_rates_all_systems_of_an_item_in_an_order_of_their_own() -> None:
     trials = deal("rating", ITEMS, ("x", "y"), PEOPLE, random.Random(0), items_each=6)
     orders = set()
     for hand in trials.values():
-        assert Counter(trial.item for trial in hand) == dict.fromkeys({trial.item for trial in hand}, 2)
+        assert Counter(trial.item for trial in hand) == dict.fromkeys(
+            {trial.item for trial in hand}, 2
+        )
         assert {trial.systems for trial in hand} == {("x",), ("y",)}
         orders.add(tuple((trial.item, trial.systems) for trial in hand))
     assert len(orders) == len(PEOPLE)
 
 
 def test_the_seed_decides() -> None:
-    first, again, other = (deal("ab", ITEMS, ("x", "y"), PEOPLE, random.Random(seed)) for seed in (5, 5, 6))
+    first, again, other = (
+        deal("ab", ITEMS, ("x", "y"), PEOPLE, random.Random(seed)) for seed in (5, 5, 6)
+    )
     assert first == again != other
 
 

@@ -46,7 +46,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     labels.write_text("item,period,split\nsecret_prelude,Baroque,x\nopus_hidden.mid,Romantic,y\n")
     folders = {system: root / f"folder_of_{system}" for system in SYSTEMS}
     material = read_pieces(folders, labels=labels)
-    return make_study("ab", material, ["anna", "ben", "carla"], root / "study", seed=987654321987, show_labels=["period"])
+    return make_study(
+        "ab",
+        material,
+        ["anna", "ben", "carla"],
+        root / "study",
+        seed=987654321987,
+        show_labels=["period"],
+    )
 
 
 def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -54,13 +61,17 @@ def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.name, path.read_bytes()
-            for name, kind, data in re.findall(r'id="(media-\d+)" data-type="([^"]*)">([^<]*)<', path.read_text()):
+            for name, kind, data in re.findall(
+                r'id="(media-\d+)" data-type="([^"]*)">([^<]*)<', path.read_text()
+            ):
                 yield f"{path.name} {name} {kind}", base64.b64decode(data, validate=True)
 
 
 def test_nothing_in_the_participants_folder_tells_a_system(made: Made) -> None:
     folder = made.sheets[0].parent
-    sources = [Path(row["file"]) for item in made.key.record["sources"].values() for row in item.values()]
+    sources = [
+        Path(row["file"]) for item in made.key.record["sources"].values() for row in item.values()
+    ]
     names = {
         *SYSTEMS,
         *ITEMS,
@@ -104,8 +115,12 @@ def test_the_key_holds_what_is_behind(made: Made) -> None:
     assert key.labels["opus_hidden"] == {"period": "Romantic", "split": "y"}
     assert key.seed == 987654321987
     for participant, digest in key.record["sheets_sha256"].items():
-        assert hashlib.sha256((made.sheets[0].parent / f"{participant}.html").read_bytes()).hexdigest() == digest
-    # What stands on a side of a sheet is what the key says: the pictures of a system are the same on all sheets, and differ between systems.
+        assert (
+            hashlib.sha256((made.sheets[0].parent / f"{participant}.html").read_bytes()).hexdigest()
+            == digest
+        )
+    # What stands on a side of a sheet is what the key says: the pictures of a system are the same
+    # on all sheets, and differ between systems.
     behind: dict[tuple[str, str], set[str]] = {}
     for path in made.sheets:
         text, data = path.read_text(), sheet_data(path)
@@ -133,12 +148,19 @@ def test_a_sheet_is_one_whole_document_that_fetches_nothing(made: Made) -> None:
         data = sheet_data(path)
         ids = page.xpath("//script[@type='text/plain']/@id")
         used = {
-            name for row in data["trials"] for side in (row["common"], *row["sides"]) for kind, name in side.items() if kind != "caption"
+            name
+            for row in data["trials"]
+            for side in (row["common"], *row["sides"])
+            for kind, name in side.items()
+            if kind != "caption"
         }
         assert set(ids) == used
-        assert len(ids) == len(set(page.xpath("//@id"))) - len(set(page.xpath("//*[not(self::script[@type='text/plain'])]/@id")))
+        assert len(ids) == len(set(page.xpath("//@id"))) - len(
+            set(page.xpath("//*[not(self::script[@type='text/plain'])]/@id"))
+        )
         assert [row["common"]["caption"] for row in data["trials"]] == [
-            f"period: {made.key.labels[trial.item]['period']}" for trial in made.key.trials[data["participant"]]
+            f"period: {made.key.labels[trial.item]['period']}"
+            for trial in made.key.trials[data["participant"]]
         ]
 
 
@@ -181,7 +203,14 @@ def test_texts_of_the_user_are_only_texts(tmp_path: Path) -> None:
     (tmp_path / "captions.json").write_text(json.dumps([{"item": "piece-0", "caption": evil}]))
     material = read_pieces(folders, captions=tmp_path / "captions.json")
     made = make_study(
-        "ab", material, 1, tmp_path / "study", sound=False, title=evil, instructions=f"One\n\n{evil}", aspects=[Aspect("a", evil)]
+        "ab",
+        material,
+        1,
+        tmp_path / "study",
+        sound=False,
+        title=evil,
+        instructions=f"One\n\n{evil}",
+        aspects=[Aspect("a", evil)],
     )
     page = html.document_fromstring(made.sheets[0].read_text())
     assert len(page.xpath("//script")) == 5  # study, two pictures, logic, page
@@ -192,14 +221,22 @@ def test_texts_of_the_user_are_only_texts(tmp_path: Path) -> None:
 
 def test_captions_stand_beside_their_clip(tmp_path: Path) -> None:
     folders = write_systems(tmp_path, ("clips",), 3)
-    rows = [f"piece-{n},{s},Caption {n} in the style of {w}" for n in range(3) for s, w in (("gpt", "one"), ("llama", "two"))]
-    (tmp_path / "captions.csv").write_text("\n".join(["item,system,caption", *rows, "nowhere,gpt,Something", "piece-0,gpt,Twice"]))
+    rows = [
+        f"piece-{n},{s},Caption {n} in the style of {w}"
+        for n in range(3)
+        for s, w in (("gpt", "one"), ("llama", "two"))
+    ]
+    (tmp_path / "captions.csv").write_text(
+        "\n".join(["item,system,caption", *rows, "nowhere,gpt,Something", "piece-0,gpt,Twice"])
+    )
     material = read_captions(folders["clips"], tmp_path / "captions.csv")
     assert [row.reason for row in material.skipped] == [
         "no such clip, no caption or no system",
         "this system has a caption for the clip already",
     ]
-    made = make_study("captions", material, 2, tmp_path / "study", sound=False, items_each=2, seed=0)
+    made = make_study(
+        "captions", material, 2, tmp_path / "study", sound=False, items_each=2, seed=0
+    )
     assert [aspect.name for aspect in made.key.aspects] == [
         "music understanding accuracy",
         "text fluency",
@@ -211,7 +248,9 @@ def test_captions_stand_beside_their_clip(tmp_path: Path) -> None:
     assert len(data["trials"]) == 2
     for row, trial in zip(data["trials"], made.key.trials["P01"], strict=True):
         words = {"gpt": "one", "llama": "two"}
-        assert [side["caption"] for side in row["sides"]] == [f"Caption {trial.item[-1]} in the style of {words[s]}" for s in trial.systems]
+        assert [side["caption"] for side in row["sides"]] == [
+            f"Caption {trial.item[-1]} in the style of {words[s]}" for s in trial.systems
+        ]
         assert set(row["common"]) == {"picture"}
 
 
@@ -225,7 +264,15 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     made = make_study("ab", read_pieces(folders), 1, tmp_path / "study", sound=False)
     assert set(made.key.record["sources"]) == {"piece-2", "piece-3"}
     reasons = {Path(row.what).name: row.reason for row in made.skipped}
-    assert set(reasons) == {"piece-0.abc", "piece-0", "piece-1.abc", "piece-1", "extra.abc", "notes.txt", "piece-2.musicxml"}
+    assert set(reasons) == {
+        "piece-0.abc",
+        "piece-0",
+        "piece-1.abc",
+        "piece-1",
+        "extra.abc",
+        "notes.txt",
+        "piece-2.musicxml",
+    }
     assert "no notes" in reasons["piece-1.abc"]
     assert "no counterpart" in reasons["extra.abc"]
     assert "piece-2.abc is the same piece" in reasons["piece-2.musicxml"]
@@ -238,7 +285,10 @@ def test_pairs_by_order(tmp_path: Path) -> None:
     with pytest.raises(MusicZooError, match="no file name in common"):
         read_pieces(folders)
     material = read_pieces(folders, pair="order")
-    paths = [[version.path.name for version in row.values() if version.path] for row in material.versions.values()]
+    paths = [
+        [version.path.name for version in row.values() if version.path]
+        for row in material.versions.values()
+    ]
     assert paths == [["piece-0.abc", "other-0.abc"], ["piece-1.abc", "other-1.abc"]]
 
 
@@ -261,7 +311,9 @@ def test_pairs_by_order(tmp_path: Path) -> None:
         ({"soundfont": "nowhere.sf2", "sound": True}, "soundfont nowhere.sf2 does not exist"),
     ],
 )
-def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict[str, object], said: str) -> None:
+def test_settings_that_cannot_be_used(
+    tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
     folders = write_systems(tmp_path, ("x1", "y1"), 1)
     arguments: dict[str, object] = {"kind": "ab", "participants": 1, "sound": False, **settings}
     with pytest.raises(MusicZooError, match=said):
@@ -271,16 +323,26 @@ def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict[str, object
 
 def test_a_name_in_a_score_or_a_caption_is_refused(tmp_path: Path) -> None:
     folders = write_systems(tmp_path, ("x1", "y1"), 1)
-    (folders["x1"] / "piece-0.abc").write_text(tune(1).replace("C:Some", "C:Some").replace("|", '|"^as X1 wrote"', 1))
+    (folders["x1"] / "piece-0.abc").write_text(
+        tune(1).replace("C:Some", "C:Some").replace("|", '|"^as X1 wrote"', 1)
+    )
     with pytest.raises(MusicZooError, match="'x1' would be seen in the score of piece-0 by x1"):
         make_study("ab", read_pieces(folders), 1, tmp_path / "study", sound=False)
     (tmp_path / "captions.csv").write_text("item,caption\npiece-0,Not by Y1.\n")
     folders = write_systems(tmp_path / "other", ("x1", "y1"), 1)
     with pytest.raises(MusicZooError, match="the caption or a label of piece-0"):
-        make_study("ab", read_pieces(folders, captions=tmp_path / "captions.csv"), 1, tmp_path / "study", sound=False)
+        make_study(
+            "ab",
+            read_pieces(folders, captions=tmp_path / "captions.csv"),
+            1,
+            tmp_path / "study",
+            sound=False,
+        )
 
 
-def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten_and_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folders = write_systems(tmp_path, ("x1", "y1"), 1)
     make_study("ab", read_pieces(folders), 1, tmp_path / "study", sound=False)
     with pytest.raises(MusicZooError, match="holds a study already"):
@@ -314,7 +376,14 @@ def test_an_anonymous_tune_sounds_the_same() -> None:
     piece = read_abc(tune(5, title="Title", voice="Cello"))
     bare = anonymous_tune(piece)
     assert bare.notes() == piece.notes()
-    assert [field.text for field in bare.header] == ["X:1", "M:4/4", "L:1/8", "Q:1/4=240", 'V:1 treble nm="Cello"', "K:C"]
+    assert [field.text for field in bare.header] == [
+        "X:1",
+        "M:4/4",
+        "L:1/8",
+        "Q:1/4=240",
+        'V:1 treble nm="Cello"',
+        "K:C",
+    ]
 
 
 def test_find_name() -> None:

@@ -9,7 +9,14 @@ from musiczoo.studies.ratings import INTERCEPTS, MEANS, SLOPES, fit_ratings
 Rows = list[tuple[str, str, float]]
 
 
-def simulated(seed: int, effect: float, people: int = 14, items: int = 15, slope: float = 0.867, systems: str = "ab") -> Rows:
+def simulated(
+    seed: int,
+    effect: float,
+    people: int = 14,
+    items: int = 15,
+    slope: float = 0.867,
+    systems: str = "ab",
+) -> Rows:
     """Ratings with the deviations that SMART's table 5 gives: intercepts 0.911, slopes 0.867, residual 2.048."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -17,16 +24,23 @@ def simulated(seed: int, effect: float, people: int = 14, items: int = 15, slope
         intercept, slopes = 4.075 + rng.normal(0, 0.911), rng.normal(0, slope, size=len(systems))
         for number, system in enumerate(systems):
             shift = number * effect + (slopes[number] if number else 0)
-            rows += [(f"P{person}", system, intercept + shift + rng.normal(0, 2.048)) for _ in range(items)]
+            rows += [
+                (f"P{person}", system, intercept + shift + rng.normal(0, 2.048))
+                for _ in range(items)
+            ]
     return rows
 
 
 def means(rows: Rows, system: str) -> list[float]:
-    return [float(np.mean([r for p, s, r in rows if (p, s) == (person, system)])) for person in sorted({p for p, _, _ in rows})]
+    return [
+        float(np.mean([r for p, s, r in rows if (p, s) == (person, system)]))
+        for person in sorted({p for p, _, _ in rows})
+    ]
 
 
 def test_balanced_ratings_give_the_paired_t_test_of_the_participants_means() -> None:
-    # Of balanced data, REML's fixed effect with random slopes is the mean difference, its standard error that of the participants' differences.
+    # Of balanced data, REML's fixed effect with random slopes is the mean difference, its standard
+    # error that of the participants' differences.
     rows = simulated(seed=6, effect=1.221, people=10, items=8)
     model = fit_ratings(rows, "ab")
     assert model is not None
@@ -35,7 +49,9 @@ def test_balanced_ratings_give_the_paired_t_test_of_the_participants_means() -> 
     assert (model.observations, model.participants) == (160, 10)
     expected = ttest_rel(means(rows, "b"), means(rows, "a"))
     [effect] = model.effects
-    assert effect.estimate == pytest.approx(np.mean(means(rows, "b")) - np.mean(means(rows, "a")), abs=1e-6)
+    assert effect.estimate == pytest.approx(
+        np.mean(means(rows, "b")) - np.mean(means(rows, "a")), abs=1e-6
+    )
     assert effect.p_value == pytest.approx(expected.pvalue, rel=2e-3)
     interval = expected.confidence_interval(0.95)
     assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high), abs=2e-3)
@@ -46,7 +62,8 @@ def test_balanced_ratings_give_the_paired_t_test_of_the_participants_means() -> 
 
 
 def test_the_papers_own_numbers() -> None:
-    # SMART, table 5: estimate 1.221, standard error 0.310, 14 participants: 95 % CI 0.613 to 1.828, p 0.002.
+    # SMART, table 5: estimate 1.221, standard error 0.310, 14 participants: 95 % CI 0.613 to 1.828,
+    # p 0.002.
     from musiczoo.studies.ratings import _effect
 
     effect = _effect("SMART", 1.221, 0.310, 13)
@@ -59,9 +76,15 @@ def test_the_formula_interface_gives_the_same_fit() -> None:
     pandas = pytest.importorskip("pandas")
     from statsmodels.formula.api import mixedlm
 
-    rows = [row for number, row in enumerate(simulated(seed=3, effect=0.8, people=8, items=6)) if number % 7]  # not balanced
+    rows = [
+        row
+        for number, row in enumerate(simulated(seed=3, effect=0.8, people=8, items=6))
+        if number % 7
+    ]  # not balanced
     table = pandas.DataFrame(rows, columns=["id", "system", "rating"])
-    expected = mixedlm("rating ~ system", table, groups="id", re_formula="~system").fit(reml=True, method="bfgs")
+    expected = mixedlm("rating ~ system", table, groups="id", re_formula="~system").fit(
+        reml=True, method="bfgs"
+    )
     model = fit_ratings(rows, "ab")
     assert model is not None
     assert model.model == SLOPES
@@ -76,7 +99,9 @@ def test_three_systems_have_two_effects() -> None:
     assert model is not None
     assert [effect.system for effect in model.effects] == ["b", "c"]
     for effect in model.effects:
-        assert effect.estimate == pytest.approx(np.mean(means(rows, effect.system)) - np.mean(means(rows, "a")), abs=1e-3)
+        assert effect.estimate == pytest.approx(
+            np.mean(means(rows, effect.system)) - np.mean(means(rows, "a")), abs=1e-3
+        )
 
 
 def test_a_simpler_model_is_used_and_said_where_slopes_cannot_be_told() -> None:
@@ -86,17 +111,23 @@ def test_a_simpler_model_is_used_and_said_where_slopes_cannot_be_told() -> None:
     assert model.model == INTERCEPTS
     assert "nobody rated a system more than once" in model.notes[0]
     # Of one rating each, this is the paired t test too.
-    assert model.effects[0].p_value == pytest.approx(ttest_rel(means(rows, "b"), means(rows, "a")).pvalue, rel=1e-3)
+    assert model.effects[0].p_value == pytest.approx(
+        ttest_rel(means(rows, "b"), means(rows, "a")).pvalue, rel=1e-3
+    )
 
 
 def test_means_are_tested_where_nothing_converges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("musiczoo.studies.ratings._fit", lambda model: (None, "the optimiser stopped"))
+    monkeypatch.setattr(
+        "musiczoo.studies.ratings._fit", lambda model: (None, "the optimiser stopped")
+    )
     rows = simulated(seed=4, effect=1.0, people=6, items=3)
     model = fit_ratings(rows, "ab")
     assert model is not None
     assert model.model == MEANS
     assert [note.startswith("The model with random") for note in model.notes] == [True, True, False]
-    assert model.effects[0].p_value == pytest.approx(ttest_rel(means(rows, "b"), means(rows, "a")).pvalue)
+    assert model.effects[0].p_value == pytest.approx(
+        ttest_rel(means(rows, "b"), means(rows, "a")).pvalue
+    )
 
 
 def test_too_little_for_a_model() -> None:
@@ -115,4 +146,6 @@ def test_intervals_hold_what_they_promise() -> None:
         model = fit_ratings(simulated(seed, effect=1.0, people=10, items=6), "ab")
         assert model is not None
         covered += model.effects[0].low <= 1.0 <= model.effects[0].high
-    assert covered >= 53  # 57 expected; 52 or fewer of 60 have a probability of 1 % at 95 % coverage
+    assert (
+        covered >= 53
+    )  # 57 expected; 52 or fewer of 60 have a probability of 1 % at 95 % coverage

@@ -29,13 +29,21 @@ def test_answers_and_what_is_open(script: quickjs.Context) -> None:
     assert json.loads(script.eval("JSON.stringify(Sheet.openTrials(study, state))")) == [1, 2, 3]
     script.eval("state = Sheet.choose(study, state, 't2', 'x', 'B')")
     assert script.eval("Sheet.status(study, state, 't2')") == "part"
-    script.eval("state = Sheet.choose(study, state, 't2', 'y', 'none'); state = Sheet.choose(study, state, 't2', 'x', 'A')")
+    script.eval(
+        "state = Sheet.choose(study, state, 't2', 'y', 'none'); state = Sheet.choose(study, state, 't2', 'x', 'A')"
+    )
     assert script.eval("Sheet.status(study, state, 't2')") == "done"
     assert json.loads(script.eval("JSON.stringify(Sheet.openTrials(study, state))")) == [1, 3]
-    assert json.loads(script.eval("JSON.stringify(Sheet.openAspects(study, state, 't1'))")) == ["x", "y"]
+    assert json.loads(script.eval("JSON.stringify(Sheet.openAspects(study, state, 't1'))")) == [
+        "x",
+        "y",
+    ]
 
 
-@pytest.mark.parametrize("words", ["'t9', 'x', 'A'", "'t1', 'z', 'A'", "'t1', 'x', 'C'", "'t1', 'x', 7", "'__proto__', 'x', 'A'"])
+@pytest.mark.parametrize(
+    "words",
+    ["'t9', 'x', 'A'", "'t1', 'z', 'A'", "'t1', 'x', 'C'", "'t1', 'x', 7", "'__proto__', 'x', 'A'"],
+)
 def test_what_a_sheet_does_not_ask_is_no_answer(script: quickjs.Context, words: str) -> None:
     with pytest.raises(quickjs.JSException):
         script.eval(f"Sheet.choose(study, state, {words})")
@@ -60,7 +68,10 @@ def test_export_and_restore_are_inverse(script: quickjs.Context) -> None:
         },
     }
     script.set("text", text)
-    assert script.eval("Sheet.exported(study, Sheet.restored(study, text), '2026-01-01T00:00:00Z')") == text
+    assert (
+        script.eval("Sheet.exported(study, Sheet.restored(study, text), '2026-01-01T00:00:00Z')")
+        == text
+    )
     assert script.eval("Sheet.fileName(study)") == "answers-P01-abc.json"
 
 
@@ -74,7 +85,9 @@ def test_export_and_restore_are_inverse(script: quickjs.Context) -> None:
         ({"participant": "P02"}, "another sheet"),
     ],
 )
-def test_foreign_and_damaged_answers_are_not_restored(script: quickjs.Context, change: dict[str, object] | None, said: str) -> None:
+def test_foreign_and_damaged_answers_are_not_restored(
+    script: quickjs.Context, change: dict[str, object] | None, said: str
+) -> None:
     document = json.loads(str(script.eval("Sheet.exported(study, state, '')")))
     script.set("text", "{" if change is None else json.dumps({**document, **change}))
     with pytest.raises(quickjs.JSException, match=said):
@@ -83,7 +96,11 @@ def test_foreign_and_damaged_answers_are_not_restored(script: quickjs.Context, c
 
 def test_restoring_keeps_what_the_sheet_could_have_written(script: quickjs.Context) -> None:
     document = json.loads(str(script.eval("Sheet.exported(study, state, '')")))
-    document["answers"] = {"t1": {"values": {"x": "Q", "y": "A", "z": "A"}}, "t9": {"values": {"x": "A"}}, "t2": None}
+    document["answers"] = {
+        "t1": {"values": {"x": "Q", "y": "A", "z": "A"}},
+        "t9": {"values": {"x": "A"}},
+        "t2": None,
+    }
     script.set("text", json.dumps(document))
     restored = json.loads(script.eval("JSON.stringify(Sheet.restored(study, text).answers)"))
     assert restored == {"t1": {"values": {"y": "A"}, "plays": {}, "seconds": 0, "comment": ""}}

@@ -12,17 +12,25 @@ from musiczoo.studies.statistics import binomial, holm, krippendorff_alpha, majo
 @pytest.mark.parametrize(("wins", "losses"), [(58, 22), (22, 58), (5, 5), (7, 0), (1, 0), (3, 9)])
 def test_binomial_is_the_sum_of_what_is_no_likelier(wins: int, losses: int) -> None:
     total = wins + losses
-    by_hand = sum(comb(total, k) for k in range(total + 1) if abs(k - total / 2) >= abs(wins - total / 2)) / 2**total
+    by_hand = (
+        sum(comb(total, k) for k in range(total + 1) if abs(k - total / 2) >= abs(wins - total / 2))
+        / 2**total
+    )
     test = binomial(wins, losses)
     assert test.p_value == pytest.approx(by_hand)
     assert test.share == wins / total
-    # Clopper and Pearson: the shares at which what was seen or more (less) has a probability of 2.5 %.
+    # Clopper and Pearson: the shares at which what was seen or more (less) has a probability of 2.5
+    # %.
     assert test.low is not None
     assert test.high is not None
     if wins:
-        assert test.low == pytest.approx(brentq(lambda p: binom.sf(wins - 1, total, p) - 0.025, 1e-9, 1 - 1e-9), abs=1e-6)
+        assert test.low == pytest.approx(
+            brentq(lambda p: binom.sf(wins - 1, total, p) - 0.025, 1e-9, 1 - 1e-9), abs=1e-6
+        )
     if losses:
-        assert test.high == pytest.approx(brentq(lambda p: binom.cdf(wins, total, p) - 0.025, 1e-9, 1 - 1e-9), abs=1e-6)
+        assert test.high == pytest.approx(
+            brentq(lambda p: binom.cdf(wins, total, p) - 0.025, 1e-9, 1 - 1e-9), abs=1e-6
+        )
     assert (test.low > 0.5 or test.high < 0.5) == (test.p_value < 0.05)
 
 
@@ -40,14 +48,24 @@ def test_holm_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("votes", "winner"),
-    [("xxy", "x"), ("xyy", "y"), ("xy", None), ("xxnny", None), ("nnx", "n"), ("", None), ("x", "x"), ("xynn", "n")],
+    [
+        ("xxy", "x"),
+        ("xyy", "y"),
+        ("xy", None),
+        ("xxnny", None),
+        ("nnx", "n"),
+        ("", None),
+        ("x", "x"),
+        ("xynn", "n"),
+    ],
 )
 def test_majority(votes: str, winner: str | None) -> None:
     assert majority(votes) == winner
 
 
 def test_alpha_of_krippendorffs_worked_example() -> None:
-    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C/E: four observers, twelve units, missing values.
+    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C/E: four observers,
+    # twelve units, missing values.
     table = [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
         [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],

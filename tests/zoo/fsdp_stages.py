@@ -25,7 +25,9 @@ class Stop(lightning.Callback):
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self.folder is not None and trainer.global_step == 3 and (self.folder / "stop").exists():
             raise SystemExit(7)
 
@@ -56,7 +58,11 @@ def sharded(folder: Path) -> list[Stage]:
             stage,
             trainer={
                 **stage.trainer,
-                "strategy": ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=distributed),
+                "strategy": ModelParallelStrategy(
+                    data_parallel_size=2,
+                    tensor_parallel_size=1,
+                    save_distributed_checkpoint=distributed,
+                ),
             },
         )
         for stage, distributed in zip(stages, (True, False), strict=True)

@@ -11,12 +11,12 @@ import torch
 import yaml
 
 from musiczoo.cli import COMMANDS, main
-from musiczoo.generating import run
+from musiczoo.commands.fit import fit, validate
+from musiczoo.commands.generate import run
+from musiczoo.configs.recipes import plans, recipes, with_recipes
 from musiczoo.music import read
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.recipes import plans, recipes, with_recipes
-from musiczoo.training import fit, validate
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth"
@@ -37,10 +37,14 @@ def scores(tmp_path: Path) -> Path:
     for number in range(8):
         rng = random.Random(number)
         body = "".join(
-            f"V:{voice}\n" + " | ".join(" ".join(rng.choice("CDEFGAB") + "2" for _ in range(4)) for _ in range(6)) + " |]\n"
+            f"V:{voice}\n"
+            + " | ".join(" ".join(rng.choice("CDEFGAB") + "2" for _ in range(4)) for _ in range(6))
+            + " |]\n"
             for voice in (1, 2)
         )
-        (folder / f"tune{number}.abc").write_text(f"X:1\nT:Tune {number}\nM:4/4\nL:1/8\nK:{rng.choice(['C', 'G', 'F'])}\n{body}")
+        (folder / f"tune{number}.abc").write_text(
+            f"X:1\nT:Tune {number}\nM:4/4\nL:1/8\nK:{rng.choice(['C', 'G', 'F'])}\n{body}"
+        )
     return folder
 
 
@@ -50,12 +54,21 @@ def config(tmp_path: Path, scores: Path) -> Path:
         "model": {"class_path": "musiczoo.models.bar_stream.BarStreamModule", "init_args": TINY},
         "data": {
             "class_path": "musiczoo.datamodules.ScoreDataModule",
-            "init_args": {"corpus": str(scores), "batch_size": 2, "val_fraction": 0.3, "progress": False, "cache": str(tmp_path / "cache")},
+            "init_args": {
+                "corpus": str(scores),
+                "batch_size": 2,
+                "val_fraction": 0.3,
+                "progress": False,
+                "cache": str(tmp_path / "cache"),
+            },
         },
         "trainer": {
             "accelerator": "cpu",
             "max_steps": 2,
-            "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(tmp_path / "runs")}},
+            "logger": {
+                "class_path": "lightning.pytorch.loggers.CSVLogger",
+                "init_args": {"save_dir": str(tmp_path / "runs")},
+            },
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "callbacks": [
@@ -71,7 +84,9 @@ def config(tmp_path: Path, scores: Path) -> Path:
     return path
 
 
-def test_fit_validate_generate(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_validate_generate(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cli = fit(["--config", str(config)])
     assert cli.trainer.global_step == 2
     checkpoint = tmp_path / "ckpt" / "last.ckpt"
@@ -90,10 +105,34 @@ def test_fit_validate_generate(config: Path, tmp_path: Path, capsys: pytest.Capt
     assert cli.trainer.global_step == 4
 
     out = tmp_path / "out"
-    words = [str(tmp_path / "ckpt"), "--prompt", str(write_prompt(tmp_path)), "--align", "--min-bars", "3", "--max-bars", "3"]
-    uncut = ["--temperature", "1", "--top-k", "0", "--top-p", "1", "--max-length", "4000", "--quiet"]
+    words = [
+        str(tmp_path / "ckpt"),
+        "--prompt",
+        str(write_prompt(tmp_path)),
+        "--align",
+        "--min-bars",
+        "3",
+        "--max-bars",
+        "3",
+    ]
+    uncut = [
+        "--temperature",
+        "1",
+        "--top-k",
+        "0",
+        "--top-p",
+        "1",
+        "--max-length",
+        "4000",
+        "--quiet",
+    ]
     written = run([*words, *uncut, "--output", str(out), "--formats", "abc,mid", "--count", "2"])
-    assert [path.name for path in written] == ["piece-1.abc", "piece-1.mid", "piece-2.abc", "piece-2.mid"]
+    assert [path.name for path in written] == [
+        "piece-1.abc",
+        "piece-1.mid",
+        "piece-2.abc",
+        "piece-2.mid",
+    ]
     tune = read(out / "piece-1.abc")
     assert isinstance(tune, Tune)
     assert len(tune.voices[0].bars) == 3
@@ -109,7 +148,17 @@ def write_prompt(folder: Path) -> Path:
 
 
 def test_the_same_seed_gives_the_same_piece(tmp_path: Path) -> None:
-    words = [str(WEIGHTS), "--prompt", str(write_prompt(tmp_path)), "--align", "--formats", "abc", "--quiet", "--max-length", "60"]
+    words = [
+        str(WEIGHTS),
+        "--prompt",
+        str(write_prompt(tmp_path)),
+        "--align",
+        "--formats",
+        "abc",
+        "--quiet",
+        "--max-length",
+        "60",
+    ]
     texts = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         run([*words, "--output", str(tmp_path / name), "--seed", seed])
@@ -117,9 +166,20 @@ def test_the_same_seed_gives_the_same_piece(tmp_path: Path) -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_a_piece_that_cannot_be_read_is_kept_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_piece_that_cannot_be_read_is_kept_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Random weights without a prompt say no ABC.
-    code, message = failing(capsys, "generate", str(WEIGHTS), "--max-length", "20", "--quiet", "--output", str(tmp_path / "out"))
+    code, message = failing(
+        capsys,
+        "generate",
+        str(WEIGHTS),
+        "--max-length",
+        "20",
+        "--quiet",
+        "--output",
+        str(tmp_path / "out"),
+    )
     assert code == 1
     assert "No piece could be written" in message
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["piece-1.txt"]
@@ -130,10 +190,22 @@ def test_pretrained_weights_give_the_sizes(config: Path) -> None:
     assert cli.model.net.config.hidden == 64
 
 
-def test_the_command_line_is_not_replaced_by_the_checkpoint(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_is_not_replaced_by_the_checkpoint(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit(["--config", str(config)])
     with pytest.raises(SystemExit) as exit_:
-        main(["validate", "--config", str(config), "--model.hidden", "16", "--ckpt_path", str(tmp_path / "ckpt/last.ckpt")])
+        main(
+            [
+                "validate",
+                "--config",
+                str(config),
+                "--model.hidden",
+                "16",
+                "--ckpt_path",
+                str(tmp_path / "ckpt/last.ckpt"),
+            ]
+        )
     assert exit_.value.code == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("musiczoo: --ckpt_path: The checkpoint does not fit the model")
@@ -164,10 +236,14 @@ def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_is_said_in_a_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if "text.ckpt" in " ".join(words):
         (tmp_path / "text.ckpt").write_text("this is no checkpoint")
-    code, message = failing(capsys, *(word.format(folder=tmp_path, weights=WEIGHTS) for word in words))
+    code, message = failing(
+        capsys, *(word.format(folder=tmp_path, weights=WEIGHTS) for word in words)
+    )
     assert code == 1
     assert said in message
     assert message.startswith("musiczoo: ")
@@ -186,7 +262,9 @@ def test_wrong_usage(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "bar_stream/finetune" in capsys.readouterr().out
 
 
-def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_with_code_in_it_is_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Code:
         def __reduce__(self):
             return (shutil.rmtree, (str(tmp_path / "victim"),))
@@ -200,11 +278,23 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path, capsys: pytest.
 
 
 def test_recipes() -> None:
-    assert sorted([*recipes(), *plans()]) == sorted(f"{path.parent.name}/{path.stem}" for path in (ROOT / "configs").glob("*/*.yaml"))
-    assert [name for name in plans() if not name.endswith("_plan")] == [name for name in recipes() if name.endswith("_plan")] == []
+    assert sorted([*recipes(), *plans()]) == sorted(
+        f"{path.parent.name}/{path.stem}" for path in (ROOT / "configs").glob("*/*.yaml")
+    )
+    assert (
+        [name for name in plans() if not name.endswith("_plan")]
+        == [name for name in recipes() if name.endswith("_plan")]
+        == []
+    )
     for name in ("bar_stream/finetune", "configs/bar_stream/finetune.yaml"):
-        assert Path(with_recipes(["fit", "--config", name])[2]).read_text() == (ROOT / "configs/bar_stream/finetune.yaml").read_text()
-    assert with_recipes(["fit", f"--config={ROOT}/configs/bar_stream/demo.yaml"])[1] == f"--config={ROOT}/configs/bar_stream/demo.yaml"
+        assert (
+            Path(with_recipes(["fit", "--config", name])[2]).read_text()
+            == (ROOT / "configs/bar_stream/finetune.yaml").read_text()
+        )
+    assert (
+        with_recipes(["fit", f"--config={ROOT}/configs/bar_stream/demo.yaml"])[1]
+        == f"--config={ROOT}/configs/bar_stream/demo.yaml"
+    )
     with pytest.raises(MusicZooError):
         with_recipes(["fit", "--config=nothing"])
 
@@ -226,12 +316,16 @@ def test_a_mistyped_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[s
     assert "Did you mean continue" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def full(words: list[str]) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "piece-1.abc")
 
-    monkeypatch.setattr("musiczoo.generating.run", full)
+    monkeypatch.setattr("musiczoo.commands.generate.run", full)
     with pytest.raises(SystemExit) as stopped:
         main(["generate", "x"])
     assert stopped.value.code == 1
-    assert capsys.readouterr().err.splitlines() == ["musiczoo: No space left on device: piece-1.abc Make room and run it again."]
+    assert capsys.readouterr().err.splitlines() == [
+        "musiczoo: No space left on device: piece-1.abc Make room and run it again."
+    ]

@@ -19,9 +19,16 @@ ROOT = Path(__file__).parents[2]
 
 def start(folder: Path) -> subprocess.CompletedProcess[str]:
     # Not under the root of the tree, where `import music` would work.
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
     command = [sys.executable, str(ROOT / "tests/zoo/fsdp_stages.py"), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=folder
+    )
 
 
 @pytest.mark.dist
@@ -39,10 +46,20 @@ def test_sharded_stages_equal_whole_ones_also_when_stopped(tmp_path: Path) -> No
     run_stages(plan(4, devices=1), tmp_path / "whole")
     before = open_checkpoint(tmp_path / "whole/first/checkpoint").net.state_dict()
     for stage in ("first", "second"):
-        one, two = (open_checkpoint(tmp_path / run / stage / "checkpoint").net for run in ("whole", "run"))
+        one, two = (
+            open_checkpoint(tmp_path / run / stage / "checkpoint").net for run in ("whole", "run")
+        )
         for name, value in one.state_dict().items():
             torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-5, atol=1e-5)
-    assert max(float((value - before[name]).abs().max()) for name, value in one.state_dict().items()) > 0.01
+    assert (
+        max(float((value - before[name]).abs().max()) for name, value in one.state_dict().items())
+        > 0.01
+    )
     batch = open_checkpoint(tmp_path / "run/second/checkpoint").reference_batch()
-    losses = [open_checkpoint(tmp_path / run / "second/checkpoint").reference_outputs(batch)["log_probs"].sum() for run in ("whole", "run")]
+    losses = [
+        open_checkpoint(tmp_path / run / "second/checkpoint")
+        .reference_outputs(batch)["log_probs"]
+        .sum()
+        for run in ("whole", "run")
+    ]
     assert float(losses[1]) == pytest.approx(float(losses[0]), rel=1e-5)

@@ -18,9 +18,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from musiczoo import Stage, run_stages
 from musiczoo.callbacks import PreferenceRounds
-from musiczoo.models.base import Generated
+from musiczoo.models.base.generative import Generated
 from musiczoo.models.objectives import DPOP
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 from tests.zoo.readable import make_pieces_readable
 from tests.zoo.tiny_stages import later_data, two_stages
 
@@ -62,7 +62,13 @@ def plan() -> list[Stage]:
     """Likelihood, whose best weights are handed over; then two rounds of preference."""
     first, second = two_stages()
     return [
-        replace(first, callbacks=best, keep="best", trainer={**first.trainer, "val_check_interval": 2}, checkpoint_every=1),
+        replace(
+            first,
+            callbacks=best,
+            keep="best",
+            trainer={**first.trainer, "val_check_interval": 2},
+            checkpoint_every=1,
+        ),
         replace(
             second,
             name="preference",
@@ -149,7 +155,12 @@ def test_killed_at_ten_random_moments(undisturbed: tuple[Path, float, int], tmp_
         folder = tmp_path / str(number)
         codes.append(in_child(run_here, folder, kill_after=rng.uniform(0.05, 0.98) * took))
         states = (
-            {row["name"]: row["state"] for row in json.loads((folder / "stages.json").read_text())["stages"]} if folder.exists() else {}
+            {
+                row["name"]: row["state"]
+                for row in json.loads((folder / "stages.json").read_text())["stages"]
+            }
+            if folder.exists()
+            else {}
         )
         print(number, codes[-1], states)
         assert in_child(run_here, folder) == 0
@@ -160,7 +171,8 @@ def test_killed_at_ten_random_moments(undisturbed: tuple[Path, float, int], tmp_
 
 
 def test_killed_where_names_are_taken(undisturbed: tuple[Path, float, int], tmp_path: Path) -> None:
-    # Between two names that are taken nothing on the disk changes that is ever read again: these are all the moments there are.
+    # Between two names that are taken nothing on the disk changes that is ever read again: these
+    # are all the moments there are.
     whole, _, moves = undisturbed
     wanted = result(whole)
     rng = random.Random(5)
@@ -169,4 +181,6 @@ def test_killed_where_names_are_taken(undisturbed: tuple[Path, float, int], tmp_
         assert in_child(killed_at_move, folder, number, rng.random() < 0.5) == -signal.SIGKILL
         assert in_child(run_here, folder) == 0
         made = result(folder)
-        assert [name for name in {*made, *wanted} if made.get(name) != wanted.get(name)] == [], number
+        assert [name for name in {*made, *wanted} if made.get(name) != wanted.get(name)] == [], (
+            number
+        )

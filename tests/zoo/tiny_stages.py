@@ -25,13 +25,19 @@ QUIET: dict[str, Any] = {
 def tune(seed: int) -> Tune:
     rng = random.Random(seed)
     bars = rng.randrange(2, 9)
-    body = "\n".join(f"V:{voice}\n" + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars)) for voice in (1, 2))
+    body = "\n".join(
+        f"V:{voice}\n"
+        + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars))
+        for voice in (1, 2)
+    )
     return read_abc(f"X:{seed}\nM:4/4\nL:1/4\nK:G\n{body}\n")
 
 
 def data(first: int = 0, *, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
     tunes = [tune(seed) for seed in range(first, first + 20)]
-    return ScoreDataModule(tunes, batch_size=batch_size, progress=False, **({"val_fraction": 0.2} | settings))
+    return ScoreDataModule(
+        tunes, batch_size=batch_size, progress=False, **({"val_fraction": 0.2} | settings)
+    )
 
 
 def adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -43,7 +49,9 @@ def sgd(parameters: Any) -> torch.optim.Optimizer:
 
 
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
-    return BarStreamModule(1, 1, 32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": adamw} | settings))
+    return BarStreamModule(
+        1, 1, 32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
+    )
 
 
 def two_stages(**settings: Any) -> list[Stage]:
@@ -61,7 +69,14 @@ def two_stages(**settings: Any) -> list[Stage]:
             trainer=trainer,
             checkpoint_every=2,
         ),
-        Stage(name="second", data=later_data, optimizer=sgd, max_steps=7, trainer=trainer, checkpoint_every=3),
+        Stage(
+            name="second",
+            data=later_data,
+            optimizer=sgd,
+            max_steps=7,
+            trainer=trainer,
+            checkpoint_every=3,
+        ),
     ]
 
 

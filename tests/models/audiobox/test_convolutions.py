@@ -31,8 +31,12 @@ def test_halving_convolution(frames: int, kernel: int):
 def test_wide_convolution(frames: int, kernel: int):
     torch.manual_seed(frames)
     hidden, weight = torch.randn(2, frames, 12), torch.randn(12, 3, kernel) / kernel
-    wanted = functional.conv1d(hidden.transpose(1, 2), weight, padding=kernel // 2, groups=4)[..., :frames].transpose(1, 2)
-    torch.testing.assert_close(wide_convolution(hidden, kernel_spectra(weight, 4), kernel), wanted, rtol=1e-4, atol=1e-5)
+    wanted = functional.conv1d(hidden.transpose(1, 2), weight, padding=kernel // 2, groups=4)[
+        ..., :frames
+    ].transpose(1, 2)
+    torch.testing.assert_close(
+        wide_convolution(hidden, kernel_spectra(weight, 4), kernel), wanted, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_normed_convolution_counts_outputs_of_silence():

@@ -10,7 +10,7 @@ import musiczoo.models.audiobox.module
 from musiczoo.models.audiobox import AudioboxModule
 from musiczoo.models.audiobox.module import windows_of
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.resampling import resample
+from musiczoo.music.sound.resampling import resample
 from tests.models.audiobox.test_net import random_net
 
 
@@ -20,7 +20,11 @@ def module() -> AudioboxModule:
 
 
 def noise(seconds: float, seed: int = 0, rate: int = 48_000, channels: int = 2) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-1, 1, (channels, round(seconds * rate))).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .uniform(-1, 1, (channels, round(seconds * rate)))
+        .astype(np.float32)
+    )
 
 
 def test_windows_are_the_resampled_mean_of_the_channels():
@@ -41,7 +45,9 @@ def test_windows_count_by_how_long_they_last(module: AudioboxModule):
 
 
 @pytest.mark.parametrize("together", [1, 3])
-def test_clips_do_not_depend_on_each_other(module: AudioboxModule, monkeypatch: pytest.MonkeyPatch, together: int):
+def test_clips_do_not_depend_on_each_other(
+    module: AudioboxModule, monkeypatch: pytest.MonkeyPatch, together: int
+):
     clips = [noise(seconds, seed) for seed, seconds in enumerate((10, 0.3, 12, 2, 10, 0.3, 10, 10))]
     alone = torch.cat([module.ratings([clip], 48_000) for clip in clips])
     monkeypatch.setitem(musiczoo.models.audiobox.module._TOGETHER, "cpu", together)

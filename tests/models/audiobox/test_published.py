@@ -24,7 +24,11 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "audiobox"
 TINY = FIXTURES / "audiobox_tiny.safetensors"
 TOLD = json.loads((FIXTURES / "audiobox_tiny.json").read_text())
 CASES = TOLD["cases"]
-SETTINGS = {"target_transform": TOLD["config"]["target_transform"], "proj_num_layer": 5, "normalize_embed": True}
+SETTINGS = {
+    "target_transform": TOLD["config"]["target_transform"],
+    "proj_num_layer": 5,
+    "normalize_embed": True,
+}
 
 
 def wave(samples: int) -> np.ndarray:
@@ -32,7 +36,9 @@ def wave(samples: int) -> np.ndarray:
     seconds = np.arange(samples) / 16_000
     chord = 0.3 * np.sin(2 * np.pi * 220 * seconds)
     vibrato = np.sin(2 * np.pi * 330 * seconds + 4 * np.sin(2 * np.pi * 1.5 * seconds))
-    return (chord + 0.2 * vibrato * (0.5 + 0.5 * np.cos(2 * np.pi * 0.7 * seconds))).astype(np.float32)
+    return (chord + 0.2 * vibrato * (0.5 + 0.5 * np.cos(2 * np.pi * 0.7 * seconds))).astype(
+        np.float32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,9 @@ def test_published_scores(module: AudioboxModule, name: str):
     ratings = module.ratings([wave(CASES[name]["samples"])], 16_000)
     assert (ratings.dtype, ratings.shape, ratings.requires_grad) == (torch.float64, (1, 4), False)
     wanted = [CASES[name]["score"][axis] for axis in AXES]
-    torch.testing.assert_close(ratings[0], torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        ratings[0], torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -56,14 +64,18 @@ def test_published_windows(module: AudioboxModule, name: str):
     with torch.no_grad():
         ratings = torch.cat([module.net(window[None]) for window in samples.split(160_000)])
     wanted = torch.tensor([CASES[name]["windows"][axis] for axis in AXES]).T
-    torch.testing.assert_close((ratings - module.net.targets[:, 0]) / module.net.targets[:, 1], wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        (ratings - module.net.targets[:, 0]) / module.net.targets[:, 1], wanted, rtol=0, atol=1e-5
+    )
 
 
 def test_published_layer_states(module: AudioboxModule):
     with torch.no_grad():
         states = module.net.states(torch.from_numpy(wave(160_000))[None])
     assert len(states) == len(TOLD["layer_states_frame0"]) == 3
-    for state, first, last in zip(states, TOLD["layer_states_frame0"], TOLD["layer_states_frame_last"], strict=True):
+    for state, first, last in zip(
+        states, TOLD["layer_states_frame0"], TOLD["layer_states_frame_last"], strict=True
+    ):
         assert state.shape == (1, TOLD["frames"], 48)
         torch.testing.assert_close(state[0, 0], torch.tensor(first), rtol=0, atol=1e-5)
         torch.testing.assert_close(state[0, -1], torch.tensor(last), rtol=0, atol=1e-5)
@@ -84,25 +96,41 @@ def test_sizes_are_read_from_the_tensors(module: AudioboxModule):
     }
     assert not module.training
     assert not any(parameter.requires_grad for parameter in module.parameters())
-    assert module.loaded_from == {"name": "audiobox-aesthetics, model.safetensors", "licence": "cc-by-4.0"}
+    assert module.loaded_from == {
+        "name": "audiobox-aesthetics, model.safetensors",
+        "licence": "cc-by-4.0",
+    }
 
 
 def checkpoint(path: Path, **more: Any) -> Path:
     """The fixture in the layout of the publisher's other file."""
     tensors = {f"model.{name}": value for name, value in load_file(TINY).items()}
     settings = {name: value for name, value in SETTINGS.items() if name != "target_transform"}
-    torch.save({"state_dict": tensors, "model_cfg": settings, "target_transform": SETTINGS["target_transform"], **more}, path)
+    torch.save(
+        {
+            "state_dict": tensors,
+            "model_cfg": settings,
+            "target_transform": SETTINGS["target_transform"],
+            **more,
+        },
+        path,
+    )
     return path
 
 
 def test_the_other_published_file_is_the_same_model(module: AudioboxModule, tmp_path: Path):
     other = load("audiobox-aesthetics", weights=checkpoint(tmp_path / "checkpoint.pt"))
     assert other.net.state_dict().keys() == module.net.state_dict().keys()
-    assert all(torch.equal(value, module.net.state_dict()[name]) for name, value in other.net.state_dict().items())
+    assert all(
+        torch.equal(value, module.net.state_dict()[name])
+        for name, value in other.net.state_dict().items()
+    )
     assert torch.equal(other.net.targets, module.net.targets)
 
 
-def test_loading_by_name_fetches_the_settings_of_the_same_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_loading_by_name_fetches_the_settings_of_the_same_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     revision = entry("audiobox-aesthetics").revision
     snapshot = tmp_path / revision
     snapshot.mkdir()
@@ -118,7 +146,10 @@ def test_loading_by_name_fetches_the_settings_of_the_same_commit(tmp_path: Path,
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     assert load("audiobox-aesthetics").source == "audiobox-aesthetics"
-    assert asked == [("facebook/audiobox-aesthetics", name, revision) for name in ("model.safetensors", "config.json")]
+    assert asked == [
+        ("facebook/audiobox-aesthetics", name, revision)
+        for name in ("model.safetensors", "config.json")
+    ]
     assert len(revision) == 40
 
 
@@ -143,7 +174,10 @@ def test_opening_draws_no_random_numbers(tmp_path: Path):
 def changed(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
     tensors = load_file(TINY)
     change(tensors)
-    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "changed.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in tensors.items()},
+        folder / "changed.safetensors",
+    )
     (folder / "config.json").write_text(json.dumps(SETTINGS))
     return folder / "changed.safetensors"
 
@@ -156,21 +190,56 @@ _LAYER = "wavlm_model.encoder.layers"
     [
         (lambda t: t.pop("proj_layer.PQ.12.bias"), r"proj_layer\.PQ\.12\.bias is missing"),
         (lambda t: t.pop("layer_weights.CU"), r"layer_weights\.CU is missing"),
-        (lambda t: t.pop(f"{_LAYER}.1.self_attn.grep_a"), r"layers\.1\.attention\.gru_rel_pos_const is missing"),
+        (
+            lambda t: t.pop(f"{_LAYER}.1.self_attn.grep_a"),
+            r"layers\.1\.attention\.gru_rel_pos_const is missing",
+        ),
         (lambda t: t.pop("wavlm_model.encoder.pos_conv.0.weight_v"), "original1 is missing"),
-        (lambda t: t.pop("wavlm_model.feature_extractor.conv_layers.3.0.weight"), r"conv_layers\.3\.conv\.weight is missing"),
+        (
+            lambda t: t.pop("wavlm_model.feature_extractor.conv_layers.3.0.weight"),
+            r"conv_layers\.3\.conv\.weight is missing",
+        ),
         (lambda t: t.update({"surplus": torch.ones(1)}), "surplus is not part of the model"),
-        (lambda t: t.update({"wavlm_model.surplus": torch.ones(1)}), r"wavlm_model\.surplus is not part of the model"),
-        (lambda t: t.update({f"{_LAYER}.1.fc1.weight": torch.ones(95, 48)}), r"shape \(95, 48\) instead of \(96, 48\)"),
-        (lambda t: t.update({"layer_weights.CE": torch.ones(13)}), r"layer_weights\.CE has shape \(13,\) instead of \(3,\)"),
-        (lambda t: t.update({f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(5)}), "2 axes were expected"),
-        (lambda t: t.update({f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(320, 5)}), "no 5 heads"),
-        (lambda t: t.update({"wavlm_model.feature_extractor.conv_layers.2.0.weight": torch.ones(32, 32, 4)}), "not WavLM's"),
-        (lambda t: t.update({"wavlm_model.encoder.pos_conv.0.weight_v": torch.ones(48, 3, 256)}), "not WavLM's"),
+        (
+            lambda t: t.update({"wavlm_model.surplus": torch.ones(1)}),
+            r"wavlm_model\.surplus is not part of the model",
+        ),
+        (
+            lambda t: t.update({f"{_LAYER}.1.fc1.weight": torch.ones(95, 48)}),
+            r"shape \(95, 48\) instead of \(96, 48\)",
+        ),
+        (
+            lambda t: t.update({"layer_weights.CE": torch.ones(13)}),
+            r"layer_weights\.CE has shape \(13,\) instead of \(3,\)",
+        ),
+        (
+            lambda t: t.update(
+                {f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(5)}
+            ),
+            "2 axes were expected",
+        ),
+        (
+            lambda t: t.update(
+                {f"{_LAYER}.0.self_attn.relative_attention_bias.weight": torch.ones(320, 5)}
+            ),
+            "no 5 heads",
+        ),
+        (
+            lambda t: t.update(
+                {"wavlm_model.feature_extractor.conv_layers.2.0.weight": torch.ones(32, 32, 4)}
+            ),
+            "not WavLM's",
+        ),
+        (
+            lambda t: t.update({"wavlm_model.encoder.pos_conv.0.weight_v": torch.ones(48, 3, 256)}),
+            "not WavLM's",
+        ),
         (lambda t: t.clear() or t.update({"weight": torch.ones(1)}), "is missing"),
     ],
 )
-def test_tensors_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], None], told: str):
+def test_tensors_that_do_not_fit_are_named(
+    tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], None], told: str
+):
     with pytest.raises(MusicZooError, match=told) as caught:
         load("audiobox-aesthetics", weights=changed(tmp_path, change))
     assert caught.value.path.endswith("changed.safetensors")
@@ -186,8 +255,14 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, change: Callable[[dic
         ('{"target_transform": 5}', "mean and standard deviation"),
         ("[]", "holds a list"),
         ("{", "no JSON file"),
-        (json.dumps({**SETTINGS, "normalize_embed": False}), "normalize_embed = False are not known"),
-        (json.dumps({**SETTINGS, "model_cfg": {"use_weighted_layer_sum": False}}), "use_weighted_layer_sum = False"),
+        (
+            json.dumps({**SETTINGS, "normalize_embed": False}),
+            "normalize_embed = False are not known",
+        ),
+        (
+            json.dumps({**SETTINGS, "model_cfg": {"use_weighted_layer_sum": False}}),
+            "use_weighted_layer_sum = False",
+        ),
         (None, "cannot be read"),
     ],
 )
@@ -222,5 +297,7 @@ def test_an_adapter_is_refused(module: AudioboxModule):
 
 def test_names_that_are_not_wavlm_stay():
     assert renamed("proj_layer.CE.0.weight") == "proj_layer.CE.0.weight"
-    assert renamed("wavlm_model.layer_norm.bias") == "wavlm_model.feature_projection.layer_norm.bias"
+    assert (
+        renamed("wavlm_model.layer_norm.bias") == "wavlm_model.feature_projection.layer_norm.bias"
+    )
     assert renamed("wavlm_model.encoder.layer_norm.bias") == "wavlm_model.encoder.layer_norm.bias"

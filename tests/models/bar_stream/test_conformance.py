@@ -31,7 +31,9 @@ def batch(published):
 
 
 def test_sizes_are_read_from_the_tensors(module, published):
-    assert {key: getattr(module.net.config, key) for key in published["config"]} == published["config"]
+    assert {key: getattr(module.net.config, key) for key in published["config"]} == published[
+        "config"
+    ]
 
 
 def test_patches_of_the_piece(module, published):
@@ -51,16 +53,22 @@ def test_log_probs_and_loss(module, batch, published):
 @torch.no_grad()
 def test_hidden_and_logits(module, batch, published):
     hidden = module.net.patch_hidden(batch["patches"], batch["lengths"])
-    torch.testing.assert_close(hidden[-1], torch.tensor(published["patch_hidden_last"]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        hidden[-1], torch.tensor(published["patch_hidden_last"]), rtol=1e-4, atol=1e-5
+    )
     logits, where = module.net.char_level_decoder(hidden[:-1], batch["patches"][0, 1:])
     first = logits[(where == 0).nonzero().item()]
-    torch.testing.assert_close(first, torch.tensor(published["logits_target0_pos0"]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        first, torch.tensor(published["logits_target0_pos0"]), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("draft", [0, 3, None])
 def test_greedy_continuation_cached(module, batch, published, draft):
     start, wanted = published["greedy_prompt_patches"], published["greedy_patches"]
-    loop = BarStreamGenerator(module.net, GREEDY, max_length=start + len(wanted), slots=1, draft=draft)
+    loop = BarStreamGenerator(
+        module.net, GREEDY, max_length=start + len(wanted), slots=1, draft=draft
+    )
     for running in loop.run([batch["patches"][0, :start]], [""], [0]):
         stream = running[0]
     assert [patch + [0] * (16 - len(patch)) for patch in stream.patches[start:]] == wanted
@@ -73,7 +81,8 @@ def test_greedy_continuation_uncached(module, batch, published):
         condition = module.net.patch_hidden(patches[None], torch.tensor([len(patches)]))[-1:]
         chars: list[int] = []
         while len(chars) < 16 and 2 not in chars:
-            # A placeholder in the next place makes the decoder score it; what it says does not matter.
+            # A placeholder in the next place makes the decoder score it; what it says does not
+            # matter.
             probe = torch.tensor([chars + [99] + [0] * (15 - len(chars))])
             logits, where = module.net.char_level_decoder(condition, probe)
             chars.append(int(logits[where == len(chars)].argmax()))
@@ -85,7 +94,9 @@ def test_greedy_continuation_uncached(module, batch, published):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_passes_at_a_hundredth(batch, published, dtype):
     module = BarStreamModule.from_notagen(FIXTURES / "notagen_tiny.pth").to(dtype)
-    assert module.log_probs(batch).sums().item() == pytest.approx(published["log_prob_sum"], rel=1e-2)
+    assert module.log_probs(batch).sums().item() == pytest.approx(
+        published["log_prob_sum"], rel=1e-2
+    )
 
 
 def test_float16_weights_pass_at_a_hundredth(module, batch, published):
@@ -95,10 +106,16 @@ def test_float16_weights_pass_at_a_hundredth(module, batch, published):
     char_decoder = CachedCharDecoder(module.net, 1, 8, half=True)
     with torch.inference_mode():
         patch_decoder.fill(0, patches[:1])
-        first = char_decoder.run(module.net.patch_hidden(patches[None, :1], torch.tensor([1])), *torch.zeros(3, 1, dtype=torch.int64))
+        first = char_decoder.run(
+            module.net.patch_hidden(patches[None, :1], torch.tensor([1])),
+            *torch.zeros(3, 1, dtype=torch.int64),
+        )
         for patch in patches[1:]:
             hidden = patch_decoder.step(patch[None])
-    for got, wanted in ((hidden[0], published["patch_hidden_last"]), (first[0], published["logits_target0_pos0"])):
+    for got, wanted in (
+        (hidden[0], published["patch_hidden_last"]),
+        (first[0], published["logits_target0_pos0"]),
+    ):
         wanted = torch.tensor(wanted)
         assert float((got - wanted).norm() / wanted.norm()) < 1e-2
         assert float((got - wanted).abs().max() / wanted.abs().max()) < 1e-2
@@ -114,4 +131,6 @@ def test_cached_decoders_conform_in_float32(module, batch, published, rows):
         for patch in patches[60:]:
             hidden = decoder.step(patch.expand(rows, -1))
     for row in hidden:
-        torch.testing.assert_close(row, torch.tensor(published["patch_hidden_last"]), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            row, torch.tensor(published["patch_hidden_last"]), rtol=1e-4, atol=1e-5
+        )

@@ -5,12 +5,12 @@ import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.continuation import Opening, choose_total
-from musiczoo.models.base import Prompt
+from musiczoo.models.base.generative import Prompt
 from musiczoo.models.sampling import GREEDY, Sampling
 from musiczoo.music import from_score, read, to_score, write
 from musiczoo.music.abc import Bar, Tune, Voice, read_abc, write_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 SONG = """X:7
 T:Éclair
@@ -37,7 +37,9 @@ UNCUT = Sampling(top_k=0, top_p=1.0, temperature=1.0)
 @pytest.fixture(scope="module")
 def module():
     torch.manual_seed(0)
-    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64).eval()
+    return BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, heads=2, patch_length=64
+    ).eval()
 
 
 def go_on(module, scores, bars=None, seed=3, **options):
@@ -56,7 +58,10 @@ def assert_kept(given, result, bars):
     for own, now in zip(given.voices, piece.voices, strict=True):
         assert len(now.bars) == result.planned_bars
         assert now.bars[: bars - 1] == own.bars[: bars - 1]
-        assert (now.bars[bars - 1].text, now.bars[bars - 1].left) == (own.bars[bars - 1].text, own.bars[bars - 1].left)
+        assert (now.bars[bars - 1].text, now.bars[bars - 1].left) == (
+            own.bars[bars - 1].text,
+            own.bars[bars - 1].left,
+        )
         assert now.bars[bars - 1].right not in ("", "|]")
     for spans in zip(*(voice.bars[bars:] for voice in piece.parsed), strict=True):
         assert len({span.duration for span in spans}) == 1
@@ -70,7 +75,8 @@ def test_an_abc_score_with_a_pickup_names_and_a_silent_voice(module, bars):
     given = read_abc(SONG)
     [result] = go_on(module, [given], bars)
     assert_kept(given, result, bars or 4)
-    # The model was shown neither the title nor letters outside ASCII, and its own names of the voices.
+    # The model was shown neither the title nor letters outside ASCII, and its own names of the
+    # voices.
     assert result.generated.text.startswith("%%score [ (1 2) 3 ]\nM:3/4\n")
     assert "V:4" not in result.generated.text
     counters = f"[r:0/{result.planned_bars - 1}][V:1]d2|[V:2]D2|"
@@ -92,26 +98,44 @@ def test_several_scores_at_once_each_with_its_own_length(module):
     folk = read_abc("X:1\nT:A Reel\nR:reel\nM:4/4\nL:1/8\nK:D\n|:dA FA|dA FA|\n")
     scores = [read_abc(SONG), folk, to_score(read_abc(SONG))]
     results = go_on(module, scores, max_bars=7)
-    for given, result, bars in zip((scores[0], folk, from_score(scores[2])), results, (4, 2, 4), strict=True):
+    for given, result, bars in zip(
+        (scores[0], folk, from_score(scores[2])), results, (4, 2, 4), strict=True
+    ):
         assert_kept(given, result, bars)
     assert results[1].piece.voices[0].bars[0].left == "|:"
     again = go_on(module, scores, max_bars=7)
     assert [result.piece for result in again] == [result.piece for result in results]
-    assert [result.piece for result in go_on(module, scores, max_bars=7, seed=4)] != [result.piece for result in results]
+    assert [result.piece for result in go_on(module, scores, max_bars=7, seed=4)] != [
+        result.piece for result in results
+    ]
 
 
 def test_the_length_is_the_models_choice_within_limits(module):
     header = ("M:4/4", "L:1/8", "K:C")
     generator = torch.Generator().manual_seed(0)
-    totals = [choose_total(module.net, module.representation, header, (9, 123), UNCUT, generator) for _ in range(60)]
+    totals = [
+        choose_total(module.net, module.representation, header, (9, 123), UNCUT, generator)
+        for _ in range(60)
+    ]
     assert all(9 <= total <= 123 for total in totals)
     assert len(set(totals)) > 10
     assert choose_total(module.net, module.representation, header, (12, 12), UNCUT, generator) == 12
-    # Drawn from the model: the greedy choice is the one that its own probabilities of the counter prefer, digit by digit.
-    [greedy] = {choose_total(module.net, module.representation, header, (1, 9), GREEDY, None) for _ in range(3)}
-    texts = ["".join(f"{line}\n" for line in header) + f"[r:0/{number}][V:1]" for number in range(9)]
+    # Drawn from the model: the greedy choice is the one that its own probabilities of the counter
+    # prefer, digit by digit.
+    [greedy] = {
+        choose_total(module.net, module.representation, header, (1, 9), GREEDY, None)
+        for _ in range(3)
+    }
+    texts = [
+        "".join(f"{line}\n" for line in header) + f"[r:0/{number}][V:1]" for number in range(9)
+    ]
     scores = [
-        module.log_probs(module.representation.collate([module.representation.encode_text(t, annotate=False, end=False)])) for t in texts
+        module.log_probs(
+            module.representation.collate(
+                [module.representation.encode_text(t, annotate=False, end=False)]
+            )
+        )
+        for t in texts
     ]
     at = len("[r:0/")
     first = [float(score.values.reshape(-1, 16)[-1, at]) for score in scores]
@@ -128,7 +152,10 @@ def test_an_opening_longer_than_the_context_is_kept_whole(module):
     # What holds by then is told to the model before the first bar that it sees.
     first = next(line for line in shown.splitlines() if line.startswith("[r:"))
     assert "[V:1][M:3/4][K:D]" in first
-    assert len(module.representation.encode_text(shown.split("[r:60/")[0], annotate=False, end=False)) <= 52
+    assert (
+        len(module.representation.encode_text(shown.split("[r:60/")[0], annotate=False, end=False))
+        <= 52
+    )
 
 
 def test_an_open_repeat_an_open_tie_and_a_final_bar_line(module):
@@ -142,7 +169,9 @@ def test_an_open_repeat_an_open_tie_and_a_final_bar_line(module):
 
 
 def test_labels_stand_before_the_header_and_not_in_the_result(module):
-    [result] = go_on(module, [read_abc(SONG)], 2, labels=Labels("Baroque", "Dvořák, Antonín", "Choral"))
+    [result] = go_on(
+        module, [read_abc(SONG)], 2, labels=Labels("Baroque", "Dvořák, Antonín", "Choral")
+    )
     assert result.generated.text.startswith("%Baroque\n%Dvorak, Antonin\n%Choral\n%%score")
     assert result.piece.header == read_abc(SONG).header
 
@@ -164,7 +193,9 @@ def test_without_a_guard_the_model_is_free_and_told_on(module):
 
 
 def test_a_voice_that_the_score_has_not_is_no_continuation():
-    opening = Opening.of(read_abc(SONG), 2, None, BarStreamModule(1, 1, 32, patch_length=64, heads=2).representation)
+    opening = Opening.of(
+        read_abc(SONG), 2, None, BarStreamModule(1, 1, 32, patch_length=64, heads=2).representation
+    )
     with pytest.raises(MusicZooError, match="voice 5, and the score has 3"):
         opening.joined("[r:2/0][V:1]C6|[V:5]C6|\n")
     # Half a line is no bar, and a voice that rests is filled.
@@ -180,7 +211,11 @@ def test_a_voice_that_the_score_has_not_is_no_continuation():
         ("empty.abc", {}, "file is empty"),
         ("noise.mid", {}, "MIDI"),
         (Tune((), ()), {}, "no bars"),
-        (read_abc("M:4/4\nL:1/4\nK:C\nV:1\nCDEF|CDEF|\nV:2\nC4|\n"), {}, "different numbers of bars"),
+        (
+            read_abc("M:4/4\nL:1/4\nK:C\nV:1\nCDEF|CDEF|\nV:2\nC4|\n"),
+            {},
+            "different numbers of bars",
+        ),
         (read_abc(SONG), {"bars": 0}, "opening of 0 bars"),
         (read_abc(SONG), {"max_bars": 4}, "4 bars cannot become.*raise max_bars"),
         (read_abc(SONG), {"min_bars": 9, "max_bars": 8}, "to 8 bars"),

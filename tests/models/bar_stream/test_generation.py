@@ -36,7 +36,12 @@ def test_same_pieces_whatever_the_batch_and_the_drafts(module, draft, batch_size
 
 
 def test_seeds(module):
-    one, two = (module.generate(PROMPTS[:1], max_length=30, generator=torch.Generator().manual_seed(seed))[0].tokens for seed in (1, 2))
+    one, two = (
+        module.generate(PROMPTS[:1], max_length=30, generator=torch.Generator().manual_seed(seed))[
+            0
+        ].tokens
+        for seed in (1, 2)
+    )
     assert not torch.equal(one, two)
 
 
@@ -48,7 +53,9 @@ def test_reported_log_probs_are_those_of_the_full_softmax(module, temperature):
         scored = module.log_probs(batch, temperature=temperature)
         values = scored.values.reshape(-1, 16)
         assert torch.equal(scored.mask.reshape(-1, 16) & piece.scored[1:], piece.scored[1:])
-        torch.testing.assert_close(values[piece.scored[1:]], piece.log_probs[1:][piece.scored[1:]], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            values[piece.scored[1:]], piece.log_probs[1:][piece.scored[1:]], atol=1e-4, rtol=1e-4
+        )
 
 
 class OneLine:
@@ -85,7 +92,9 @@ def test_streams_past_the_context_with_the_prompt_kept(module, monkeypatch):
 
     monkeypatch.setattr(Stream, "cut", cut)
     bars = []
-    pieces = sample(module, PROMPTS[:2], max_length=400, guard=OneLine(), on_bar=lambda *bar: bars.append(bar))
+    pieces = sample(
+        module, PROMPTS[:2], max_length=400, guard=OneLine(), on_bar=lambda *bar: bars.append(bar)
+    )
     assert [len(piece.tokens) for piece in pieces] == [400, 400]
     assert [piece.stop for piece in pieces] == ["max_length", "max_length"]
     assert len(contexts) >= 6
@@ -95,7 +104,9 @@ def test_streams_past_the_context_with_the_prompt_kept(module, monkeypatch):
         assert context[0] == [1] * 15 + [2]
         assert "".join(map(chr, context[header])).startswith("[V:1]")
     # Every bar is announced once, in order, with its number.
-    assert [bar[1] for bar in bars if bar[0] == 0] == list(range(len([b for b in bars if b[0] == 0])))
+    assert [bar[1] for bar in bars if bar[0] == 0] == list(
+        range(len([b for b in bars if b[0] == 0]))
+    )
     assert {bar[2] for bar in bars} == {"[V:1]C2E2|"}
 
 
@@ -112,7 +123,9 @@ def test_after_a_cut_the_model_sees_header_and_later_half(module):
         if lengths and len(context) < lengths[-1]:
             cut_context = list(context)
         elif lengths and lengths[-1] < max(lengths):
-            seen = torch.tensor([p + [0] * (16 - len(p)) for p in (running[0].patches[i] for i in context[:-1])])
+            seen = torch.tensor(
+                [p + [0] * (16 - len(p)) for p in (running[0].patches[i] for i in context[:-1])]
+            )
             hidden = module.net.patch_hidden(seen[None], torch.tensor([len(seen)]))[-1]
             torch.testing.assert_close(loop.conditions[0], hidden, rtol=1e-4, atol=1e-4)
             checked += 1
@@ -148,7 +161,13 @@ def test_a_new_piece_is_forced_to_its_first_bar(module):
 
 
 def test_cancelling(module):
-    [piece] = sample(module, PROMPTS[:1], guard=OneLine(), max_length=100, on_bar=lambda index, bar, line: bar < 2)
+    [piece] = sample(
+        module,
+        PROMPTS[:1],
+        guard=OneLine(),
+        max_length=100,
+        on_bar=lambda index, bar, line: bar < 2,
+    )
     assert piece.stop == "cancelled"
     assert piece.text.count("[V:1]") == 3
 
@@ -183,7 +202,11 @@ def test_guards_hold_under_drafts(module):
     header = "M:4/4\nL:1/8\nK:C\nV:1\nV:2\nV:3\nV:4\n"
     opening = header + "[r:0/2][V:1]C8|[V:2]C8|[V:3]C8|[V:4]C8|\n"
     guard = Guards([BarDurations(), Countdown(min_bars=2, max_bars=3)])
-    options = {"guard": guard, "max_length": 400, "sampling": Sampling(top_k=0, top_p=0.0, temperature=1.0)}
+    options = {
+        "guard": guard,
+        "max_length": 400,
+        "sampling": Sampling(top_k=0, top_p=0.0, temperature=1.0),
+    }
     drafted = sample(module, [opening] * 3, **options)
     plain = sample(module, [opening] * 3, draft=0, batch_size=1, **options)
     for one, two in zip(drafted, plain, strict=True):

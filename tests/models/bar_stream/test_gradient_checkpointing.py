@@ -49,14 +49,22 @@ def test_same_gradients_from_less_memory(lora):
     assert plain.keys() == checkpointed.keys()
     assert any(bool(gradient.any()) for gradient in plain.values())
     for name, gradient in plain.items():
-        torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-6, atol=1e-6 * float(gradient.abs().max()), msg=name)
+        torch.testing.assert_close(
+            checkpointed[name],
+            gradient,
+            rtol=1e-6,
+            atol=1e-6 * float(gradient.abs().max()),
+            msg=name,
+        )
     assert less < 0.35 * memory
 
 
 def test_dropout_matters_here():
     """The comparison above would hold without dropout too; it must be on for the comparison to show anything of it."""
     first, second = module(True, True), module(True, True)
-    batch = first.representation.collate([first.representation.encode_text("K:C\nV:1\n[V:1]CDEF|\n")])
+    batch = first.representation.collate(
+        [first.representation.encode_text("K:C\nV:1\n[V:1]CDEF|\n")]
+    )
     torch.manual_seed(1)
     one = first.log_probs(batch).values
     torch.manual_seed(2)

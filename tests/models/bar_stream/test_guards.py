@@ -18,7 +18,9 @@ PIECE = (Path(__file__).parents[2] / "fixtures" / "bar_stream" / "piece.abc").re
 PATCHES = BarStreamPatches(max_length=100_000)
 QUARTET = "L:1/8\nM:4/4\nK:G\nV:1 treble\nV:2 treble\nV:3 bass\nV:4 bass\n"
 MELODY = "L:1/16\nM:6/8\nK:D\nV:1 treble\n"
-BAND = "%%score 1 2\nM:none\nK:C\n" + "".join(f'V:{voice} bass nm="B"\n' for voice in (3, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12))
+BAND = "%%score 1 2\nM:none\nK:C\n" + "".join(
+    f'V:{voice} bass nm="B"\n' for voice in (3, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+)
 STRUCTURE = '\x02(){}&<>/:]!"|\n'
 
 
@@ -170,7 +172,8 @@ def test_only_the_rest_of_the_bar_is_left():
     # Nothing like 15/4.
     assert "1" not in allowed_after(follower, "|[V:2]C4 B,")
     assert allowed_after(follower, "|[V:2]C4 B,3") >= set("/ c")
-    # The bar is full: what takes no time may follow, and the bar-line, but no note and, in the last voice, no end mark.
+    # The bar is full: what takes no time may follow, and the bar-line, but no note and, in the last
+    # voice, no end mark.
     assert "|" in allowed_after(follower, "|[V:2]C4 B,4")
     assert not allowed_after(follower, "|[V:2]C4 B,4") & set("ABczx(\x02")
     # Five eighths are too many, five sixteenths are not.
@@ -192,7 +195,16 @@ def test_meter_holds_the_first_voice():
 def test_countdown():
     guard = Countdown(min_bars=9, max_bars=120)
     header = "K:C\n"
-    for count, is_allowed in [(1, False), (8, False), (9, True), (10, True), (99, True), (120, True), (121, False), (1200, False)]:
+    for count, is_allowed in [
+        (1, False),
+        (8, False),
+        (9, True),
+        (10, True),
+        (99, True),
+        (120, True),
+        (121, False),
+        (1200, False),
+    ]:
         assert (feed(follow(guard, header), f"[r:0/{count - 1}]") is None) is is_allowed, count
     follower = follow(guard, header + "[r:0/11][V:1]A8|\n")
     assert follower.mask("").sum() == 1

@@ -9,13 +9,24 @@ import torch
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.music.errors import MusicZooError
 
-LINES = [f"[V:1]{''.join('CDEFGAB'[(i * k) % 7] for i in range(1, 5))}|[V:2]{'C2' * (k % 3 + 1)}|\n" for k in range(1, 30)]
+LINES = [
+    f"[V:1]{''.join('CDEFGAB'[(i * k) % 7] for i in range(1, 5))}|[V:2]{'C2' * (k % 3 + 1)}|\n"
+    for k in range(1, 30)
+]
 
 
 def tiny(**settings):
     torch.manual_seed(0)
     return BarStreamModule(
-        **{"patch_layers": 1, "char_layers": 1, "hidden": 32, "heads": 2, "patch_length": 64, "dropout": 0.0, **settings}
+        **{
+            "patch_layers": 1,
+            "char_layers": 1,
+            "hidden": 32,
+            "heads": 2,
+            "patch_length": 64,
+            "dropout": 0.0,
+            **settings,
+        }
     )
 
 
@@ -26,7 +37,9 @@ def items(module, count):
 
 def batches(module, count, size):
     encoded = items(module, count)
-    return loader([module.representation.collate(encoded[i : i + size]) for i in range(0, count, size)])
+    return loader(
+        [module.representation.collate(encoded[i : i + size]) for i in range(0, count, size)]
+    )
 
 
 def loader(ready):
@@ -110,7 +123,9 @@ def test_overfits_one_batch():
 def test_validation_logs_the_mean_over_all_targets():
     module = tiny()
     data = batches(module, 5, 2)
-    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     [logged] = trainer.validate(module, data, verbose=False)
     total = count = 0.0
     with torch.no_grad():
@@ -169,7 +184,9 @@ def test_cool_down_ends_at_zero_and_leaves_the_level_part_alone():
 def test_a_resumed_run_aims_at_its_own_last_step(tmp_path):
     def run(steps, watch, checkpoint=None, **settings):
         module = tiny(cooldown_steps=4, optimizer=sgd)
-        save = lightning.pytorch.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=4, save_top_k=0, save_last=True)
+        save = lightning.pytorch.callbacks.ModelCheckpoint(
+            tmp_path, every_n_train_steps=4, save_top_k=0, save_last=True
+        )
         trainer = lightning.Trainer(
             accelerator="cpu",
             logger=False,
@@ -204,7 +221,9 @@ def test_checkpoint_opens_without_executing_anything(tmp_path):
     assert again.seed == 3
     [batch] = batches(module, 2, 2)
     with torch.no_grad():
-        assert torch.equal(again.eval().log_probs(batch).values, module.eval().log_probs(batch).values)
+        assert torch.equal(
+            again.eval().log_probs(batch).values, module.eval().log_probs(batch).values
+        )
 
 
 def test_fine_tuning_starts_from_an_own_checkpoint(tmp_path):

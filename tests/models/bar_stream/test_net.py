@@ -7,7 +7,9 @@ from torch.nn import functional as F
 from musiczoo.models.bar_stream import SIZES, BarStreamConfig, BarStreamNet
 from musiczoo.music.errors import MusicZooError
 
-CONFIG = BarStreamConfig(patch_layers=2, char_layers=2, hidden=64, patch_length=32, dropout=0.0, heads=4)
+CONFIG = BarStreamConfig(
+    patch_layers=2, char_layers=2, hidden=64, patch_length=32, dropout=0.0, heads=4
+)
 
 
 @pytest.fixture
@@ -22,7 +24,9 @@ def ragged_batch(*lengths):
     for row, length in enumerate(lengths):
         for place in range(length):
             chars = int(torch.randint(1, 17, (1,), generator=generator))
-            patches[row, place, :chars] = torch.randint(3, 128, (chars,), generator=generator, dtype=torch.uint8)
+            patches[row, place, :chars] = torch.randint(
+                3, 128, (chars,), generator=generator, dtype=torch.uint8
+            )
     return patches, torch.tensor(lengths)
 
 
@@ -31,13 +35,19 @@ def plain_log_probs(net, patches, lengths):
     one_hot = F.one_hot(patches.long(), 128).flatten(2).float()
     mask = torch.arange(patches.shape[1]) < lengths.unsqueeze(1)
     embedded = net.patch_level_decoder.patch_embedding(one_hot)
-    hidden = net.patch_level_decoder.base(inputs_embeds=embedded, attention_mask=mask.long()).last_hidden_state
+    hidden = net.patch_level_decoder.base(
+        inputs_embeds=embedded, attention_mask=mask.long()
+    ).last_hidden_state
     conditions, targets = hidden[:, :-1][mask[:, 1:]], patches[:, 1:][mask[:, 1:]].long()
     gpt = net.char_level_decoder.transformer
     inputs = torch.cat([conditions.unsqueeze(1), gpt.wte(targets)], dim=1)
     seen = torch.cat([torch.ones(len(targets), 1), (targets != 0).float()], dim=1)
     out = gpt(inputs_embeds=inputs, attention_mask=seen).last_hidden_state
-    scores = torch.log_softmax(out @ gpt.wte.weight.t(), dim=-1)[:, :-1].gather(2, targets.unsqueeze(2)).squeeze(2)
+    scores = (
+        torch.log_softmax(out @ gpt.wte.weight.t(), dim=-1)[:, :-1]
+        .gather(2, targets.unsqueeze(2))
+        .squeeze(2)
+    )
     values = torch.zeros(patches[:, 1:].shape)
     values[mask[:, 1:]] = scores * (targets != 0)
     return values.flatten(1)
@@ -48,7 +58,12 @@ def test_equals_the_plain_way_with_gradients(net):
     values, mask = net(patches, lengths)
     wanted = plain_log_probs(net, patches, lengths)
     torch.testing.assert_close(values, wanted, rtol=1e-4, atol=1e-5)
-    assert torch.equal(mask, ((patches[:, 1:] != 0) & (torch.arange(11) < (lengths - 1).unsqueeze(1)).unsqueeze(2)).flatten(1))
+    assert torch.equal(
+        mask,
+        (
+            (patches[:, 1:] != 0) & (torch.arange(11) < (lengths - 1).unsqueeze(1)).unsqueeze(2)
+        ).flatten(1),
+    )
     ours = torch.autograd.grad(values.sum(), [p for p in net.parameters() if p.requires_grad])
     theirs = torch.autograd.grad(wanted.sum(), [p for p in net.parameters() if p.requires_grad])
     for a, b in zip(ours, theirs, strict=True):
@@ -69,14 +84,21 @@ def test_temperature_divides_the_logits(net):
     patches, lengths = ragged_batch(5)
     hidden = net.patch_hidden(patches, lengths)
     logits, where = net.char_level_decoder(hidden[:-1], patches[0, 1:])
-    wanted = torch.log_softmax(logits / 2.5, -1).gather(1, patches[0, 1:].flatten().long()[where].unsqueeze(1)).squeeze(1)
+    wanted = (
+        torch.log_softmax(logits / 2.5, -1)
+        .gather(1, patches[0, 1:].flatten().long()[where].unsqueeze(1))
+        .squeeze(1)
+    )
     torch.testing.assert_close(net(patches, lengths, temperature=2.5)[0][0, where], wanted)
 
 
 def test_published_parameter_counts():
     # Counts of users' logs and of the published tensors, with the tied output layer once.
     with torch.device("meta"):
-        counts = {name: sum(p.numel() for p in BarStreamNet(config).parameters()) for name, config in SIZES.items()}
+        counts = {
+            name: sum(p.numel() for p in BarStreamNet(config).parameters())
+            for name, config in SIZES.items()
+        }
     assert counts == {"small": 109_579_776, "medium": 243_677_184, "large": 515_738_880}
 
 

@@ -18,7 +18,9 @@ TINY = Path(__file__).parents[2] / "fixtures" / "clamp2" / "clamp2_tiny.pth"
 
 def piece(rng: random.Random, bars: int) -> str:
     lines = ["%%score 1 2", "M:4/4", "K:C", "V:1", "V:2"]
-    notes = lambda: "".join(rng.choice("abcdefg") + rng.choice(("", "2")) for _ in range(rng.randint(3, 30)))  # noqa: E731
+    notes = lambda: "".join(
+        rng.choice("abcdefg") + rng.choice(("", "2")) for _ in range(rng.randint(3, 30))
+    )
     return "\n".join([*lines, *(f"[V:1]{notes()}|[V:2]{notes()}|" for _ in range(bars)), ""])
 
 
@@ -30,7 +32,9 @@ def test_features_do_not_depend_on_the_batch():
     one_by_one = torch.cat([module.features([text]) for text in texts])
     torch.testing.assert_close(module.features(texts), one_by_one, rtol=1e-5, atol=1e-6)
     order = rng.sample(range(40), 40)
-    torch.testing.assert_close(module.features([texts[index] for index in order]), one_by_one[order], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        module.features([texts[index] for index in order]), one_by_one[order], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_long_pieces_are_segments_weighted_by_what_they_add():

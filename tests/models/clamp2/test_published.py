@@ -75,19 +75,29 @@ def changed(folder: Path, change: Any) -> Path:
 
 def as_clamp3(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     renamed = {name.replace("music_", "symbolic_"): value for name, value in tensors.items()}
-    return {**renamed, "audio_model.embeddings.position_embeddings.weight": torch.zeros(3, 5), "audio_proj.bias": torch.zeros(5)}
+    return {
+        **renamed,
+        "audio_model.embeddings.position_embeddings.weight": torch.zeros(3, 5),
+        "audio_proj.bias": torch.zeros(5),
+    }
 
 
 def test_clamp3_leaves_sound_aside_and_strips_the_unit_length(tmp_path):
     path = changed(tmp_path, as_clamp3)
     module = load("clamp3", weights=path)
     assert_published(module.features([CASES["mtf"]["text"]]), ["mtf"])
-    assert_published(load("clamp3", weights=path, strip_unit_length=False).features([CASES["abc"]["text"]]), ["abc"])
+    assert_published(
+        load("clamp3", weights=path, strip_unit_length=False).features([CASES["abc"]["text"]]),
+        ["abc"],
+    )
     without = CASES["abc"]["text"].replace("L:1/8\n", "")
     stripped = module.features([CASES["abc"]["text"], without])
     torch.testing.assert_close(stripped[0], stripped[1])
     torch.testing.assert_close(stripped[1], load("clamp2", weights=TINY).features([without])[0])
-    torch.testing.assert_close(stripped[0], load("clamp2", weights=TINY, strip_unit_length=True).features([CASES["abc"]["text"]])[0])
+    torch.testing.assert_close(
+        stripped[0],
+        load("clamp2", weights=TINY, strip_unit_length=True).features([CASES["abc"]["text"]])[0],
+    )
     assert (stripped[0] - torch.tensor(CASES["abc"]["feature"])).abs().max() > 1e-3
 
 
@@ -97,11 +107,18 @@ def test_the_half_for_text_is_neither_built_nor_read(tmp_path, monkeypatch):
             raise AssertionError("the half for text was built")
 
     monkeypatch.setattr(musiczoo.models.clamp2.net, "XLMRobertaModel", Forbidden)
-    path = changed(tmp_path, lambda model: {**model, "text_model.embeddings.word_embeddings.weight": torch.zeros(2_000_000, 4)})
+    path = changed(
+        tmp_path,
+        lambda model: {
+            **model,
+            "text_model.embeddings.word_embeddings.weight": torch.zeros(2_000_000, 4),
+        },
+    )
     copied = []
     # What is read of the file is copied into the net; everything else stays a window on the disk.
     monkeypatch.setattr(
-        "musiczoo.models.clamp2.module.fill", lambda net, tensors, path: copied.extend(tensors) or net.load_state_dict(dict(tensors))
+        "musiczoo.models.clamp2.module.fill",
+        lambda net, tensors, path: copied.extend(tensors) or net.load_state_dict(dict(tensors)),
     )
     assert_published(load("clamp2", weights=path).features([CASES["abc"]["text"]]), ["abc"])
     assert copied
@@ -116,13 +133,33 @@ def without(name: str) -> Any:
     ("change", "told"),
     [
         (without("music_proj.bias"), "music_proj.bias is missing"),
-        (without("music_model.patch_embedding.weight"), "music_model.patch_embedding.weight is missing"),
-        (without("music_model.base.encoder.layer.1.output.dense.bias"), r"layer\.1\.output\.dense\.bias is missing"),
-        (lambda model: {**model, "music_proj.scale": torch.ones(1)}, "music_proj.scale is not part of the model"),
-        (lambda model: {**model, "lyrics.weight": torch.ones(1)}, "lyrics.weight is not part of the model"),
-        (lambda model: {**model, "music_proj.bias": torch.ones(3)}, r"music_proj.bias has shape \(3,\) instead of \(64,\)"),
+        (
+            without("music_model.patch_embedding.weight"),
+            "music_model.patch_embedding.weight is missing",
+        ),
+        (
+            without("music_model.base.encoder.layer.1.output.dense.bias"),
+            r"layer\.1\.output\.dense\.bias is missing",
+        ),
+        (
+            lambda model: {**model, "music_proj.scale": torch.ones(1)},
+            "music_proj.scale is not part of the model",
+        ),
+        (
+            lambda model: {**model, "lyrics.weight": torch.ones(1)},
+            "lyrics.weight is not part of the model",
+        ),
+        (
+            lambda model: {**model, "music_proj.bias": torch.ones(3)},
+            r"music_proj.bias has shape \(3,\) instead of \(64,\)",
+        ),
         (lambda model: {**model, "music_proj.weight": torch.ones(3)}, "2 axes were expected"),
-        (lambda model: {f"encoder.{key.removeprefix('music_model.')}": value for key, value in model.items()}, 'load."m3"'),
+        (
+            lambda model: {
+                f"encoder.{key.removeprefix('music_model.')}": value for key, value in model.items()
+            },
+            'load."m3"',
+        ),
         (as_clamp3, 'load."clamp3"'),
         (lambda model: {}, 'no table of tensors under "model"'),
     ],
@@ -155,7 +192,9 @@ def test_text_that_holds_no_music_is_named(module):
 
 
 def test_names_of_the_published_files():
-    assert entry("clamp2").filename.startswith("weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-")
+    assert entry("clamp2").filename.startswith(
+        "weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-"
+    )
     assert entry("clamp3").filename.count("_c2_") == 1
     assert {entry(name).repository for name in ("clamp2", "m3")} == {"sander-wood/clamp2"}
     # Counted from the sizes: music half, its projection, text half, its projection.

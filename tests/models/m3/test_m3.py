@@ -19,14 +19,26 @@ from musiczoo.models.m3.features import pooled_features, segments
 from musiczoo.models.m3.masking import corrupt, select, shuffled
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import BOS, EOS, MASK, PAD, VOCABULARY, M3Patches
-from tests.callbacks.rounds import QUIET, tune
+from tests.callbacks.tiny_rounds import QUIET, tune
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def tiny(**settings: Any) -> M3Module:
     torch.manual_seed(0)
-    return M3Module(**({"layers": 2, "decoder_layers": 1, "hidden": 32, "heads": 2, "patch_length": 24, "optimizer": adamw} | settings))
+    return M3Module(
+        **(
+            {
+                "layers": 2,
+                "decoder_layers": 1,
+                "hidden": 32,
+                "heads": 2,
+                "patch_length": 24,
+                "optimizer": adamw,
+            }
+            | settings
+        )
+    )
 
 
 def adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -34,12 +46,17 @@ def adamw(parameters: Any) -> torch.optim.Optimizer:
 
 
 def text(bars: int, seed: int = 1) -> str:
-    body = "".join(f"[V:1]{''.join('CDEFGAB'[(seed * i * k) % 7] for i in range(1, 5))}|[V:2]C{1 + k % 3}|\n" for k in range(1, bars + 1))
+    body = "".join(
+        f"[V:1]{''.join('CDEFGAB'[(seed * i * k) % 7] for i in range(1, 5))}|[V:2]C{1 + k % 3}|\n"
+        for k in range(1, bars + 1)
+    )
     return f"M:4/4\nK:G\nV:1\nV:2\n{body}"
 
 
 def batch(module: M3Module, bars: tuple[int, ...] = (1, 4, 8)) -> dict[str, torch.Tensor]:
-    return module.representation.collate([module.representation.encode_text(text(count)) for count in bars])
+    return module.representation.collate(
+        [module.representation.encode_text(text(count)) for count in bars]
+    )
 
 
 def test_part_of_the_patches_is_selected_rounded_up():
@@ -48,8 +65,14 @@ def test_part_of_the_patches_is_selected_rounded_up():
     assert chosen.sum(dim=1).tolist() == [-(-45 * length // 100) for length in range(1, 65)]
     assert not (chosen & (torch.arange(64) >= lengths.unsqueeze(1))).any()
     # Every patch of a piece is as likely as the others.
-    counts = torch.stack([select(torch.tensor([10, 20]), 20, 0.45)[0, :10] for _ in range(2000)]).double().mean(dim=0)
-    torch.testing.assert_close(counts, torch.full((10,), 0.5, dtype=torch.float64), atol=0.05, rtol=0)
+    counts = (
+        torch.stack([select(torch.tensor([10, 20]), 20, 0.45)[0, :10] for _ in range(2000)])
+        .double()
+        .mean(dim=0)
+    )
+    torch.testing.assert_close(
+        counts, torch.full((10,), 0.5, dtype=torch.float64), atol=0.05, rtol=0
+    )
     assert select(torch.tensor([5]), 5, 1.0).all()
 
 
@@ -69,7 +92,11 @@ def test_way_is_drawn_once_a_piece():
     torch.manual_seed(0)
     objective = MaskedPatches()
     drawn = Counter(objective._way() for _ in range(5000))
-    assert {way: round(count / 500) / 10 for way, count in drawn.items()} == {"mask": 0.8, "shuffle": 0.1, "keep": 0.1}
+    assert {way: round(count / 500) / 10 for way, count in drawn.items()} == {
+        "mask": 0.8,
+        "shuffle": 0.1,
+        "keep": 0.1,
+    }
 
 
 def test_shuffling_keeps_begin_mark_end_mark_and_padding():
@@ -88,7 +115,9 @@ def test_shuffling_keeps_begin_mark_end_mark_and_padding():
     assert torch.equal(shuffled(special), special)
 
 
-@pytest.mark.parametrize("settings", [{"ratio": 0.0}, {"ratio": 1.1}, {"masked": 0.9, "shuffled": 0.2}, {"masked": -0.1}])
+@pytest.mark.parametrize(
+    "settings", [{"ratio": 0.0}, {"ratio": 1.1}, {"masked": 0.9, "shuffled": 0.2}, {"masked": -0.1}]
+)
 def test_masking_without_meaning_is_refused(settings):
     with pytest.raises(MusicZooError, match="has no meaning"):
         MaskedPatches(**settings)
@@ -144,14 +173,18 @@ def test_loss_is_per_character_and_validation_selects_the_same_each_time():
 
 def data(**settings: Any) -> ScoreDataModule:
     tunes = [tune(seed) for seed in range(10)]
-    return ScoreDataModule(tunes, batch_size=4, keys="original", progress=False, **({"val_fraction": 0.2} | settings))
+    return ScoreDataModule(
+        tunes, batch_size=4, keys="original", progress=False, **({"val_fraction": 0.2} | settings)
+    )
 
 
 class Save(lightning.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}-{batch_idx}.ckpt")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -169,37 +202,56 @@ def test_loss_falls_and_a_resumed_fit_equals_the_undisturbed(tmp_path):
     before = fit(tiny(), max_epochs=1).callback_metrics["val/loss"]
     after = fit(whole, max_epochs=6, callbacks=[Save(tmp_path)]).callback_metrics
     assert float(after["val/loss"]) < float(before) - 0.5
-    assert float(after["val/bits_per_character"]) == pytest.approx(float(after["val/loss"]) / math.log(2), rel=1e-5)
+    assert float(after["val/bits_per_character"]) == pytest.approx(
+        float(after["val/loss"]) / math.log(2), rel=1e-5
+    )
     # In the middle of an epoch, and at the last batch of one.
     for name in ("4-0", "4-1"):
         again = tiny()
         fit(again, tmp_path / f"{name}.ckpt", max_epochs=6)
-        assert all(torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items())
+        assert all(
+            torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items()
+        )
 
 
 def test_a_fit_resumed_twice_equals_the_undisturbed(tmp_path):
-    # Lightning does not count the epoch after a checkpoint of an epoch's last batch, and would begin it anew when resumed in it.
+    # Lightning does not count the epoch after a checkpoint of an epoch's last batch, and would
+    # begin it anew when resumed in it.
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole, second, third = tiny(), tiny(), tiny()
     steps = fit(whole, max_epochs=3, callbacks=[Save(tmp_path / "one")]).global_step
     fit(second, tmp_path / "one/0-1.ckpt", max_epochs=3, callbacks=[Save(tmp_path / "two")])
     assert fit(third, tmp_path / "two/1-0.ckpt", max_epochs=3).global_step == steps
-    assert all(torch.equal(value, third.state_dict()[key]) for key, value in whole.state_dict().items())
+    assert all(
+        torch.equal(value, third.state_dict()[key]) for key, value in whole.state_dict().items()
+    )
 
 
 def test_a_fit_of_so_many_steps_resumed_at_the_end_of_an_epoch(tmp_path):
-    # Under max_steps Lightning would count the old epoch twice, and train on the batches of a later one.
+    # Under max_steps Lightning would count the old epoch twice, and train on the batches of a later
+    # one.
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole, second, third = tiny(), tiny(), tiny()
     epochs = fit(whole, max_steps=5, callbacks=[Save(tmp_path / "one")]).current_epoch
-    again = fit(second, tmp_path / "one/0-end.ckpt", max_steps=5, callbacks=[Save(tmp_path / "two")])
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {"1-0.ckpt", "1-1.ckpt", "1-end.ckpt", "2-0.ckpt", "2-end.ckpt"}
+    again = fit(
+        second, tmp_path / "one/0-end.ckpt", max_steps=5, callbacks=[Save(tmp_path / "two")]
+    )
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {
+        "1-0.ckpt",
+        "1-1.ckpt",
+        "1-end.ckpt",
+        "2-0.ckpt",
+        "2-end.ckpt",
+    }
     assert (again.global_step, again.current_epoch) == (5, epochs)
     fit(third, tmp_path / "two/1-end.ckpt", max_steps=5)
     for module in (second, third):
-        assert all(torch.equal(value, module.state_dict()[key]) for key, value in whole.state_dict().items())
+        assert all(
+            torch.equal(value, module.state_dict()[key])
+            for key, value in whole.state_dict().items()
+        )
 
 
 def test_features_do_not_depend_on_the_batch():
@@ -208,7 +260,11 @@ def test_features_do_not_depend_on_the_batch():
     module.train()
     together = module.features(texts)
     assert module.net.training
-    assert (together.shape, together.dtype, together.requires_grad) == ((5, 32), torch.float32, False)
+    assert (together.shape, together.dtype, together.requires_grad) == (
+        (5, 32),
+        torch.float32,
+        False,
+    )
     alone = torch.cat([module.features([one]) for one in texts])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(module.features(texts[::-1]).flip(0), together, rtol=1e-4, atol=1e-5)
@@ -223,14 +279,19 @@ def test_long_pieces_are_pooled_over_their_segments():
     starts = [*range(0, count - context, context), count - context]
     weights = [context] * (len(starts) - 1) + [count % context or context]
     with torch.no_grad():
-        hidden = [module.net.encoder(patches[None, s : s + context], torch.tensor([context])).mean(dim=0) for s in starts]
+        hidden = [
+            module.net.encoder(patches[None, s : s + context], torch.tensor([context])).mean(dim=0)
+            for s in starts
+        ]
     wanted = sum(weight * row for weight, row in zip(weights, hidden, strict=True)) / count
     torch.testing.assert_close(module.features([text(30)])[0], wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(MusicZooError, match="does not fit a context of 24"):
         module.net.encoder(patches[None], torch.tensor([count]))
 
 
-@pytest.mark.parametrize(("count", "weights"), [(3, [3]), (4, [4]), (5, [4, 1]), (8, [4, 4]), (10, [4, 4, 2])])
+@pytest.mark.parametrize(
+    ("count", "weights"), [(3, [3]), (4, [4]), (5, [4, 1]), (8, [4, 4]), (10, [4, 4, 2])]
+)
 def test_segments(count, weights):
     patches = torch.arange(count).unsqueeze(1)
     found = segments(patches, 4)
@@ -244,7 +305,9 @@ def test_pooling_many_pieces_goes_in_batches_of_limited_size():
 
     def encode(patches: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         shapes.append((patches.shape[0], patches.shape[1]))
-        return torch.cat([rows[:length].float() for rows, length in zip(patches, lengths.tolist(), strict=True)])
+        return torch.cat(
+            [rows[:length].float() for rows, length in zip(patches, lengths.tolist(), strict=True)]
+        )
 
     pieces = [torch.full((1 + (7 * index) % 300, 2), index) for index in range(120)]
     found = pooled_features(encode, pieces, 256, 2)

@@ -21,17 +21,25 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "clamp2"
 def tensors() -> dict[str, torch.Tensor]:
     """The fixture's encoder with an untrained decoder under the published names."""
     clamp = torch.load(FIXTURES / "clamp2_tiny.pth", weights_only=True)["model"]
-    encoder = {name.replace("music_model.", "encoder."): value for name, value in clamp.items() if name.startswith("music_model.")}
+    encoder = {
+        name.replace("music_model.", "encoder."): value
+        for name, value in clamp.items()
+        if name.startswith("music_model.")
+    }
     torch.manual_seed(0)
     net = M3Net(M3Config(layers=2, decoder_layers=3, hidden=64))
-    decoder = {name: value for name, value in net.state_dict().items() if name.startswith("decoder.")}
+    decoder = {
+        name: value for name, value in net.state_dict().items() if name.startswith("decoder.")
+    }
     head = {"decoder.base.lm_head.weight": decoder["decoder.base.transformer.wte.weight"]}
     buffers = {"decoder.base.transformer.h.0.attn.bias": torch.ones(1, 1, 64, 64, dtype=torch.bool)}
     return {**encoder, **decoder, **head, **buffers}
 
 
 def saved(tensors: dict[str, torch.Tensor], folder: Path) -> Path:
-    torch.save({"model": tensors, "epoch": 3, "best_epoch": 2, "min_eval_loss": 0.5}, folder / "m3.pth")
+    torch.save(
+        {"model": tensors, "epoch": 3, "best_epoch": 2, "min_eval_loss": 0.5}, folder / "m3.pth"
+    )
     return folder / "m3.pth"
 
 
@@ -42,8 +50,13 @@ def test_sizes_and_features(tensors, tmp_path):
     assert not module.training
     clamp = torch.load(FIXTURES / "clamp2_tiny.pth", weights_only=True)["model"]
     for case in json.loads((FIXTURES / "clamp2_tiny.json").read_text())["cases"].values():
-        projected = module.features([case["text"]]) @ clamp["music_proj.weight"].T + clamp["music_proj.bias"]
-        torch.testing.assert_close(projected[0], torch.tensor(case["feature"]), rtol=1e-4, atol=1e-5)
+        projected = (
+            module.features([case["text"]]) @ clamp["music_proj.weight"].T
+            + clamp["music_proj.bias"]
+        )
+        torch.testing.assert_close(
+            projected[0], torch.tensor(case["feature"]), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_unit_length_is_left_out_as_in_training(tensors, tmp_path):
@@ -59,17 +72,32 @@ def renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda model: {**model, "decoder.base.lm_head.weight": torch.ones(128, 64)}, "lm_head.weight differs"),
-        (lambda model: {**model, "encoder.extra": torch.ones(1)}, "encoder.extra is not part of the model"),
         (
-            lambda model: {name: value for name, value in model.items() if name != "encoder.patch_embedding.bias"},
+            lambda model: {**model, "decoder.base.lm_head.weight": torch.ones(128, 64)},
+            "lm_head.weight differs",
+        ),
+        (
+            lambda model: {**model, "encoder.extra": torch.ones(1)},
+            "encoder.extra is not part of the model",
+        ),
+        (
+            lambda model: {
+                name: value
+                for name, value in model.items()
+                if name != "encoder.patch_embedding.bias"
+            },
             "patch_embedding.bias is mis",
         ),
         (
-            lambda model: {name: value for name, value in model.items() if ".position_emb" not in name},
+            lambda model: {
+                name: value for name, value in model.items() if ".position_emb" not in name
+            },
             "position_embeddings.weight is missing",
         ),
-        (lambda model: {**model, "encoder.patch_embedding.bias": torch.ones(5)}, r"has shape \(5,\) instead of \(64,\)"),
+        (
+            lambda model: {**model, "encoder.patch_embedding.bias": torch.ones(5)},
+            r"has shape \(5,\) instead of \(64,\)",
+        ),
         (renamed, 'load."clamp2"'),
     ],
 )

@@ -13,13 +13,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from musiczoo.hub.checkpoint import open_checkpoint, save_checkpoint
-from musiczoo.models.mel_aesthetics import GradedRanking, MelAestheticsConfig, MelAestheticsModule, MelAestheticsNet
+from musiczoo.models.mel_aesthetics import (
+    GradedRanking,
+    MelAestheticsConfig,
+    MelAestheticsModule,
+    MelAestheticsNet,
+)
 from musiczoo.models.mel_aesthetics.module import won_pairs
 from musiczoo.models.mel_aesthetics.ranking import better_pairs
+from musiczoo.music.degradation.performance import CLIP_KINDS
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.performance_degradation import CLIP_KINDS
 from musiczoo.representations.log_mel import LogMel
-from tests.callbacks.rounds import QUIET
+from tests.callbacks.tiny_rounds import QUIET
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 PITCH, TIMING, NOISE = (CLIP_KINDS.index(name) for name in ("pitch", "timing", "noise"))
@@ -27,7 +32,9 @@ PITCH, TIMING, NOISE = (CLIP_KINDS.index(name) for name in ("pitch", "timing", "
 
 def tiny(**settings: Any) -> MelAestheticsModule:
     torch.manual_seed(0)
-    return MelAestheticsModule(**({"mels": 16, "channels": 4, "width": 8, "layers": 2, "optimizer": adamw} | settings))
+    return MelAestheticsModule(
+        **({"mels": 16, "channels": 4, "width": 8, "layers": 2, "optimizer": adamw} | settings)
+    )
 
 
 def adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -36,7 +43,10 @@ def adamw(parameters: Any) -> torch.optim.Optimizer:
 
 def clips(lengths: tuple[int, ...] = (9, 30, 1, 2, 17), mels: int = 16) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return [torch.randint(0, 256, (length, mels), generator=generator, dtype=torch.uint8) for length in lengths]
+    return [
+        torch.randint(0, 256, (length, mels), generator=generator, dtype=torch.uint8)
+        for length in lengths
+    ]
 
 
 def graded() -> dict[str, torch.Tensor]:
@@ -110,8 +120,13 @@ def test_loss_is_its_formula() -> None:
     ]
     total = 0.0
     for pairs, real, others in groups:
-        total += sum(minus_log_sigmoid(logits[one] - logits[other]) for one, other in pairs) / len(pairs)
-        own = minus_log_sigmoid(logits[real]) / 2 + sum(minus_log_sigmoid(-logits[other]) for other in others) / len(others) / 2
+        total += sum(minus_log_sigmoid(logits[one] - logits[other]) for one, other in pairs) / len(
+            pairs
+        )
+        own = (
+            minus_log_sigmoid(logits[real]) / 2
+            + sum(minus_log_sigmoid(-logits[other]) for other in others) / len(others) / 2
+        )
         total += 0.5 * own
         heard = 0.0
         for clip in [real, *others]:
@@ -119,7 +134,9 @@ def test_loss_is_its_formula() -> None:
             for step, row in enumerate(rows):
                 for name in range(12):
                     logit = float(classes[clip, step, name])
-                    heard += minus_log_sigmoid(logit if batch["classes"][clip, row, name] else -logit) / len(rows)
+                    heard += minus_log_sigmoid(
+                        logit if batch["classes"][clip, row, name] else -logit
+                    ) / len(rows)
         total += 0.3 * heard / (1 + len(others))
     assert float(result.count) == 2
     assert float(result.total) == pytest.approx(total, rel=1e-6)
@@ -139,7 +156,10 @@ def test_a_single_clip_moves_nothing() -> None:
 
 def test_won_pairs_by_kind() -> None:
     won, pairs = won_pairs(torch.tensor([0.5, -0.3, 1.2, 0.5, 0.1, 0.4, 3.0]), graded())
-    assert pairs.tolist() == [2.0 if kind == PITCH else 1.0 if kind in (TIMING, NOISE) else 0.0 for kind in range(len(CLIP_KINDS))]
+    assert pairs.tolist() == [
+        2.0 if kind == PITCH else 1.0 if kind in (TIMING, NOISE) else 0.0
+        for kind in range(len(CLIP_KINDS))
+    ]
     assert won[PITCH] == 1
     assert won[NOISE] == 0.5
     assert won[TIMING] == 1
@@ -155,11 +175,19 @@ class Steps(torch.utils.data.Dataset):
         generator = torch.Generator().manual_seed(index)
         real = torch.zeros(64, 16, dtype=torch.uint8)
         real[index % 8 :: 8, 3:7] = 200
-        batch = LogMel(16).collate([real, *(real[torch.randperm(64, generator=generator)] for _ in range(2))])
+        batch = LogMel(16).collate(
+            [real, *(real[torch.randperm(64, generator=generator)] for _ in range(2))]
+        )
         kinds = torch.tensor([0, TIMING, PITCH])
         classes = torch.zeros(3, 64, 12, dtype=torch.bool)
         group = torch.zeros(3, dtype=torch.long)
-        return {**batch, "group": group, "kind": kinds, "strength": torch.tensor([0.0, 0.5, 0.5]), "classes": classes}
+        return {
+            **batch,
+            "group": group,
+            "kind": kinds,
+            "strength": torch.tensor([0.0, 0.5, 0.5]),
+            "classes": classes,
+        }
 
 
 def loader() -> DataLoader[Any]:
@@ -177,11 +205,14 @@ def test_it_learns_and_says_what_it_hears(tmp_path: Path) -> None:
     assert after["val/above_timing"] > 0.9
     assert after["val/above_least"] == min(after["val/above_timing"], after["val/above_pitch"])
     assert "val/above_noise" not in after
-    # The scale of preferences is that of the real clips of the last validation: among themselves they are even.
+    # The scale of preferences is that of the real clips of the last validation: among themselves
+    # they are even.
     real = torch.tensor(module.real_logits, dtype=torch.float64)
     assert len(real) > 1
     assert real.equal(real.sort().values)
-    torch.testing.assert_close(module.preferences(real).mean(), torch.tensor(0.5, dtype=torch.float64))
+    torch.testing.assert_close(
+        module.preferences(real).mean(), torch.tensor(0.5, dtype=torch.float64)
+    )
     save_checkpoint(module, tmp_path / "ear")
     assert open_checkpoint(tmp_path / "ear").real_logits == module.real_logits
 
@@ -190,7 +221,9 @@ def test_eight_batches_of_one_are_one_of_eight(tmp_path: Path) -> None:
     weights = []
     for accumulated in (1, 4):
         module = tiny(dropout=0.0)
-        trainer = lightning.Trainer(max_steps=2, accumulate_grad_batches=accumulated, default_root_dir=tmp_path, **QUIET)
+        trainer = lightning.Trainer(
+            max_steps=2, accumulate_grad_batches=accumulated, default_root_dir=tmp_path, **QUIET
+        )
         items = [Steps()[index] for index in range(8)]
         if accumulated == 1:
             items = [joined(items[start : start + 4]) for start in (0, 4)]
@@ -210,7 +243,9 @@ def test_scores_are_those_of_each_clip_alone() -> None:
     module = MelAestheticsModule(channels=4, width=8, layers=1)
     module.train()
     rng = np.random.default_rng(0)
-    sounds = [(0.1 * rng.normal(size=(2, count))).astype(np.float32) for count in (48_000, 100_000, 1)]
+    sounds = [
+        (0.1 * rng.normal(size=(2, count))).astype(np.float32) for count in (48_000, 100_000, 1)
+    ]
     together = module.scores(sounds, 48_000)
     assert module.net.training
     assert together.dtype == torch.float64
@@ -224,7 +259,9 @@ def test_shipped_sizes_are_small() -> None:
     assert sum(parameter.numel() for parameter in module.net.parameters()) < 250_000
 
 
-@pytest.mark.parametrize("settings", [{"mels": 20}, {"channels": 0}, {"layers": -1}, {"heads": 7}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "settings", [{"mels": 20}, {"channels": 0}, {"layers": -1}, {"heads": 7}, {"dropout": 1.0}]
+)
 def test_sizes_that_make_no_net(settings: dict[str, Any]) -> None:
     with pytest.raises(MusicZooError, match="make no net"):
         MelAestheticsNet(MelAestheticsConfig(**settings))

@@ -47,7 +47,13 @@ def folder(path: Path, **settings: Any) -> Phi3ForCausalLM:
         {},
         {"num_key_value_heads": 2},
         {"tie_word_embeddings": True},
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}},
+        {
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 500.0,
+                "partial_rotary_factor": 0.5,
+            }
+        },
         {"rms_norm_eps": 1e-3},
     ],
     ids=str,
@@ -84,16 +90,22 @@ def test_greedy_continuation_equals_transformers(tmp_path: Path) -> None:
     net = folder(tmp_path)
     module = Phi3RemiModule.from_published(tmp_path)
     prompt = module.reference_batch()["ids"][:1, :7]
-    theirs = net.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=40, do_sample=False)[0]
+    theirs = net.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=40, do_sample=False
+    )[0]
     [ours] = module.generate([prompt[0]], GREEDY, max_new_tokens=40)
     assert ours.tokens.equal(theirs)
 
 
 def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
     folder(tmp_path)
-    tensors = {name: value.bfloat16() for name, value in load_file(tmp_path / "model.safetensors").items()}
+    tensors = {
+        name: value.bfloat16() for name, value in load_file(tmp_path / "model.safetensors").items()
+    }
     save_file(tensors, tmp_path / "model.safetensors")
-    assert {parameter.dtype for parameter in Phi3RemiModule.from_published(tmp_path).net.parameters()} == {torch.float32}
+    assert {
+        parameter.dtype for parameter in Phi3RemiModule.from_published(tmp_path).net.parameters()
+    } == {torch.float32}
 
 
 def test_an_old_tokenizer_gives_the_same_tokens(tmp_path: Path) -> None:
@@ -103,7 +115,9 @@ def test_an_old_tokenizer_gives_the_same_tokens(tmp_path: Path) -> None:
     content["miditok_version"] = "3.0.4"
     content["config"]["pitch_range"] = [21, 109]
     file.write_text(json.dumps(content))
-    assert Phi3RemiModule.from_published(tmp_path).representation.vocabulary == Remi.smart().vocabulary
+    assert (
+        Phi3RemiModule.from_published(tmp_path).representation.vocabulary == Remi.smart().vocabulary
+    )
 
 
 def _without(name: str) -> Any:
@@ -142,10 +156,16 @@ def _tokenizer(**values: Any) -> Any:
         (lambda path: (path / "config.json").write_text("{"), "cannot be read"),
         (lambda path: (path / "config.json").unlink(), "cannot be read"),
         (lambda path: (path / "model.safetensors").unlink(), "no weights"),
-        (lambda path: (path / "model.safetensors").write_bytes(b"nothing"), "no readable safetensors"),
+        (
+            lambda path: (path / "model.safetensors").write_bytes(b"nothing"),
+            "no readable safetensors",
+        ),
         (_tokenizer(tokenization="TSD"), "not REMI"),
         (_tokenizer(_model="{}"), "merged"),
-        (_tokenizer(config={"pitch_range": [21, 90], "special_tokens": ["PAD", "BOS", "EOS"]}), "knows 413 tokens"),
+        (
+            _tokenizer(config={"pitch_range": [21, 90], "special_tokens": ["PAD", "BOS", "EOS"]}),
+            "knows 413 tokens",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, change: Any, message: str) -> None:

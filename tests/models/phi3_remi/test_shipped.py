@@ -11,8 +11,8 @@ import torch
 from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
 import musiczoo
+from musiczoo.commands.generate import run
 from musiczoo.datamodules import MidiDataModule
-from musiczoo.generating import run
 from musiczoo.models.phi3_remi import Phi3RemiModule
 
 
@@ -31,7 +31,9 @@ def waltz(seed: int) -> ScoreTick:
             for step in (0, 4, 7):
                 track.notes.append(NoteTick(start + beat * 480, 480, root + step, 80))
         for place in range(6):
-            track.notes.append(NoteTick(start + place * 240, 240, root + 24 + rng.choice([0, 2, 4, 7, 9, 12]), 80))
+            track.notes.append(
+                NoteTick(start + place * 240, 240, root + 24 + rng.choice([0, 2, 4, 7, 9, 12]), 80)
+            )
     piece.tracks.append(track)
     return piece
 
@@ -50,8 +52,18 @@ def test_a_folder_of_midi_files_lowers_the_held_out_loss(tmp_path: Path) -> None
         "enable_model_summary": False,
     }
 
-    model = musiczoo.load("phi3-remi", optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=5e-4))
-    data = MidiDataModule(str(folder), model.representation, batch_size=4, max_length=256, val_fraction=0.3, cache=tmp_path, progress=False)
+    model = musiczoo.load(
+        "phi3-remi", optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=5e-4)
+    )
+    data = MidiDataModule(
+        str(folder),
+        model.representation,
+        batch_size=4,
+        max_length=256,
+        val_fraction=0.3,
+        cache=tmp_path,
+        progress=False,
+    )
     trainer = lightning.Trainer(max_epochs=4, gradient_clip_val=1.0, **quiet)
     [before] = trainer.validate(model, data, verbose=False)
     trainer.fit(model, data)
@@ -64,7 +76,9 @@ def test_a_folder_of_midi_files_lowers_the_held_out_loss(tmp_path: Path) -> None
 def test_it_writes_music() -> None:
     model = musiczoo.load("phi3-remi")
     assert isinstance(model, Phi3RemiModule)
-    results = model.generate([""] * 8, max_new_tokens=96, generator=torch.Generator().manual_seed(0))
+    results = model.generate(
+        [""] * 8, max_new_tokens=96, generator=torch.Generator().manual_seed(0)
+    )
     assert all(result.piece is not None and result.piece.note_num() > 12 for result in results)
 
 
@@ -72,7 +86,18 @@ def test_the_command_writes_midi(tmp_path: Path) -> None:
     prompt = tmp_path / "prompt.txt"
     prompt.write_text("Bar_None TimeSig_3/4 Position_0 Tempo_120.0")
     written = run(
-        ["phi3-remi", "--count", "2", "--max-length", "80", "--output", str(tmp_path / "out"), "--prompt", str(prompt), "--quiet"]
+        [
+            "phi3-remi",
+            "--count",
+            "2",
+            "--max-length",
+            "80",
+            "--output",
+            str(tmp_path / "out"),
+            "--prompt",
+            str(prompt),
+            "--quiet",
+        ]
     )
     assert [path.suffix for path in written] == [".mid", ".mid"]
     for path in written:

@@ -7,7 +7,21 @@ from fractions import Fraction
 
 from musiczoo.music.abc import Bar, Field, Tune, Voice, bar_duration
 
-KEY_FIELDS = ("C", "G", "F#min", "Ebdor", "Bb", "Amix", "C#", "Abmin", "Dphr", "Flyd", "Bloc", "D exp _b", "none")
+KEY_FIELDS = (
+    "C",
+    "G",
+    "F#min",
+    "Ebdor",
+    "Bb",
+    "Amix",
+    "C#",
+    "Abmin",
+    "Dphr",
+    "Flyd",
+    "Bloc",
+    "D exp _b",
+    "none",
+)
 DECORATIONS = ("!fermata!", ".", "~", "T", "!f!", "u", '"Am"', '"^dolce"', '"F#7/A#"', '"_x|y"')
 
 
@@ -50,7 +64,9 @@ def random_tune(seed: int, voices: int | None = None) -> Tune:
     rng = random.Random(seed)
     count = voices if voices is not None else rng.randint(1, 4)
     bars = rng.randint(1, 9)
-    lines = [rng.choice(["|", "|", "|", "||", ":|", "|:", "::", "|1", ":|2"]) for _ in range(bars - 1)] + ["|]"]
+    lines = [
+        rng.choice(["|", "|", "|", "||", ":|", "|:", "::", "|1", ":|2"]) for _ in range(bars - 1)
+    ] + ["|]"]
     left = rng.choice(["", "|:"])
     parts = []
     for number in range(count):
@@ -68,11 +84,16 @@ def random_tune(seed: int, voices: int | None = None) -> Tune:
         parts.append(
             Voice(
                 str(number + 1),
-                tuple(Bar(text, line, left if not place else "") for place, (text, line) in enumerate(zip(texts, lines, strict=True))),
+                tuple(
+                    Bar(text, line, left if not place else "")
+                    for place, (text, line) in enumerate(zip(texts, lines, strict=True))
+                ),
             )
         )
     header = [Field("L", "1/8"), Field("M", "4/4"), Field("K", rng.choice(KEY_FIELDS))]
     header += [Field("V", voice.id) for voice in parts] if count > 1 else []
     tune = Tune(tuple(header), tuple(parts))
-    assert all(bar_duration(bar.text, Fraction(1, 2), (4, 4)) == 4 for voice in parts for bar in voice.bars)
+    assert all(
+        bar_duration(bar.text, Fraction(1, 2), (4, 4)) == 4 for voice in parts for bar in voice.bars
+    )
     return tune

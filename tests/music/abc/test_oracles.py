@@ -42,20 +42,32 @@ def test_symusic_reads_the_same_notes(interleaved):
     tune = read_abc(Path("tests/fixtures/bar_stream/piece.abc").read_text())
     text = sanitised(("X:1\n" if interleaved else "") + write_abc(tune, interleaved=interleaved))
     score = Score.from_abc(text)
-    theirs = Counter((round(n.time / score.ticks_per_quarter * 24), n.pitch) for track in score.tracks for n in track.notes)
+    theirs = Counter(
+        (round(n.time / score.ticks_per_quarter * 24), n.pitch)
+        for track in score.tracks
+        for n in track.notes
+    )
     ours = Counter((round(note.onset * 24), note.pitch) for note in tune.notes())
     assert ours == theirs
 
 
-@pytest.mark.parametrize("name", ["7thRegimentReel.abc", "AcaciaReel.abc", "AbithaMugginsFavoriteReel.abc"])
+@pytest.mark.parametrize(
+    "name", ["7thRegimentReel.abc", "AcaciaReel.abc", "AbithaMugginsFavoriteReel.abc"]
+)
 def test_music21_reads_the_same_notes(name):
     from music21 import converter
 
     path = corpus_folder() / "ryansMammoth" / name
     text = re.sub(r'"[^"\n]*"|\{[^}\n]*\}|[uvHT~](?=[A-Ga-g(])', "", decode_abc(path.read_bytes()))
     part = converter.parse(text, format="abc", forceSource=True).parts[0].stripTies().flatten()
-    theirs = Counter((round(note.offset * 48), note.pitch.midi, round(note.quarterLength * 48)) for note in part.notes)
-    ours = Counter((round(note.onset * 48), note.pitch, round(note.duration * 48)) for note in read_abc(text).notes())
+    theirs = Counter(
+        (round(note.offset * 48), note.pitch.midi, round(note.quarterLength * 48))
+        for note in part.notes
+    )
+    ours = Counter(
+        (round(note.onset * 48), note.pitch, round(note.duration * 48))
+        for note in read_abc(text).notes()
+    )
     matched = sum((ours & theirs).values())
     assert 2 * matched / (ours.total() + theirs.total()) > 0.99
 
@@ -91,5 +103,8 @@ def test_every_chorale_moves_by_one_interval_and_comes_back():
         before = sorted((note.voice, note.onset, note.pitch, note.duration) for note in notes)
         for key in KEYS:
             interval = key_interval(source, key)
-            after = sorted((n.voice, n.onset, n.pitch - interval, n.duration) for n in transpose(tune, key).notes(graces=True))
+            after = sorted(
+                (n.voice, n.onset, n.pitch - interval, n.duration)
+                for n in transpose(tune, key).notes(graces=True)
+            )
             assert after == before, (path.name, key)

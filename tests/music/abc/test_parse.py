@@ -51,7 +51,17 @@ def test_token_kinds(text, kinds):
 
 @pytest.mark.parametrize(
     ("length", "factor"),
-    [("", "1"), ("2", "2"), ("/", "1/2"), ("//", "1/4"), ("///", "1/8"), ("/4", "1/4"), ("3/2", "3/2"), ("3/", "3/2"), ("7/4", "7/4")],
+    [
+        ("", "1"),
+        ("2", "2"),
+        ("/", "1/2"),
+        ("//", "1/4"),
+        ("///", "1/8"),
+        ("/4", "1/4"),
+        ("3/2", "3/2"),
+        ("3/", "3/2"),
+        ("7/4", "7/4"),
+    ],
 )
 def test_lengths(length, factor):
     assert length_factor(length) == Fraction(factor)
@@ -92,13 +102,20 @@ def test_tuplet_forms(form, notes, meter, each):
 
 
 def test_nested_tuplets_count_written_notes():
-    assert durations("(3:2:5A(3BcdB c|") == [Fraction(n, d) for n, d in ((1, 3), (2, 9), (2, 9), (2, 9), (1, 3), (1, 2))]
+    assert durations("(3:2:5A(3BcdB c|") == [
+        Fraction(n, d) for n, d in ((1, 3), (2, 9), (2, 9), (2, 9), (1, 3), (1, 2))
+    ]
 
 
 def test_tuplet_marks_and_notated_lengths():
     found = events("(3A2Bc d|")
     assert [event.tuplet for event in found] == [(3, 2)] * 3 + [None]
-    assert [(event.tuplet_start, event.tuplet_stop) for event in found] == [(True, False), (False, False), (False, True), (False, False)]
+    assert [(event.tuplet_start, event.tuplet_stop) for event in found] == [
+        (True, False),
+        (False, False),
+        (False, True),
+        (False, False),
+    ]
     assert [event.notated for event in found] == [1, Fraction(1, 2), Fraction(1, 2), Fraction(1, 2)]
 
 
@@ -139,7 +156,13 @@ def test_chord_heads_keep_their_own_lengths():
 
 def test_onsets_are_sums_of_durations_and_layers_restart():
     found = events("A2 B2 & c3 d|e8|")
-    assert [(event.layer, event.onset) for event in found] == [(0, 0), (0, 1), (1, 0), (1, Fraction(3, 2)), (0, 2)]
+    assert [(event.layer, event.onset) for event in found] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, Fraction(3, 2)),
+        (0, 2),
+    ]
 
 
 def test_multi_bar_rest_spans_its_bars():
@@ -149,7 +172,13 @@ def test_multi_bar_rest_spans_its_bars():
 
 def test_accidentals_hold_to_the_bar_line_in_their_octave():
     assert pitches("^F F f F,|F|") == [66, 66, 77, 53, 65]
-    assert pitches("^F F f F,|F|", "%%propagate-accidentals pitch\nL:1/8\nK:C") == [66, 66, 78, 54, 65]
+    assert pitches("^F F f F,|F|", "%%propagate-accidentals pitch\nL:1/8\nK:C") == [
+        66,
+        66,
+        78,
+        54,
+        65,
+    ]
     assert pitches("^F F f|", "%%propagate-accidentals not\nL:1/8\nK:C") == [66, 65, 77]
     assert pitches("=F F ^^F __B =B|", "L:1/8\nK:G") == [65, 65, 67, 69, 71]
 
@@ -207,7 +236,16 @@ def test_explicit_key_accidentals_alter_notes():
 
 @pytest.mark.parametrize(
     ("value", "meter"),
-    [("C", (4, 4)), ("C|", (2, 2)), ("6/8", (6, 8)), ("(3+2)/8", (5, 8)), ("3+2+2/8", (7, 8)), ("none", None), ("", None), ("0/4", None)],
+    [
+        ("C", (4, 4)),
+        ("C|", (2, 2)),
+        ("6/8", (6, 8)),
+        ("(3+2)/8", (5, 8)),
+        ("3+2+2/8", (7, 8)),
+        ("none", None),
+        ("", None),
+        ("0/4", None),
+    ],
 )
 def test_meters(value, meter):
     assert parse_meter(value) == meter
@@ -227,12 +265,20 @@ def test_fields_change_the_music_in_mid_tune():
     (voice,) = tune.parsed
     assert [head.pitch.midi for event in voice.events for head in event.heads] == [65, 65, 66, 66]
     assert [event.duration for event in voice.events] == [1, 1, 1, 3]
-    assert [(span.meter, span.key, span.fifths) for span in voice.bars] == [((4, 4), "C", 0), ((4, 4), "G", 1)]
-    assert [(offset, field.name, field.value) for offset, field in voice.bars[0].fields] == [(1, "L", "1/4"), (2, "K", "G")]
+    assert [(span.meter, span.key, span.fifths) for span in voice.bars] == [
+        ((4, 4), "C", 0),
+        ((4, 4), "G", 1),
+    ]
+    assert [(offset, field.name, field.value) for offset, field in voice.bars[0].fields] == [
+        (1, "L", "1/4"),
+        (2, "K", "G"),
+    ]
 
 
 def test_clefs_change_no_pitch_but_octave_and_transpose_do():
-    tune = read_abc("X:1\nL:1/4\nK:C\nV:1 treble-8\nV:2 bass octave=-1\nV:3 treble transpose=-2\n[V:1]c|[V:2]c|[V:3]c|\n")
+    tune = read_abc(
+        "X:1\nL:1/4\nK:C\nV:1 treble-8\nV:2 bass octave=-1\nV:3 treble transpose=-2\n[V:1]c|[V:2]c|[V:3]c|\n"
+    )
     assert [voice.events[0].heads[0].pitch.midi for voice in tune.parsed] == [72, 60, 72]
     assert {note.voice: note.pitch for note in tune.notes()} == {"1": 72, "2": 60, "3": 70}
 
@@ -244,8 +290,16 @@ def test_percussion_voices_know_no_key():
 
 def test_marks_stand_on_their_events():
     first, second, grace, third, rest = events('"Am7"!f!(.A "^dolce"TB) {/c}u d- "G"z|')
-    assert (first.chord_symbol, first.decorations, first.slur_starts) == ("Am7", ("f", "staccato"), 1)
-    assert (second.annotations, second.decorations, second.slur_stops) == (("^dolce",), ("trill",), 1)
+    assert (first.chord_symbol, first.decorations, first.slur_starts) == (
+        "Am7",
+        ("f", "staccato"),
+        1,
+    )
+    assert (second.annotations, second.decorations, second.slur_stops) == (
+        ("^dolce",),
+        ("trill",),
+        1,
+    )
     assert grace.grace
     assert grace.duration == 0
     assert grace.decorations == ("acciaccatura",)

@@ -16,7 +16,9 @@ def bars(body: str, head: str = HEAD) -> list[tuple[str, str]]:
 
 
 def test_header_lines_keep_their_order():
-    tune = read_abc('%Baroque\n%Bach, Johann Sebastian\n%%score 1 2\nL:1/8\nM:C % cut\nK:G\nV:1 treble nm="A"\nV:2 bass\n[V:1]A|[V:2]B|\n')
+    tune = read_abc(
+        '%Baroque\n%Bach, Johann Sebastian\n%%score 1 2\nL:1/8\nM:C % cut\nK:G\nV:1 treble nm="A"\nV:2 bass\n[V:1]A|[V:2]B|\n'
+    )
     assert tune.header == (
         Field("%", "Baroque"), Field("%", "Bach, Johann Sebastian"), Field("%%", "score 1 2"), Field("L", "1/8"), Field("M", "C"),
         Field("K", "G"), Field("V", '1 treble nm="A"'), Field("V", "2 bass"),
@@ -99,7 +101,10 @@ def test_merged_bar_lines(first, second, line):
 
 def test_standard_form_with_voices_in_turn():
     tune = read_abc(HEAD + "V:1\nV:2\nV:1\nA|B|\nV:2\nC|D|\nV:1\nc|]\n[V:2]E|]\n")
-    assert [(voice.id, [bar.text for bar in voice.bars]) for voice in tune.voices] == [("1", ["A", "B", "c"]), ("2", ["C", "D", "E"])]
+    assert [(voice.id, [bar.text for bar in voice.bars]) for voice in tune.voices] == [
+        ("1", ["A", "B", "c"]),
+        ("2", ["C", "D", "E"]),
+    ]
 
 
 def test_voice_switch_within_a_line_and_undefined_voices():
@@ -128,7 +133,10 @@ def test_books_inherit_the_file_header_and_survive_bad_tunes():
     text = "% a book\nM:3/4\nL:1/16\n\nX:1\nT:one\nK:C\nA|\n\nfree text here\n\nX:2\nT:no key\nX:3\nL:1/4\nK:D\nB|\n\nC|\n"
     book = read_abc_book(text, "book.abc")
     assert [tune.field("T") for tune in book] == ["one", None]
-    assert [(tune.field("M"), tune.field("L")) for tune in book] == [("3/4", "1/16"), ("3/4", "1/4")]
+    assert [(tune.field("M"), tune.field("L")) for tune in book] == [
+        ("3/4", "1/16"),
+        ("3/4", "1/4"),
+    ]
     assert [bar.text for bar in book.tunes[0].voices[0].bars] == ["A"]
     assert [bar.text for bar in book.tunes[1].voices[0].bars] == ["B", "C"]
     (error,) = book.errors

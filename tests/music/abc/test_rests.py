@@ -28,14 +28,25 @@ def test_rest_bars_by_the_published_rule(text, rest):
 
 def test_rest_bars_are_left_out_and_a_bar_of_rests_survives():
     tune = read_abc("L:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:1\nA8|z8|z8|c8|]\nV:2\nZ|B8|Z|d8|]\n")
-    assert interleaved_lines(tune, omit_rests=True) == ["[V:1]A8|", "[V:2]B8|", "[V:1]z8|", "[V:1]c8|][V:2]d8|]"]
+    assert interleaved_lines(tune, omit_rests=True) == [
+        "[V:1]A8|",
+        "[V:2]B8|",
+        "[V:1]z8|",
+        "[V:1]c8|][V:2]d8|]",
+    ]
     again = read_abc("\n".join(lines_of(tune)))
-    assert [[bar.text for bar in voice.bars] for voice in again.voices] == [["A8", "z8", "z8", "c8"], ["z8", "B8", "z8", "d8"]]
+    assert [[bar.text for bar in voice.bars] for voice in again.voices] == [
+        ["A8", "z8", "z8", "c8"],
+        ["z8", "B8", "z8", "d8"],
+    ]
 
 
 def test_what_the_line_does_not_tell_is_kept():
-    tune = read_abc("L:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:3\nV:1\nA8|A8|A8|]\nV:2\nz6|z8:|z8|]\nV:3\nz8|z8|z8|]\n")
-    # Another length, another bar-line; voice 3 after them differs in turn from what the line then says.
+    tune = read_abc(
+        "L:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:3\nV:1\nA8|A8|A8|]\nV:2\nz6|z8:|z8|]\nV:3\nz8|z8|z8|]\n"
+    )
+    # Another length, another bar-line; voice 3 after them differs in turn from what the line then
+    # says.
     assert kept_voice_bars(tune) == [[True, True, False], [True, True, True], [True, False, False]]
 
 
@@ -52,9 +63,14 @@ def test_voices_that_never_sound_together_stay_apart():
 
 
 def test_unit_changes_are_followed():
-    tune = read_abc("L:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:1\n[L:1/16]A16|B16|z16|]\nV:2\n[L:1/4]C4|z4|D4|]\n")
+    tune = read_abc(
+        "L:1/8\nM:4/4\nK:C\nV:1\nV:2\nV:1\n[L:1/16]A16|B16|z16|]\nV:2\n[L:1/4]C4|z4|D4|]\n"
+    )
     again = read_abc("\n".join(lines_of(tune)))
-    assert [[bar.text for bar in voice.bars] for voice in again.voices] == [["[L:1/16]A16", "B16", "z16"], ["[L:1/4]C4", "z4", "D4"]]
+    assert [[bar.text for bar in voice.bars] for voice in again.voices] == [
+        ["[L:1/16]A16", "B16", "z16"],
+        ["[L:1/4]C4", "z4", "D4"],
+    ]
 
 
 @pytest.mark.parametrize("seed", range(100, 180))

@@ -10,7 +10,9 @@ HEAD = "X:1\nM:4/4\nL:1/4\nK:C\n"
 def played(body: str) -> str:
     """Letters of the notes in the order in which they sound."""
     names = {60: "C", 62: "D", 64: "E", 65: "F", 67: "G", 69: "A", 71: "B"}
-    return "".join(names[note.pitch] for note in read_abc(HEAD + body + "\n").notes(expand_repeats=True))
+    return "".join(
+        names[note.pitch] for note in read_abc(HEAD + body + "\n").notes(expand_repeats=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,12 @@ def test_played_out_notes_follow_one_another():
 
 def test_ties_merge_over_bar_lines_within_chords_and_between_layers():
     notes = read_abc(HEAD + "C4-|C4|[CE-]2 E2|C2- & z2|C2|]\n").notes()
-    assert [(note.onset, note.pitch, note.duration) for note in notes] == [(0, 60, 8), (8, 60, 2), (8, 64, 4), (12, 60, 4)]
+    assert [(note.onset, note.pitch, note.duration) for note in notes] == [
+        (0, 60, 8),
+        (8, 60, 2),
+        (8, 64, 4),
+        (12, 60, 4),
+    ]
 
 
 def test_a_tie_to_another_pitch_or_over_a_gap_leads_nowhere():
@@ -68,4 +75,9 @@ def test_sounding_pitch_follows_transpose_of_header_and_key_fields():
 
 def test_notes_are_sorted_and_exact():
     notes = read_abc(HEAD + "V:1\nV:2\nV:1\n(3EFG|]\nV:2\nC2|]\n").notes()
-    assert [(note.onset, note.voice) for note in notes] == [(0, "2"), (0, "1"), (Fraction(2, 3), "1"), (Fraction(4, 3), "1")]
+    assert [(note.onset, note.voice) for note in notes] == [
+        (0, "2"),
+        (0, "1"),
+        (Fraction(2, 3), "1"),
+        (Fraction(4, 3), "1"),
+    ]

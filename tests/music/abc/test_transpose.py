@@ -16,7 +16,23 @@ def moved(body: str, key: str, source: str = "C") -> str:
 
 
 def test_keys_and_intervals_are_those_of_the_reference():
-    assert KEYS == ("Cb", "C", "C#", "Db", "D", "Eb", "E", "F", "F#", "Gb", "G", "Ab", "A", "Bb", "B")
+    assert KEYS == (
+        "Cb",
+        "C",
+        "C#",
+        "Db",
+        "D",
+        "Eb",
+        "E",
+        "F",
+        "F#",
+        "Gb",
+        "G",
+        "Ab",
+        "A",
+        "Bb",
+        "B",
+    )
     index = dict(zip(KEYS, (11, 0, 1, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11), strict=True))
     for source in KEYS:
         for target in KEYS:
@@ -36,7 +52,11 @@ def test_keys_and_intervals_are_those_of_the_reference():
         ("^F =F", "D", "^G =G"),
         ("^c4-|c4 c4", "D", "^d4-|d4 d4"),
         ("C,, c'' B", "Db", "D,, d'' c"),
-        ('"Am7/E"A "^Coda"B "Coda"c "F#dim"d "Bb"e', "D", '"Bm7/F#"B "^Coda"c "Coda"d "G#dim"e "C"f'),
+        (
+            '"Am7/E"A "^Coda"B "Coda"c "F#dim"d "Bb"e',
+            "D",
+            '"Bm7/F#"B "^Coda"c "Coda"d "G#dim"e "C"f',
+        ),
         ("!trill!A !D.C.!B {/cd}e (3A>Bc [CEG]2-", "D", "!trill!B !D.C.!c {/de}f (3B>cd [DFA]2-"),
         ("[K:F#min]F [K:Eb]E [K:bass]E [M:3/4]E", "D", "[K:G#min]G [K:F]F [K:bass]F [M:3/4]F"),
         ("^A & A", "D", "^B & B"),
@@ -68,7 +88,16 @@ def test_key_fields_keep_their_mode(source, key, expected):
 
 
 @pytest.mark.parametrize(
-    ("source", "key"), [("F#min", "A"), ("Ddor", "C"), ("Bb", "Bb"), ("none", "C"), ("G#", "Ab"), ("D exp _b", "D"), ("Cb", "Cb")]
+    ("source", "key"),
+    [
+        ("F#min", "A"),
+        ("Ddor", "C"),
+        ("Bb", "Bb"),
+        ("none", "C"),
+        ("G#", "Ab"),
+        ("D exp _b", "D"),
+        ("Cb", "Cb"),
+    ],
 )
 def test_signature_key(source, key):
     assert signature_key(read_abc(f"{HEAD}K:{source}\nA|]\n")) == key
@@ -102,7 +131,15 @@ def test_all_notes_move_by_one_interval_and_nothing_else_changes(seed, scope):
     tune = tune.with_header((Field("%%", f"propagate-accidentals {scope}"), *tune.header))
     before = tune.notes(graces=True)
     shape = [
-        (event.onset, event.duration, event.notated, event.rest, event.tuplet, event.decorations, event.annotations)
+        (
+            event.onset,
+            event.duration,
+            event.notated,
+            event.rest,
+            event.tuplet,
+            event.decorations,
+            event.annotations,
+        )
         for v in tune.parsed
         for event in v.events
     ]
@@ -111,10 +148,16 @@ def test_all_notes_move_by_one_interval_and_nothing_else_changes(seed, scope):
     for key in KEYS:
         after = transpose(tune, key)
         interval = key_interval(source, key)
-        assert sorted((n.onset, n.voice, n.pitch + interval, n.duration, n.grace) for n in before) == sorted(
+        assert sorted(
+            (n.onset, n.voice, n.pitch + interval, n.duration, n.grace) for n in before
+        ) == sorted(
             (n.onset, n.voice, n.pitch, n.duration, n.grace) for n in after.notes(graces=True)
         )
-        again = [(e.onset, e.duration, e.notated, e.rest, e.tuplet, e.decorations, e.annotations) for v in after.parsed for e in v.events]
+        again = [
+            (e.onset, e.duration, e.notated, e.rest, e.tuplet, e.decorations, e.annotations)
+            for v in after.parsed
+            for e in v.events
+        ]
         assert again == shape
         assert [_skeleton(bar.text) for voice in after.voices for bar in voice.bars] == skeletons
 

@@ -15,12 +15,19 @@ def test_the_published_form_of_the_fixture_comes_back_letter_by_letter():
 
 
 def test_standard_form():
-    tune = read_abc("X:3\nL:1/8\nK:G\nV:1\nV:2 bass\nV:1\n|:A|1B:|2c|d|e|]\nV:2\n|:C|1D:|2E|F|G|]\n")
-    assert write_abc(tune) == "X:3\nL:1/8\nK:G\nV:1\nV:2 bass\nV:1\n|: A |1 B :|2 c | d |\ne |]\nV:2\n|: C |1 D :|2 E | F |\nG |]\n"
+    tune = read_abc(
+        "X:3\nL:1/8\nK:G\nV:1\nV:2 bass\nV:1\n|:A|1B:|2c|d|e|]\nV:2\n|:C|1D:|2E|F|G|]\n"
+    )
+    assert (
+        write_abc(tune)
+        == "X:3\nL:1/8\nK:G\nV:1\nV:2 bass\nV:1\n|: A |1 B :|2 c | d |\ne |]\nV:2\n|: C |1 D :|2 E | F |\nG |]\n"
+    )
 
 
 def test_fields_come_before_the_opening_bar_line():
-    tune = Tune((Field("L", "1/8"), Field("K", "C")), (Voice("1", (Bar("[K:bass][M:3/4]A6", ":|", "|:"),)),))
+    tune = Tune(
+        (Field("L", "1/8"), Field("K", "C")), (Voice("1", (Bar("[K:bass][M:3/4]A6", ":|", "|:"),)),)
+    )
     assert interleaved_lines(tune) == ["[V:1][K:bass][M:3/4]|:A6:|"]
     assert read_abc(write_abc(tune, interleaved=True)).voices == tune.voices
 

@@ -21,17 +21,24 @@ def benchmark() -> ModuleType:
     """The benchmark's way of comparing, so that tests and published figures cannot drift apart."""
     path = Path(__file__).parents[3] / "benchmarks" / "musicxml_reader.py"
     spec = importlib.util.spec_from_file_location("musicxml_reader_benchmark", path)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-# A pickup with accidentals and ties; repeats; two staves with chords and clef changes; ragtime; unpitched notes.
+# A pickup with accidentals and ties; repeats; two staves with chords and clef changes; ragtime;
+# unpitched notes.
 @pytest.mark.parametrize(
     "name",
-    ["bach/bwv66.6.mxl", "bach/bwv1.6.mxl", "schoenberg/opus19/movement2.mxl", "joplin/maple_leaf_rag.mxl", "demos/drum_sample.xml"],
+    [
+        "bach/bwv66.6.mxl",
+        "bach/bwv1.6.mxl",
+        "schoenberg/opus19/movement2.mxl",
+        "joplin/maple_leaf_rag.mxl",
+        "demos/drum_sample.xml",
+    ],
 )
 def test_notes_are_those_of_music21(name: str, tmp_path: Path, benchmark: ModuleType) -> None:
     row = benchmark.compare(ROOT / name, ROOT, tmp_path)
@@ -39,13 +46,21 @@ def test_notes_are_those_of_music21(name: str, tmp_path: Path, benchmark: Module
 
 
 def test_the_chorale_as_text() -> None:
-    # The bars are those that xml2abc, by which the published models' training data were made, writes for this file.
+    # The bars are those that xml2abc, by which the published models' training data were made,
+    # writes for this file.
     tune = read_musicxml(ROOT / "bach" / "bwv66.6.mxl")
     text = write_abc(tune)
     assert tune.field("%%") == "score [ 1 | 2 | 3 | 4 ]"
-    assert [item.value for item in tune.header if item.name == "V"][3] == '4 bass nm="Bass" snm="B."'
+    assert [item.value for item in tune.header if item.name == "V"][
+        3
+    ] == '4 bass nm="Bass" snm="B."'
     assert [voice.bars[0].text for voice in tune.voices] == ["cB", "E2", "A,B,", "A,G,"]
-    assert [voice.bars[1].text for voice in tune.voices] == ["A2 B2 !fermata!c2 e2", "F2 E2 E2 E2", "C2 B,2 A,2 B,2", "F,2 G,2 A,2 G,2"]
+    assert [voice.bars[1].text for voice in tune.voices] == [
+        "A2 B2 !fermata!c2 e2",
+        "F2 E2 E2 E2",
+        "C2 B,2 A,2 B,2",
+        "F,2 G,2 A,2 G,2",
+    ]
     assert read_abc(text).notes() == tune.notes()
 
 

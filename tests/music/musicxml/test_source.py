@@ -48,7 +48,18 @@ def packed(data: bytes, name: str = "score.xml") -> bytes:
         packed(BODY.encode()),
         packed(f'<?xml version="1.0" encoding="UTF-16"?>{BODY}'.encode("utf-16")),
     ],
-    ids=["plain", "doctype", "latin-1", "utf-16", "utf-16-be", "bom", "wrong-utf-16", "comments", "mxl", "mxl-utf-16"],
+    ids=[
+        "plain",
+        "doctype",
+        "latin-1",
+        "utf-16",
+        "utf-16-be",
+        "bom",
+        "wrong-utf-16",
+        "comments",
+        "mxl",
+        "mxl-utf-16",
+    ],
 )
 def test_encodings_and_containers(data: bytes) -> None:
     assert parse_musicxml(data).findtext("part-list/score-part/part-name") == "Flöte"
@@ -123,7 +134,9 @@ def test_billion_laughs() -> None:
         parse_musicxml(packed(data.encode()))
 
 
-@pytest.mark.parametrize("subset", ['<!ENTITY x SYSTEM "file://{}">', '<!ENTITY % x SYSTEM "file://{}"> %x;'])
+@pytest.mark.parametrize(
+    "subset", ['<!ENTITY x SYSTEM "file://{}">', '<!ENTITY % x SYSTEM "file://{}"> %x;']
+)
 def test_external_entities_are_not_read(tmp_path: Path, subset: str) -> None:
     canary = tmp_path / "canary.txt"
     canary.write_text("canary-4711")

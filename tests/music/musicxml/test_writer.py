@@ -11,7 +11,7 @@ import pytest
 from lxml import etree
 
 from musiczoo.music.abc import Tune, read_abc
-from musiczoo.music.musicxml.marks import parse_bar_line, parse_chord_symbol
+from musiczoo.music.musicxml.from_abc import parse_bar_line, parse_chord_symbol
 from musiczoo.music.musicxml.note_types import note_values
 from musiczoo.music.musicxml.reader import read_musicxml
 from musiczoo.music.musicxml.score_layout import Clef, parse_clef, part_layout
@@ -58,7 +58,10 @@ def by_music21(document: str) -> list[tuple[Fraction, int, Fraction]]:
     for part in score.parts:
         for note in part.stripTies().flatten().notes:
             if not isinstance(note, music21.harmony.ChordSymbol) and not note.duration.isGrace:
-                found += [(Fraction(note.offset), pitch.midi, Fraction(note.quarterLength)) for pitch in note.pitches]
+                found += [
+                    (Fraction(note.offset), pitch.midi, Fraction(note.quarterLength))
+                    for pitch in note.pitches
+                ]
     return sorted(found)
 
 
@@ -81,7 +84,15 @@ def test_music21_reads_the_same_notes(text: str) -> None:
     assert by_music21(write_musicxml(tune)) == expected
 
 
-@pytest.mark.parametrize("name", ["bach/bwv66.6.mxl", "bach/bwv269.mxl", "haydn/opus1no1/movement3.mxl", "monteverdi/madrigal.3.1.mxl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bach/bwv66.6.mxl",
+        "bach/bwv269.mxl",
+        "haydn/opus1no1/movement3.mxl",
+        "monteverdi/madrigal.3.1.mxl",
+    ],
+)
 def test_round_trip_keeps_every_note(name: str) -> None:
     tune = read_musicxml(CORPUS / name)
     assert len(tune.notes()) > 100
@@ -115,11 +126,19 @@ def test_every_duration_can_be_written(denominator: int) -> None:
             values = note_values(duration, actual, normal)
             assert sum(value.duration for value in values) == duration
             for value in values:
-                shown = {"whole": 4, "half": 2, "quarter": 1, "eighth": Fraction(1, 2), "16th": Fraction(1, 4), "32nd": Fraction(1, 8)}.get(
-                    value.type
-                )
+                shown = {
+                    "whole": 4,
+                    "half": 2,
+                    "quarter": 1,
+                    "eighth": Fraction(1, 2),
+                    "16th": Fraction(1, 4),
+                    "32nd": Fraction(1, 8),
+                }.get(value.type)
                 if shown is not None:
-                    assert value.duration == shown * (2 - Fraction(1, 2**value.dots)) * value.normal / value.actual
+                    assert (
+                        value.duration
+                        == shown * (2 - Fraction(1, 2**value.dots)) * value.normal / value.actual
+                    )
 
 
 def test_measures_are_full_and_ticks_are_exact() -> None:
@@ -133,13 +152,19 @@ def test_layout_of_parts_staves_and_groups() -> None:
     tune = read_abc(RICH)
     parts, groups = part_layout(tune)
     assert [part.staves for part in parts] == [(("1", "2"),), (("3",), ("4",))]
-    assert [(group.first, group.last, group.symbol, group.joined_barlines) for group in groups] == [(0, 1, "bracket", True)]
+    assert [(group.first, group.last, group.symbol, group.joined_barlines) for group in groups] == [
+        (0, 1, "bracket", True)
+    ]
     root = parsed(write_musicxml(tune))
     assert [part.findtext("part-name") for part in root.iter("score-part")] == ["Violin", "Piano"]
     assert root.findtext(".//work-title") == "Rich & <rare>"
     assert root.findtext(".//staves") == "2"
     assert {note.findtext("staff") for note in root.findall("part")[1].iter("note")} == {"1", "2"}
-    assert {note.findtext("voice") for note in root.findall("part")[0].iter("note")} == {"1", "2", "3"}  # 3 holds the shorter chord note
+    assert {note.findtext("voice") for note in root.findall("part")[0].iter("note")} == {
+        "1",
+        "2",
+        "3",
+    }  # 3 holds the shorter chord note
 
 
 def test_marks_attributes_and_bar_lines() -> None:
@@ -163,25 +188,44 @@ def test_marks_attributes_and_bar_lines() -> None:
     ):
         assert first.find(path) is not None, path
     assert [key.text for key in first.iterfind(".//key/fifths")] == ["1", "2"]
-    assert [(time.findtext("beats"), time.findtext("beat-type")) for time in first.iter("time")] == [("4", "4"), ("3", "4")]
+    assert [
+        (time.findtext("beats"), time.findtext("beat-type")) for time in first.iter("time")
+    ] == [("4", "4"), ("3", "4")]
     assert first.find(".//sound[@tempo]").get("tempo") == "96"
-    assert [clef.findtext("sign") for clef in root.findall("part")[1].iter("clef")] == ["G", "F", "F"]
-    assert [root.find(f".//{mark}") is not None for mark in ("staccato", "trill-mark", "up-bow")] == [True] * 3
+    assert [clef.findtext("sign") for clef in root.findall("part")[1].iter("clef")] == [
+        "G",
+        "F",
+        "F",
+    ]
+    assert [
+        root.find(f".//{mark}") is not None for mark in ("staccato", "trill-mark", "up-bow")
+    ] == [True] * 3
 
 
 def test_beams_follow_the_white_space_of_the_text() -> None:
-    root = parsed(write_musicxml(read_abc("X:1\nL:1/8\nM:4/4\nK:C\nAB cdef z2 | A/B/c A2 A2 A2 |\n")))
+    root = parsed(
+        write_musicxml(read_abc("X:1\nL:1/8\nM:4/4\nK:C\nAB cdef z2 | A/B/c A2 A2 A2 |\n"))
+    )
     beams = [[beam.text for beam in note.findall("beam")] for note in root.iter("note")]
     assert beams[:6] == [["begin"], ["end"], ["begin"], ["continue"], ["continue"], ["end"]]
     assert beams[7:10] == [["begin", "begin"], ["continue", "end"], ["end"]]
 
 
 def test_pickup_transposition_octave_clef_and_meter_symbol() -> None:
-    tune = read_abc('X:1\nL:1/4\nM:C|\nK:D\nV:1 treble-8 nm="Clarinet" transpose=-2\nA | A4 | A3 |]\n')
+    tune = read_abc(
+        'X:1\nL:1/4\nM:C|\nK:D\nV:1 treble-8 nm="Clarinet" transpose=-2\nA | A4 | A3 |]\n'
+    )
     root = parsed(write_musicxml(tune))
     measures = root.findall(".//measure")
-    assert (measures[0].get("implicit"), [measure.get("number") for measure in measures]) == ("yes", ["0", "1", "2"])
-    assert (root.findtext(".//clef-octave-change"), root.findtext(".//transpose/chromatic"), root.find(".//time").get("symbol")) == (
+    assert (measures[0].get("implicit"), [measure.get("number") for measure in measures]) == (
+        "yes",
+        ["0", "1", "2"],
+    )
+    assert (
+        root.findtext(".//clef-octave-change"),
+        root.findtext(".//transpose/chromatic"),
+        root.find(".//time").get("symbol"),
+    ) == (
         "-1",
         "-2",
         "cut",
@@ -196,7 +240,12 @@ def test_a_tie_that_leads_nowhere_is_not_written() -> None:
 
 
 def test_text_that_xml_forbids_is_left_out() -> None:
-    assert parsed(write_musicxml(read_abc('X:1\nT:a\x07b\nL:1/4\nM:4/4\nK:C\nV:1 nm="x\x01y"\nABcd |\n'))).findtext(".//work-title") == "ab"
+    assert (
+        parsed(
+            write_musicxml(read_abc('X:1\nT:a\x07b\nL:1/4\nM:4/4\nK:C\nV:1 nm="x\x01y"\nABcd |\n'))
+        ).findtext(".//work-title")
+        == "ab"
+    )
 
 
 def test_unequal_voices_and_empty_tunes_are_written() -> None:

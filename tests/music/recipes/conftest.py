@@ -10,8 +10,8 @@ import pytest
 
 from musiczoo.music import write
 from musiczoo.music.abc import read_abc
-from musiczoo.music.corpora import find_source, load_corpus
-from musiczoo.music.corpus import Corpus
+from musiczoo.music.corpora.corpus import Corpus
+from musiczoo.music.corpora.names import find_source, load_corpus
 
 Score = Callable[[str], Path]
 Load = Callable[..., Corpus]
@@ -36,7 +36,9 @@ def score(root: Path) -> Score:
         if path.suffix in (".mscx", ".mscz", ".pdf", ".json", ".txt"):
             path.write_text("not for us")
         elif path.suffix == ".krn":
-            path.write_text("**kern\n" + "".join(f"4{rng.choice('cdefgab')}\n" for _ in range(16)) + "*-\n")
+            path.write_text(
+                "**kern\n" + "".join(f"4{rng.choice('cdefgab')}\n" for _ in range(16)) + "*-\n"
+            )
         else:
             write(read_abc(f"X:1\nM:4/4\nL:1/4\nK:C\n{bars}|\n"), path)
         return path

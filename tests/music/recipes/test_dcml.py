@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from musiczoo.music.composers import COMPOSERS, period_of
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.composers import COMPOSERS, period_of
 from musiczoo.music.recipes.dcml import CORPORA
+from musiczoo.music.recipes.labels import Labels
 
 
 def test_the_whole_collection(score, load):
@@ -17,15 +17,28 @@ def test_the_whole_collection(score, load):
     score("platti_sonatas/MS3/one.mxl")  # not in our table
     corpus = load("dcml")
     assert {work.path: work.labels for work in corpus} == {
-        "ABC/musicxml/n01op18-1_01.musicxml": Labels("Classical", "Beethoven, Ludwig van", "Chamber"),
-        "mozart_piano_sonatas/MS3/K279-1.mxl": Labels("Classical", "Mozart, Wolfgang Amadeus", "Keyboard"),
+        "ABC/musicxml/n01op18-1_01.musicxml": Labels(
+            "Classical", "Beethoven, Ludwig van", "Chamber"
+        ),
+        "mozart_piano_sonatas/MS3/K279-1.mxl": Labels(
+            "Classical", "Mozart, Wolfgang Amadeus", "Keyboard"
+        ),
         "peri_euridice/MS3/act1.mxl": Labels("Baroque", "Peri, Jacopo", "Vocal-Orchestral"),
         "platti_sonatas/MS3/one.mxl": None,
     }
     why = {skipped.path: skipped.reason for skipped in corpus.left_out}
-    assert why["mozart_piano_sonatas/MS3/K279-1.mscx"] == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
-    assert why["mozart_piano_sonatas/musicxml/K279-1.musicxml"] == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
-    assert why["mozart_piano_sonatas/reviewed/K279-1_reviewed.mxl"] == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
+    assert (
+        why["mozart_piano_sonatas/MS3/K279-1.mscx"]
+        == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
+    )
+    assert (
+        why["mozart_piano_sonatas/musicxml/K279-1.musicxml"]
+        == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
+    )
+    assert (
+        why["mozart_piano_sonatas/reviewed/K279-1_reviewed.mxl"]
+        == "the same score as mozart_piano_sonatas/MS3/K279-1.mxl"
+    )
     assert "export it to MusicXML" in why["mozart_piano_sonatas/MS3/K279-2.mscx"]
     assert "export it to MusicXML" in why["ABC/MS3/n01op18-1_01.mscx"]
     assert "NC" in corpus.licence

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 MAZURKA = """!!!COM: Chopin, Frederic
 !!!CDT: 1810///-1849///

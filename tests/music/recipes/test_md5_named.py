@@ -21,10 +21,16 @@ def test_lakh(root, score, load):
     rock = named_by_content(score("rock.mid"), root / "lmd_full" / "a")
     jazz = named_by_content(score("jazz.mid"), root / "lmd_full" / "b")
     data = (root / "lmd_full" / "a" / f"{rock}.mid").read_bytes()
-    for name in (f"lmd_matched/A/B/C/TRABC/{rock}.mid", f"lmd_matched/A/B/D/TRABD/{rock}.mid", "clean_midi/Band/Song.1.mid"):
+    for name in (
+        f"lmd_matched/A/B/C/TRABC/{rock}.mid",
+        f"lmd_matched/A/B/D/TRABD/{rock}.mid",
+        "clean_midi/Band/Song.1.mid",
+    ):
         (root / name).parent.mkdir(parents=True)
         (root / name).write_bytes(data)
-    score(f"lmd_aligned/A/B/C/TRABC/{rock}.mid")  # stretched to the recording: other bytes, the same name
+    score(
+        f"lmd_aligned/A/B/C/TRABC/{rock}.mid"
+    )  # stretched to the recording: other bytes, the same name
     score("clean_midi/Band/Another.mid")
     (root / "midi_genre_map.json").write_text(
         json.dumps(
@@ -63,9 +69,14 @@ def test_one_folder_of_lakh(root, score, load):
 def test_metamidi(root, score, load):
     name = named_by_content(score("one.mid"), root / "MMD_MIDI" / "6" / "1" / "1")
     other = named_by_content(score("two.mid"), root / "MMD_MIDI" / "0" / "0" / "0")
-    rows = [{"md5": name, "genre": [["romantic", " baroque "], ["romantic"], []]}, {"md5": "f" * 32, "genre": [["pop"]]}]
+    rows = [
+        {"md5": name, "genre": [["romantic", " baroque "], ["romantic"], []]},
+        {"md5": "f" * 32, "genre": [["pop"]]},
+    ]
     (root / "MMD_METADATA").mkdir()
-    (root / "MMD_METADATA" / "MMD_scraped_genre.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (root / "MMD_METADATA" / "MMD_scraped_genre.jsonl").write_text(
+        "\n".join(map(json.dumps, rows)) + "\n\n"
+    )
     corpus = load("metamidi")
     assert {work.path.rpartition("/")[2]: work.tags for work in corpus} == {
         f"{name}.mid": ("genre:baroque", "genre:romantic"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 HEADER = "id\tpath\tname\tgender\tborn\tdied\tdesc\timslp\n"
 ROWS = (
@@ -51,7 +51,10 @@ def test_quartets_without_their_table(score, load):
         score(work + ending)
     score("scores/Andrée,_Elfrida/String_Quartet_in_A_major/sq7313978.mxl")
     corpus = load("openscore-quartets")
-    assert [work.labels for work in corpus] == [None, Labels("Classical", "Beethoven, Ludwig van", "Chamber")]
+    assert [work.labels for work in corpus] == [
+        None,
+        Labels("Classical", "Beethoven, Ludwig van", "Chamber"),
+    ]
 
 
 def test_a_damaged_table_is_told_of(root, score, load):
@@ -60,5 +63,7 @@ def test_a_damaged_table_is_told_of(root, score, load):
     score("scores/Beach,_Amy/_/Song/lc1.mxl")
     (root / "data").mkdir()
     (root / "data" / "composers.tsv").write_text("id\tname\n1\tx\n")
-    with pytest.raises(MusicZooError, match=r"composers.tsv.*no column born, died, path.*--recipe none"):
+    with pytest.raises(
+        MusicZooError, match=r"composers.tsv.*no column born, died, path.*--recipe none"
+    ):
         load("openscore-lieder")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 
-from musiczoo.music.labels import Labels
+from musiczoo.music.recipes.labels import Labels
 
 COLUMNS = [
     "path",
@@ -39,7 +39,12 @@ def test_the_subsets_of_the_table(root, score, load):
         for name, composer, tracks, deduplicated, clean, genres in rows:
             paths = {kind: f"./{kind}/1/11/{name}.{kind}" for kind in ("mxl", "pdf", "mid")}
             subsets = {"subset:deduplicated": deduplicated, "subset:no_license_conflict": clean}
-            rest = {"composer_name": composer, "tracks": tracks, "genres": genres, "best_unique_arrangement": "./data/1/11/a.json"}
+            rest = {
+                "composer_name": composer,
+                "tracks": tracks,
+                "genres": genres,
+                "best_unique_arrangement": "./data/1/11/a.json",
+            }
             writer.writerow(paths | subsets | rest)
             score(f"mxl/1/11/{name}.mxl")
         writer.writerow({"path": "./data/1/11/z.json", "mxl": "NA"})
@@ -63,6 +68,8 @@ def test_the_subsets_of_the_table(root, score, load):
     assert why["data/1/11/a.json"] == "not music: .json"
     # A new edition of the table: what was left out before is read now, and labelled.
     table = root / "PDMX.csv"
-    table.write_text(table.read_text().replace("W. A. Mozart", "Clementi").replace("False,True,", "True,True,"))
+    table.write_text(
+        table.read_text().replace("W. A. Mozart", "Clementi").replace("False,True,", "True,True,")
+    )
     assert [work.path[-5:-4] for work in load("pdmx")] == ["a", "b", "d", "e", "f", "g"]
     assert load("pdmx")[1].labels == Labels("Classical", "Clementi, Muzio", "Keyboard")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musiczoo.music.corpora import load_corpus
+from musiczoo.music.corpora.names import load_corpus
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes import RECIPES, recipe_for, recipe_named
 from musiczoo.music.recipes.instrumentation import of_humdrum, of_programs

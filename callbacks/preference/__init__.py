@@ -1,0 +1,1 @@
+"""Rounds of preference learning during one fit: sample, score, pair, train."""

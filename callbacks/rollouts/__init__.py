@@ -1,0 +1,1 @@
+"""Groups of rollouts during one fit: sample, score, take a policy-gradient step."""

@@ -1,0 +1,131 @@
+"""How far a model has gone from the one that it was tuned from: KL(model || reference) on what the model itself has written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from musiczoo.models.base.generative import Generated, GenerativeModule
+from musiczoo.models.reference import evaluating
+from musiczoo.music.errors import MusicZooError
+
+Estimator = Literal["exact", "k3"]
+
+
+def divergence(
+    model: GenerativeModule,
+    reference: GenerativeModule,
+    results: Sequence[Generated],
+    temperature: float = 1.0,
+    *,
+    batch_size: int = 16,
+) -> tuple[Tensor, Estimator]:
+    """KL(model || reference) of each completion, the mean over its sampled tokens in nats.
+
+    With ``"exact"`` the divergence of the two distributions is summed over the whole vocabulary at
+    each token, so that only the contexts are a sample. That takes the logits, which are to be had
+    of nets of transformers. Otherwise it is Schulman's estimate "k3" from the probabilities of the
+    sampled tokens (``exp(r) - r - 1`` with ``r`` the log-ratio of reference and model), which GRPO
+    uses: without bias, never negative, but noisier.
+
+    Args:
+        model: What wrote the completions; it and the reference are left as they were.
+        reference: Of the same representation.
+        results: Of ``model.generate``.
+        temperature: At which they were sampled; divides the logits of both. At 0 both are taken at
+            1.
+        batch_size: Completions at once.
+
+    Returns:
+        (n,) float64, NaN for completions that are longer than the context or hold no sampled token;
+        and how it was found.
+
+    Raises:
+        MusicZooError: The two do not share a representation.
+    """
+    if model.representation.to_config() != reference.representation.to_config():
+        raise MusicZooError(
+            "Model and reference do not speak of the same tokens.",
+            where="reference",
+            remedy="Compare models of one kind.",
+        )
+    temperature = temperature or 1.0
+    estimator: Estimator = "exact" if _gives_logits(model) and _gives_logits(reference) else "k3"
+    found = torch.full((len(results),), torch.nan, dtype=torch.float64)
+    items: list[tuple[int, Tensor, Tensor]] = []
+    for index, result in enumerate(results):
+        try:
+            tokens, sampled = model.rollout_item(result)
+        except MusicZooError:
+            continue  # longer than the context: it keeps its NaN
+        if bool(sampled.any()):
+            items.append((index, tokens, sampled))
+    # Of similar length together: a batch is as long as its longest.
+    items.sort(key=lambda item: len(item[1]))
+    for first in range(0, len(items), batch_size):
+        some = items[first : first + batch_size]
+        batch = model.representation.collate([tokens for _, tokens, _ in some])
+        with evaluating(model), evaluating(reference):
+            apart = (
+                _exact(model, reference, batch, temperature)
+                if estimator == "exact"
+                else _k3(model, reference, batch, temperature)
+            )
+        for (index, _, sampled), row in zip(some, apart, strict=True):
+            found[index] = row[: len(sampled)][sampled].mean()
+    return found, estimator
+
+
+def _gives_logits(module: GenerativeModule) -> bool:
+    from transformers import PreTrainedModel
+
+    net: Any = module.net
+    if not isinstance(net, PreTrainedModel):
+        return False
+    anything: Any = net
+    return anything.get_output_embeddings() is not None
+
+
+def _exact(
+    model: GenerativeModule,
+    reference: GenerativeModule,
+    batch: Mapping[str, Tensor],
+    temperature: float,
+) -> Tensor:
+    """(batch, longest - 1) float64."""
+    mine, its = (_log_distribution(module, batch, temperature) for module in (model, reference))
+    return (mine.exp() * (mine - its)).sum(dim=-1)
+
+
+def _log_distribution(
+    module: GenerativeModule, batch: Mapping[str, Tensor], temperature: float
+) -> Tensor:
+    net: Any = module.net
+    # Padding stands behind, where causal attention does not see it.
+    logits: Tensor = net(input_ids=batch["ids"].to(_device(module)), use_cache=False).logits[:, :-1]
+    return torch.log_softmax(logits.cpu().double() / temperature, dim=-1)
+
+
+def _k3(
+    model: GenerativeModule,
+    reference: GenerativeModule,
+    batch: Mapping[str, Tensor],
+    temperature: float,
+) -> Tensor:
+    """(batch, targets) float64."""
+    mine, its = (
+        module.log_probs(
+            {name: values.to(_device(module)) for name, values in batch.items()}, temperature
+        )
+        .values.double()
+        .cpu()
+        for module in (model, reference)
+    )
+    return torch.expm1(its - mine) - (its - mine)
+
+
+def _device(module: GenerativeModule) -> torch.device:
+    return next(module.parameters()).device

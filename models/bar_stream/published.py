@@ -1,0 +1,143 @@
+"""Opens weights: nothing but tensors and plain containers is unpickled.
+
+Two layouts are known: NotaGen's files (https://github.com/ElectricAlexis/NotaGen, MIT), whose sizes
+are read from the tensors, and the Lightning checkpoints of this architecture. Training state in the
+file (optimiser, scheduler, epoch) is left aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from musiczoo.hub.tensors import check_fit
+from musiczoo.hub.torch_files import read_torch_file
+from musiczoo.models.bar_stream.net import BarStreamConfig, BarStreamNet
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.bar_stream import VOCABULARY
+
+_PATCH = "patch_level_decoder"
+_CHAR = "char_level_decoder.base"
+# Attention masks that old transformers versions stored, and the output layer, which is the tied
+# character embedding.
+_ASIDE = re.compile(r"\.attn\.(bias|masked_bias)$")
+_TIED = f"{_CHAR}.lm_head.weight"
+
+
+def _tensors(content: dict[str, Any], key: str, path: Path) -> dict[str, Tensor]:
+    model = content.get(key)
+    if not isinstance(model, Mapping) or not all(
+        isinstance(value, Tensor) for value in model.values()
+    ):
+        raise MusicZooError(
+            f'The file has no table of tensors under "{key}".',
+            path=path,
+            remedy=(
+                "Give a NotaGen or a Lightning checkpoint, not an optimiser state or another model."
+            ),
+        )
+    return {name: value for name, value in model.items() if not _ASIDE.search(name)}
+
+
+def _lightning_config(content: dict[str, Any], path: Path) -> BarStreamConfig:
+    settings = content.get("hyper_parameters", {})
+    names = [item.name for item in fields(BarStreamConfig)]
+    if missing := [name for name in names if name not in settings]:
+        raise MusicZooError(
+            f"The checkpoint does not tell {', '.join(missing)}.",
+            path=path,
+            remedy="It is of another architecture.",
+        )
+    return BarStreamConfig(**{name: settings[name] for name in names})
+
+
+def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStreamConfig:
+    """Reads the sizes from the tensors.
+
+    Raises:
+        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes.
+    """
+
+    def shape(name: str, axes: int) -> torch.Size:
+        if name not in tensors:
+            raise MusicZooError(
+                f"The tensor {name} is missing.",
+                path=path,
+                remedy="The file is no NotaGen model, or it is incomplete.",
+            )
+        if tensors[name].ndim != axes:
+            raise MusicZooError(
+                f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were"
+                " expected.",
+                path=path,
+            )
+        return tensors[name].shape
+
+    def layers(prefix: str) -> int:
+        return len(
+            {
+                match[1]
+                for name in tensors
+                if (match := re.match(rf"{re.escape(prefix)}\.h\.(\d+)\.", name))
+            }
+        )
+
+    hidden, flat = shape(f"{_PATCH}.patch_embedding.weight", 2)
+    return BarStreamConfig(
+        patch_layers=layers(f"{_PATCH}.base"),
+        char_layers=layers(f"{_CHAR}.transformer"),
+        hidden=hidden,
+        patch_size=flat // VOCABULARY,
+        patch_length=shape(f"{_PATCH}.base.wpe.weight", 2)[0],
+    )
+
+
+def load_net(path: str | Path) -> BarStreamNet:
+    """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
+
+    Raises:
+        MusicZooError: See :func:`musiczoo.hub.torch_files.read_torch_file`; also a missing, surplus
+            or misshapen tensor, named with both shapes.
+    """
+    path = Path(path)
+    content = read_torch_file(path)
+    if "base_sha256" in content:
+        raise MusicZooError(
+            "The checkpoint holds an adapter alone.",
+            path=path,
+            remedy=(
+                "Open it with BarStreamModule.load_from_checkpoint, and merge_adapter() it to start"
+                " from it."
+            ),
+        )
+    if "state_dict" in content:
+        tensors = {
+            name.removeprefix("net."): value
+            for name, value in _tensors(content, "state_dict", path).items()
+        }
+        config = _lightning_config(content, path)
+    else:
+        tensors = _tensors(content, "model", path)
+        config = config_of(tensors, path)
+    tied = tensors.pop(_TIED, None)
+    if tied is not None and not torch.equal(
+        tied, tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))
+    ):
+        raise MusicZooError(
+            f"{_TIED} differs from the character embedding it is tied to.",
+            path=path,
+            remedy="The file is no NotaGen model.",
+        )
+    with torch.device("meta"):
+        net = BarStreamNet(config)
+    expected = net.state_dict()
+    check_fit(expected, tensors, path)
+    net.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
+    net.patch_level_decoder.base.wte.weight.requires_grad_(False)
+    return net.eval()

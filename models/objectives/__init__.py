@@ -1,0 +1,30 @@
+"""Losses, built on :meth:`GenerativeModule.log_probs` alone."""
+
+from musiczoo.models.objectives.likelihood import Likelihood, likelihood_loss
+from musiczoo.models.objectives.policy import GRPO, Aggregation, Scale, group_advantages, grpo_loss
+from musiczoo.models.objectives.preference import (
+    DPO,
+    DPOP,
+    PairObjective,
+    Penalty,
+    PreferenceKind,
+    dpo_loss,
+    dpop_loss,
+)
+
+__all__ = [
+    "DPO",
+    "DPOP",
+    "GRPO",
+    "Aggregation",
+    "Likelihood",
+    "PairObjective",
+    "Penalty",
+    "PreferenceKind",
+    "Scale",
+    "dpo_loss",
+    "dpop_loss",
+    "group_advantages",
+    "grpo_loss",
+    "likelihood_loss",
+]

@@ -1,0 +1,65 @@
+"""What a conditioning prompt says of a work, and the rules by which corpora know it.
+
+NotaGen (Wang et al. 2025, arXiv 2502.18008, section 3.3) puts period, composer and instrumentation
+before a piece. Folk tunes have no composer and no instrumentation: their source is the collection,
+and what tells them apart is the dance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The three lines of a conditioning prompt."""
+
+    period: str
+    composer: str
+    instrumentation: str
+
+
+LabelRule = Callable[[str, str], Labels | None]
+"""``rule(path, abc)``: the labels of a work, from its path in the corpus and its ABC text.
+
+None where they are not known.
+"""
+
+TagRule = Callable[[str], tuple[str, ...]]
+"""``rule(path)``: what else a corpus says of the works of a file, such as genres."""
+
+_RHYTHM = re.compile(r"^R:(.*)$", re.MULTILINE)
+_SPELLINGS = {"slipjig": "slip jig", "fling": "highland fling"}
+_NO_RHYTHM = "tune"
+
+
+def one_label(period: str, composer: str, instrumentation: str) -> LabelRule:
+    """The rule of a corpus in which one label fits all works."""
+    labels = Labels(period, composer, instrumentation)
+
+    def rule(path: str, abc: str) -> Labels | None:
+        return labels
+
+    return rule
+
+
+def folk_tunes(collection: str) -> LabelRule:
+    """The rule of a collection of folk tunes: the collection as source, the rhythm of the ``R:`` line as what is played.
+
+    Args:
+        collection: Name of the collection; it stands in the composer's place.
+    """
+
+    def rule(path: str, abc: str) -> Labels | None:
+        return Labels("Traditional", collection, rhythm(abc))
+
+    return rule
+
+
+def rhythm(abc: str) -> str:
+    """The rhythm type of a tune in lower case and one spelling, ``"tune"`` where the text does not tell it."""
+    found = _RHYTHM.search(abc)
+    name = " ".join(found.group(1).lower().split()) if found else ""
+    return _SPELLINGS.get(name, name) or _NO_RHYTHM

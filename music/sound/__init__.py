@@ -1,0 +1,1 @@
+"""Sound: soundfonts, synthesis, rendering, resampling."""

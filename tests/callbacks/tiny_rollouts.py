@@ -1,0 +1,139 @@
+"""Rollouts in a size for tests: a policy that samples for real, so that what it writes depends on each bit of its weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from musiczoo.callbacks.rollouts.callback import GroupRollouts
+from musiczoo.models.bar_stream.module import BarStreamModule
+from musiczoo.models.base.generative import Generated
+from tests.callbacks.tiny_rounds import QUIET, Killed, adamw, differing, sgd, tune
+
+__all__ = [
+    "QUIET",
+    "Killed",
+    "SaveEverywhere",
+    "Speaker",
+    "adamw",
+    "differing",
+    "fit",
+    "letters",
+    "model",
+    "rollouts",
+    "sgd",
+]
+
+GROUPS, SIZE, STEPS = 2, 3, 3
+PROMPTS = ["%a\n%b\n%c\n", "%reel\n%of\n%here\n", ""]
+PIECE = tune(1)
+
+
+def letters(pieces: Sequence[Generated]) -> list[float]:
+    """The reward of most tests: something of the text that a small policy can change."""
+    return [sum(map(ord, piece.text)) / max(1, len(piece.text)) for piece in pieces]
+
+
+class Speaker:
+    """In the place of ``module.generate``, which it calls: an untrained model writes nothing that can be read, so a tune stands for it."""
+
+    def __init__(
+        self, module: BarStreamModule, die_at: int | None = None, readable: bool = True
+    ) -> None:
+        self.module = module
+        self.die_at = die_at
+        self.readable = readable
+        self.calls: list[list[Any]] = []
+        self.training: list[bool] = []
+
+    def __call__(
+        self,
+        prompts: Sequence[Any],
+        sampling: Any = None,
+        max_length: Any = None,
+        generator: Any = None,
+        *,
+        batch_size: int = 16,
+        on_done: Callable[[int, Generated], None] | None = None,
+    ) -> list[Generated]:
+        if len(self.calls) == self.die_at:
+            raise Killed
+        self.calls.append(list(prompts))
+        self.training.append(self.module.training or torch.is_grad_enabled())
+        results = BarStreamModule.generate(
+            self.module,
+            prompts,
+            sampling,
+            max_length,
+            generator,
+            batch_size=batch_size,
+            start_at_first_bar=False,
+        )
+        results = [replace(result, piece=PIECE if self.readable else None) for result in results]
+        for index, result in enumerate(results):
+            if on_done is not None:
+                on_done(index, result)
+        return results
+
+
+def model(
+    speaker: Callable[[BarStreamModule], Any] = Speaker, dropout: float = 0.1, **settings: Any
+) -> BarStreamModule:
+    torch.manual_seed(0)
+    module = BarStreamModule(
+        1, 1, 32, patch_length=12, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
+    )
+    module.generate = speaker(module)  # type: ignore[method-assign]
+    return module
+
+
+def rollouts(folder: Path, **settings: Any) -> GroupRollouts:
+    own = {
+        "steps": STEPS,
+        "groups": GROUPS,
+        "group_size": SIZE,
+        "batch_size": 2,
+        "max_length": 6,
+        "prompts": PROMPTS,
+        "reward": letters,
+    }
+    return GroupRollouts(**({"folder": folder, "progress": False} | own | settings))
+
+
+def fit(
+    callback: GroupRollouts, module: BarStreamModule | None = None, **settings: Any
+) -> BarStreamModule:
+    module = model() if module is None else module
+    checkpoint, source = settings.pop("checkpoint", None), settings.pop("source", None)
+    callbacks = [*settings.pop("before", []), callback, *settings.pop("callbacks", [])]
+    trainer = lightning.Trainer(**(QUIET | {"callbacks": callbacks} | settings))
+    trainer.fit(module, source, ckpt_path=checkpoint, weights_only=True)
+    return module
+
+
+class SaveEverywhere(lightning.Callback):
+    """A checkpoint after each batch and at the end, with the run's folder as it was."""
+
+    def __init__(self, folder: Path, run: Path) -> None:
+        self.folder, self.run = folder, run
+        self.saved: dict[str, tuple[Path, Path, int]] = {}
+
+    def _save(self, trainer: lightning.Trainer, name: str) -> None:
+        path, kept = self.folder / f"{name}.ckpt", self.folder / f"{name}-run"
+        trainer.save_checkpoint(path)
+        shutil.copytree(self.run, kept)
+        self.saved[name] = path, kept, len(trainer.lightning_module.generate.calls)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._save(trainer, f"batch{batch_idx}")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._save(trainer, "end")

@@ -1,0 +1,349 @@
+"""The command ``musiczoo compare``: what several models make of the same prompts, in figures, pictures and examples."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musiczoo.comparison.report import make_folder, show_comparison, write_comparison
+from musiczoo.comparison.soundfonts import listeners, reference_rows
+from musiczoo.compose import device_of
+from musiczoo.hub.opening import MODEL_HELP, open_model
+from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.sampling import Sampling
+from musiczoo.music.errors import MusicZooError
+from musiczoo.music.sound.audio import named_soundfont
+from musiczoo.representations.remi import Remi
+from musiczoo.rewards.base import Reward
+from musiczoo.rewards.by_name import named_reward
+
+if TYPE_CHECKING:
+    from musiczoo.comparison.evaluation import Portrait
+    from musiczoo.datamodules.midi import MidiDataModule
+
+# As the paper samples (section 3.5): temperature 1, the whole distribution; the same for all,
+# whatever a checkpoint recommends.
+_FULL = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
+_VARIANTS = ("note", "bare", "nothing", "corpus")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    parser = argparse.ArgumentParser(
+        prog="musiczoo compare",
+        description=(
+            "Lets models go on from the same prompts and compares what they write: the eight"
+            " features of SMART, a reward, mean piano rolls, diversity, and the divergence from the"
+            " first model. Writes report.json, report.md, pictures, MIDI and portraits."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help=f"REMI models, the one before tuning first: {MODEL_HELP}; or LABEL=MODEL",
+    )
+    prompts = parser.add_argument_group("prompts")
+    prompts.add_argument(
+        "--prompts",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="how many; each model completes each once",
+    )
+    prompts.add_argument(
+        "--variant",
+        choices=_VARIANTS,
+        default="note",
+        help=(
+            "random bar, meter, tempo and note; bare: without the note; nothing: none; corpus:"
+            " meter and tempo of real pieces"
+        ),
+    )
+    prompts.add_argument(
+        "--corpus",
+        default="bach-chorales",
+        metavar="NAME",
+        help=(
+            "folder or corpus whose test split gives the prompts of the variant corpus, and the"
+            " real pieces to play on each soundfont"
+        ),
+    )
+    prompts.add_argument(
+        "--max-new-tokens",
+        type=int,
+        default=256,
+        metavar="N",
+        help="tokens of a completion at most",
+    )
+    prompts.add_argument(
+        "--temperature", type=float, default=1.0, help="of the sampling; nothing is cut off"
+    )
+    prompts.add_argument("--batch-size", type=int, default=64, help="completions at once")
+    prompts.add_argument(
+        "--seed", type=int, default=0, help="of prompts and sampling; the same for all models"
+    )
+    prompts.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    reward = parser.add_argument_group("reward")
+    reward.add_argument(
+        "--reward",
+        default="mel",
+        metavar="NAME",
+        help=(
+            "mel[:WEIGHTS], audiobox[:WEIGHTS], features (scale consistency less empty beats),"
+            " MODULE:NAME of your own, or none"
+        ),
+    )
+    reward.add_argument(
+        "--reward-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="for 64 completions; later ones have no reward",
+    )
+    reward.add_argument(
+        "--soundfont",
+        action="append",
+        metavar="NAME",
+        help=(
+            "file, or name of an installed one; completions are played on the first, the table of"
+            " soundfonts has all"
+        ),
+    )
+    reward.add_argument(
+        "--real-pieces",
+        type=int,
+        default=10,
+        metavar="N",
+        help="real pieces that are played on each soundfont",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output",
+        type=Path,
+        default=Path("comparison"),
+        metavar="FOLDER",
+        help="made if it does not exist",
+    )
+    output.add_argument(
+        "--examples",
+        type=int,
+        default=5,
+        metavar="N",
+        help="completions of each model that are written as MIDI",
+    )
+    output.add_argument("--json", action="store_true", help="print report.json on standard output")
+    output.add_argument("--quiet", action="store_true", help="no progress bars")
+    output.add_argument(
+        "--cache", metavar="FOLDER", help="instead of MUSICZOO_CACHE or the user's cache folder"
+    )
+    return parser
+
+
+def run(words: Sequence[str]) -> dict[str, Any]:
+    """Compares models.
+
+    Args:
+        words: The options.
+
+    Returns:
+        What ``report.json`` holds.
+
+    Raises:
+        MusicZooError: A model, reward, soundfont, corpus or option cannot be used. Completions that
+            the reward fails on are counted.
+        SystemExit: Wrong usage.
+    """
+    options = parser().parse_args(words)
+    _check(options)
+    # What is named is looked for before the work begins, the quickest first.
+    soundfonts = [str(named_soundfont(name)) for name in options.soundfont or ()]
+    device = device_of(options.device)
+    with ExitStack() as stack:
+        reward = (
+            None
+            if options.reward == "none"
+            else named_reward(options.reward, stack, soundfonts[0] if soundfonts else None, device)
+        )
+        models = {label: _model(name).to(device) for label, name in _labels(options.models).items()}
+        representation = _shared_representation(models)
+        data = _data(options, representation, reward)
+        prompts = _prompts(options, representation, data)
+        make_folder(options.output)
+        portraits = _portraits(options, models, prompts, reward)
+        rows = _sound_rows(options, reward, data, representation)
+    names = (
+        "prompts",
+        "variant",
+        "corpus",
+        "max_new_tokens",
+        "temperature",
+        "seed",
+        "reward",
+        "soundfont",
+        "real_pieces",
+    )
+    about = {
+        "models": _labels(options.models),
+        "settings": {name: getattr(options, name) for name in names},
+    }
+    document = write_comparison(
+        options.output, portraits, rows, about=about, examples=options.examples
+    )
+    show_comparison(document, options.output, as_json=options.json)
+    return document
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name, least in (
+        ("prompts", 2),
+        ("max_new_tokens", 1),
+        ("batch_size", 1),
+        ("real_pieces", 1),
+        ("examples", 0),
+    ):
+        if getattr(options, name) < least:
+            raise MusicZooError(
+                f"{getattr(options, name)} is too few.",
+                where=f"--{name.replace('_', '-')}",
+                remedy=f"Give {least} or more.",
+            )
+    if not options.temperature > 0:
+        raise MusicZooError(
+            "At this temperature nothing is drawn.",
+            where="--temperature",
+            remedy="Give one above 0.",
+        )
+
+
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    """Models by the labels that tables and pictures call them by: the user's, or the shortest ends of their names that differ."""
+    labels: dict[str, str] = {}
+    short = [Path(name.partition("=")[2] or name).stem for name in given]
+    for name, own in zip(given, short, strict=True):
+        label, equals, model = name.partition("=")
+        if not equals or Path(name).exists():
+            label, model = (own if short.count(own) == 1 else name), name
+        if label in labels:
+            raise MusicZooError(
+                f"Two models are called {label}.", remedy="Label them: before=MODEL after=MODEL."
+            )
+        labels[label] = model
+    return labels
+
+
+def _model(name: str) -> GenerativeModule:
+    model = open_model(name)
+    if not isinstance(model, GenerativeModule) or not isinstance(model.representation, Remi):
+        raise MusicZooError(
+            f"{name} does not write REMI tokens.",
+            remedy="musiczoo list shows what each model does.",
+        )
+    return model.eval()
+
+
+def _shared_representation(models: dict[str, GenerativeModule]) -> Remi:
+    first, *others = models.items()
+    for label, model in others:
+        if model.representation.vocabulary != first[1].representation.vocabulary:
+            raise MusicZooError(
+                f"{first[0]} and {label} have different tokens, so no prompt is the same for both."
+            )
+    representation: Remi = first[1].representation
+    return representation
+
+
+def _data(
+    options: argparse.Namespace, representation: Remi, reward: Reward | None
+) -> MidiDataModule | None:
+    """The real pieces, where some are needed."""
+    if options.variant != "corpus" and not listeners(reward):
+        return None
+    from musiczoo.datamodules.midi import MidiDataModule
+    from musiczoo.music.corpora.names import corpus_names
+    from musiczoo.music.midi.piano_stream import PIANO
+
+    if (
+        options.corpus not in corpus_names(cache=options.cache)
+        and not Path(options.corpus).exists()
+    ):
+        raise MusicZooError(
+            "There is no such corpus.",
+            path=options.corpus,
+            where="--corpus",
+            remedy="Give a folder of music, or a name.",
+        )
+    programs = PIANO if representation.one_stream else None
+    return MidiDataModule(
+        options.corpus,
+        representation,
+        programs=programs,
+        cache=options.cache,
+        progress=not options.quiet,
+    )
+
+
+def _prompts(
+    options: argparse.Namespace, representation: Remi, data: MidiDataModule | None
+) -> list[Any]:
+    from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
+
+    source: Any
+    if options.variant == "corpus":
+        assert data is not None
+        source = CorpusPrompts(data, "test")
+    else:
+        source = ProceduralPrompts(options.variant, representation)
+    prompts: list[Any] = source.draw(options.prompts, random.Random(options.seed))
+    return prompts
+
+
+def _portraits(
+    options: argparse.Namespace,
+    models: dict[str, GenerativeModule],
+    prompts: Sequence[Any],
+    reward: Reward | None,
+) -> list[Portrait]:
+    from musiczoo.comparison.evaluate import portray
+
+    base = next(iter(models.values()))
+    return [
+        portray(
+            model,
+            prompts,
+            name=label,
+            reward=reward,
+            reference=None if model is base else base,
+            max_new_tokens=options.max_new_tokens,
+            sampling=replace(_FULL, temperature=options.temperature),
+            seed=options.seed,
+            batch_size=options.batch_size,
+            reward_timeout=options.reward_timeout,
+            progress=not options.quiet,
+        )
+        for label, model in models.items()
+    ]
+
+
+def _sound_rows(
+    options: argparse.Namespace,
+    reward: Reward | None,
+    data: MidiDataModule | None,
+    representation: Remi,
+) -> list[dict[str, Any]]:
+    if reward is None or data is None or not listeners(reward):
+        return []
+    indices = data.splits.test or range(len(data.pieces))
+    drawn = random.Random(options.seed).sample(
+        list(indices), min(options.real_pieces, len(indices))
+    )
+    pieces = [representation.decode(data.tokens(index)) for index in drawn]
+    # By the names that the user gave: a report has no business with the places on somebody's
+    # machine.
+    sounds = options.soundfont or [str(named_soundfont(None))]
+    return reference_rows(reward, pieces, sounds, seed=options.seed, timeout=options.reward_timeout)

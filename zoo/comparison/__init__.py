@@ -1,0 +1,1 @@
+"""Several models measured side by side on the same prompts."""

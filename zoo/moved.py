@@ -1,0 +1,133 @@
+"""Modules that have moved: the path that they had keeps working, with a warning that names the new one.
+
+One finder serves all of them, so that no folder holds a stub for each. Configurations and
+checkpoints of earlier versions name classes by these paths.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "callbacks.group_rollouts": "callbacks.rollouts.callback",
+    "callbacks.preference_rounds": "callbacks.preference.callback",
+    "callbacks.remi_prompts": "callbacks.rollouts.remi_prompts",
+    "callbacks.rollout_batches": "callbacks.rollouts.batches",
+    "callbacks.rollout_files": "callbacks.rollouts.files",
+    "callbacks.rollout_making": "callbacks.rollouts.sampler",
+    "callbacks.rollout_media": "callbacks.rollouts.media",
+    "callbacks.rollout_prompts": "callbacks.rollouts.prompts",
+    "callbacks.rollout_reference": "models.reference",
+    "callbacks.round_files": "callbacks.preference.files",
+    "callbacks.round_making": "callbacks.preference.sampler",
+    "callbacks.round_prompts": "callbacks.preference.prompts",
+    "callbacks.selection": "callbacks.preference.selection",
+    "comparing": "commands.compare",
+    "comparison_files": "comparison.report",
+    "completion": "commands.completion",
+    "composing": "compose",
+    "continuing": "commands.continue_score",
+    "datamodules.degraded_takes": "datamodules.degraded_passages",
+    "divergence": "metrics.divergence",
+    "generating": "commands.generate",
+    "listing": "commands.list",
+    "models.bar_stream.notagen": "models.bar_stream.published",
+    "models.gpt2": "models.layers.gpt2",
+    "models.packed_linear": "models.layers.packed_linear",
+    "models.patch_embedding": "models.layers.patch_embedding",
+    "models.phi3_remi.decoding": "models.causal_lm.decoding",
+    "models.phi3_remi.generation": "models.causal_lm.generation",
+    "models.policy_losses": "models.objectives.policy",
+    "models.preference_losses": "models.objectives.preference",
+    "models.ragged": "models.layers.ragged_attention",
+    "models.sharding": "models.base.sharding",
+    "models.trainable": "models.base.freezing",
+    "models.trained": "models.base.training",
+    "models.zoo_module": "models.base.checkpointed",
+    "music.audio": "music.sound.audio",
+    "music.bar_text": "music.abc.bar_writer",
+    "music.built_in_corpora": "music.corpora.built_in",
+    "music.cleaning": "music.abc.cleaning",
+    "music.composers": "music.recipes.composers",
+    "music.corpus": "music.corpora.corpus",
+    "music.corpus_cache": "music.corpora.cache",
+    "music.corpus_files": "music.corpora.files",
+    "music.corpus_reading": "music.corpora.reading",
+    "music.corpus_report": "music.corpora.report",
+    "music.dynamics": "music.abc.dynamics",
+    "music.engrave": "music.pictures.engraving",
+    "music.instruments": "music.abc.programs",
+    "music.key_finding": "music.abc.key_finding",
+    "music.labels": "music.recipes.labels",
+    "music.midi_bytes": "music.midi.checked_bytes",
+    "music.midi_text": "music.midi.text_format",
+    "music.music_font": "music.pictures.music_font",
+    "music.musicxml.lanes": "music.musicxml.voice_assignment",
+    "music.musicxml.marks": "music.musicxml.from_abc",
+    "music.musicxml.signs": "music.musicxml.to_abc",
+    "music.performance": "music.sound.note_table",
+    "music.performance_degradation": "music.degradation.performance",
+    "music.performance_takes": "music.degradation.passages",
+    "music.piano_stream": "music.midi.piano_stream",
+    "music.render_workers": "music.sound.render_workers",
+    "music.rendering": "music.sound.rendering",
+    "music.resampling": "music.sound.resampling",
+    "music.soundfont": "music.sound.soundfont",
+    "music.synthesis": "music.sound.synthesizer",
+    "music.tempo": "music.abc.tempo",
+    "music.voice": "music.sound.sample_voice",
+    "named_rewards": "rewards.by_name",
+    "opening": "hub.opening",
+    "portrait": "comparison.evaluation",
+    "portrait_picture": "comparison.figures",
+    "portrait_tables": "comparison.tables",
+    "portraying": "comparison.evaluate",
+    "preparing": "commands.corpus",
+    "publishing": "commands.publish",
+    "recipes": "configs.recipes",
+    "reporting": "commands.card",
+    "sound_table": "comparison.soundfonts",
+    "stage": "stages.stage",
+    "stage_fit": "stages.callbacks",
+    "stage_ledger": "stages.ledger",
+    "stage_plan": "stages.plan",
+    "staging": "commands.stages",
+    "studying": "commands.study",
+    "training": "commands.fit",
+}
+"""Where each module was, and where it is now, both below ``musiczoo``. Moved with version 0.2."""
+
+
+class _MovedModule(MetaPathFinder, Loader):
+    """Finds a module by the path that it had."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The specification of a moved module; None for every other name."""
+        package, _, name = fullname.partition(".")
+        return ModuleSpec(fullname, self) if package == "musiczoo" and name in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module at its new place: the very same object, so that no class exists twice."""
+        new = f"musiczoo.{MOVED[spec.name.partition('.')[2]]}"
+        warnings.warn(f"{spec.name} is {new} now.", DeprecationWarning, stacklevel=2)
+        module = importlib.import_module(new)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Gives the module its own specification back; it has run already."""
+        module.__spec__ = module.__spec__.loader_state if module.__spec__ else None
+
+
+def install() -> None:
+    """Puts the finder behind Python's own, once."""
+    if not any(isinstance(finder, _MovedModule) for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModule())
