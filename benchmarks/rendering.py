@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from musiczoo.music.corpora.names import load_corpus
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.sound.audio import named_soundfont
 from musiczoo.music.sound.rendering import Clip, Renderer, Rendering, render_clip
 from musiczoo.music.sound.soundfont import SoundFont

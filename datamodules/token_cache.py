@@ -65,7 +65,8 @@ _NOTE = b"musiczoo"
 _FIRST_MODULES = (
     "musiczoo.datamodules.tokenising",
     "musiczoo.music.files",
-    "musiczoo.music.midi.convert",
+    "musiczoo.music.midi.from_tune",
+    "musiczoo.music.midi.to_tune",
 )
 _IMPORT = re.compile(r"^[ \t]*from (musiczoo[\w.]*) import", re.MULTILINE)
 _log = logging.getLogger(__name__)

@@ -157,7 +157,7 @@ class Tokeniser:
         """
         programs = self.rules.programs
         if isinstance(piece, Tune):
-            from musiczoo.music.midi.convert import to_score
+            from musiczoo.music.midi.from_tune import to_score
 
             piece = to_score(piece)
             programs = None if programs is None else ALL_AS_PIANO

@@ -32,7 +32,7 @@ from torchmetrics import Metric
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import from_score
+from musiczoo.music.midi.to_tune import from_score
 
 Voices = Literal["all", "top"]
 Hashes = NDArray[np.uint64]

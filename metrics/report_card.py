@@ -31,7 +31,7 @@ from musiczoo.metrics.held_out import likelihoods, piece_scores
 from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import from_score
+from musiczoo.music.midi.to_tune import from_score
 
 _LEAST_FOR_INFINITY = 500
 _DEFAULT_ESTIMATORS: tuple[Estimator, ...] = ("mle", "ledoit_wolf")

@@ -72,7 +72,7 @@ def sounding(piece: ScoreTick | Tune) -> Sounding:
         [60, 64]
     """
     if isinstance(piece, Tune):
-        from musiczoo.music.midi.convert import to_score
+        from musiczoo.music.midi.from_tune import to_score
 
         score = to_score(piece)
     else:

@@ -1,4 +1,4 @@
-"""The musical domain: notated tunes, performed scores, the formats they come in, and pictures and sound of them.
+"""The musical domain: tunes, performed scores, their formats, pictures and sound.
 
 Notated music is a :class:`Tune` (ABC music code with exact parsed notes), performed music a
 ``symusic.Score``. :func:`read` opens any format that a user may own, :func:`write` writes any that
@@ -15,15 +15,16 @@ Nothing here imports torch; engraving, MIDI and plotting libraries are loaded wh
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musiczoo.music.abc import Tune, read_abc, write_abc
     from musiczoo.music.files import read, read_all, write
-    from musiczoo.music.midi.convert import from_score, to_score
+    from musiczoo.music.midi.from_tune import to_score
+    from musiczoo.music.midi.to_tune import from_score
     from musiczoo.music.musicxml.reader import read_musicxml
     from musiczoo.music.musicxml.writer import write_musicxml
     from musiczoo.music.pictures.engraving import engrave, svg_to_png
@@ -51,26 +52,22 @@ __all__ = [
     "write_wav",
 ]
 
-_HOMES = {
+_HOMES: dict[str, tuple[str, ...]] = {
     "abc": ("Tune", "read_abc", "write_abc"),
-    "sound.audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
-    "pictures.engraving": ("engrave", "svg_to_png"),
     "files": ("read", "read_all", "write"),
-    "midi.convert": ("from_score", "to_score"),
+    "midi.from_tune": ("to_score",),
+    "midi.to_tune": ("from_score",),
     "musicxml.reader": ("read_musicxml",),
     "musicxml.writer": ("write_musicxml",),
+    "pictures.engraving": ("engrave", "svg_to_png"),
     "pictures.piano_roll": ("piano_roll_picture",),
+    "sound.audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
+    "corpora": (),
+    "degradation": (),
+    "midi": (),
+    "musicxml": (),
+    "pictures": (),
+    "recipes": (),
+    "sound": (),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

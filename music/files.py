@@ -268,7 +268,7 @@ def _read_midi(data: bytes, file: Path) -> ScoreTick:
 
 
 def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
-    from musiczoo.music.midi.convert import to_score
+    from musiczoo.music.midi.from_tune import to_score
 
     score = to_score(piece) if isinstance(piece, Tune) else piece
     data: bytes = score.dumps_midi()
@@ -276,7 +276,7 @@ def _midi_bytes(piece: Tune | ScoreTick) -> bytes:
 
 
 def _quantised(score: ScoreTick) -> Tune:
-    from musiczoo.music.midi.convert import from_score
+    from musiczoo.music.midi.to_tune import from_score
 
     return from_score(score)
 

@@ -1,9 +1,8 @@
 """Times of performed or sequenced notes brought onto the bars and beats of notation.
 
 Every beat of every track gets its own subdivision. Scores whose times all lie on some subdivision
-were written by a notation program or by :func:`musiczoo.music.midi.convert.to_score` and are taken
-exactly as they are; in others each beat gets the subdivision that weighs closeness against
-simplicity.
+were written by a notation program or by :func:`musiczoo.music.midi.to_score` and keep their times;
+in others each beat gets the subdivision with the best balance of closeness and simplicity.
 """
 
 from __future__ import annotations
@@ -11,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
 
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
 MAX_BARS = 10_000
-#: What one more subdivision of a beat must win in mean distance (in beats) to be worth it.
+#: Gain in mean distance (in beats) that pays for one more subdivision of a beat.
 SUBDIVISION_COST = 0.004
-#: Subdivisions tried on scores whose times are exact, and the finest one that is believed where none of these meets all times of a beat.
+#: Subdivisions tried on scores whose times are exact.
 EXACT_SUBDIVISIONS = (
     1,
     2,
@@ -46,6 +49,7 @@ EXACT_SUBDIVISIONS = (
     48,
     64,
 )
+#: The finest subdivision that counts as exact where none of these meets all times of a beat.
 FINEST_EXACT = 96
 
 
@@ -124,6 +128,24 @@ def meter_bars(signatures: Sequence[tuple[Fraction, int, int]], end: Fraction) -
     return bars
 
 
+def score_bars(score: ScoreTick, end: Fraction) -> list[MeterBar]:
+    """The bars from 0 to ``end`` under a score's time signatures.
+
+    Args:
+        score: The piece, in ticks.
+        end: In quarter notes.
+
+    Raises:
+        MusicZooError: More bars than any piece has.
+    """
+    resolution = int(score.ticks_per_quarter)
+    signatures = sorted(
+        (Fraction(int(item.time), resolution), int(item.numerator), int(item.denominator))
+        for item in score.time_signatures
+    )
+    return meter_bars(signatures, end)
+
+
 def _snapped(time: Fraction) -> Fraction:
     return Fraction(round(time * 16), 16)
 
@@ -135,7 +157,10 @@ def _meter_of_length(length: Fraction, below: int) -> tuple[int, int]:
 
 
 def _tolerance(subdivision: int) -> float:
-    """Ticks by which a time may miss a subdivision: rounding (septuplets in 480 ticks) for coarse ones; fine ones come near to any time."""
+    """Ticks by which a time may miss a subdivision.
+
+    Coarse ones allow for rounding (septuplets in 480 ticks); fine ones are near to any time.
+    """
     return 0.51 if subdivision <= 16 else 1e-6
 
 

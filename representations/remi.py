@@ -183,7 +183,7 @@ class Remi:
 
     def _ids(self, piece: ScoreTick | Tune) -> list[int]:
         if isinstance(piece, Tune):
-            from musiczoo.music.midi.convert import to_score
+            from musiczoo.music.midi.from_tune import to_score
 
             piece = to_score(piece)
         score = _one_track(piece) if self.one_stream else _by_program(piece)

@@ -41,7 +41,7 @@ class CorpusSimilarity(Reward):
 
     ``details["nearest"]`` is the largest cosine with a single real work that the piece is compared
     with, by which plagiarism is told. Scores (MIDI) are quantised into notation first, on both
-    sides, for the encoder reads ABC: :func:`musiczoo.music.midi.convert.from_score`.
+    sides, for the encoder reads ABC: :func:`musiczoo.music.midi.from_score`.
 
     Args:
         encoder: A module with ``features``, or a name that :func:`musiczoo.load` takes.
@@ -191,7 +191,7 @@ class CorpusSimilarity(Reward):
 def _notated(piece: Tune | ScoreTick) -> Tune:
     if isinstance(piece, Tune):
         return piece
-    from musiczoo.music.midi.convert import from_score
+    from musiczoo.music.midi.to_tune import from_score
 
     return from_score(piece)
 

@@ -12,7 +12,7 @@ import numpy as np
 from musiczoo.music.abc import Field, Tune
 from musiczoo.music.abc.score import parse_voice_field
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import from_score
+from musiczoo.music.midi.to_tune import from_score
 from musiczoo.music.pictures.engraving import engrave
 from musiczoo.music.pictures.piano_roll import piano_roll_picture
 from musiczoo.music.sound.audio import render_audio

@@ -6,10 +6,11 @@ score never waits for torch.
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from musiczoo.moved import install
+from musiczoo.music.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musiczoo import (
@@ -53,39 +54,27 @@ __all__ = [
 
 install()
 
-_HOME = {
-    "MusicZooError": "musiczoo.music.errors",
-    "Stage": "musiczoo.stages.stage",
-    "list_models": "musiczoo.hub.registry",
-    "load": "musiczoo.hub.loading",
-    "publish": "musiczoo.hub.publishing",
-    "run_stages": "musiczoo.stages.run",
+_HOMES: dict[str, tuple[str, ...]] = {
+    "hub.loading": ("load",),
+    "hub.publishing": ("publish",),
+    "hub.registry": ("list_models",),
+    "music.errors": ("MusicZooError",),
+    "stages.run": ("run_stages",),
+    "stages.stage": ("Stage",),
+    "callbacks": (),
+    "datamodules": (),
+    "hub": (),
+    "metrics": (),
+    "models": (),
+    "music": (),
+    "representations": (),
+    "rewards": (),
+    "studies": (),
 }
-_ROOMS = {
-    "callbacks",
-    "datamodules",
-    "hub",
-    "metrics",
-    "models",
-    "music",
-    "representations",
-    "rewards",
-    "studies",
-}
+_lazy, __dir__ = lazy_names(__name__, _HOMES, __all__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value: Any = getattr(import_module(_HOME[name]), name)
-    elif name in _ROOMS:
-        value = import_module(f"musiczoo.{name}")
-    elif name == "__version__":
-        value = import_module("importlib.metadata").version("musiczoo")
-    else:
-        raise AttributeError(f"module 'musiczoo' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    if name == "__version__":
+        return version("musiczoo")
+    return _lazy(name)

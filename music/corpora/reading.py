@@ -250,7 +250,7 @@ def _read_tunes(path: Path) -> tuple[Sequence[Tune], Sequence[MusicZooError]]:
     if isinstance(piece, Tune):
         return [piece], []
     # Not at the top: symusic is needed for MIDI files alone.
-    from musiczoo.music.midi.convert import from_score
+    from musiczoo.music.midi.to_tune import from_score
 
     return [from_score(piece)], []
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.midi.piano_stream import ALL_AS_PIANO, reduced
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Standard MIDI files checked event by event before a parser in C++ sees them.
 
-symusic trusts what lengths and running status say, and a damaged file can end the whole process.
-This reads the file as the specification has it (Standard MIDI Files 1.0, RP-001), refuses what is
-damaged and writes the rest anew in its plainest form: explicit status bytes, known chunks only,
-texts in UTF-8, signatures and tempos with sensible values.
+symusic trusts lengths and running status, and a damaged file can end the whole process. This reads
+the file by the specification (Standard MIDI Files 1.0, RP-001), refuses what is damaged and writes
+the rest in its plainest form: explicit status bytes, known chunks only, texts in UTF-8, signatures
+and tempos with sensible values.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def checked_midi(data: bytes, path: str | None = None) -> bytes:
             notes += found
         position = end
     if len(tracks) < int.from_bytes(data[10:12], "big"):
-        raise _damaged("The MIDI file has fewer tracks than its header says.", len(data), path)
+        raise _damaged("The MIDI file has fewer tracks than its header states.", len(data), path)
     header = (
         b"MThd"
         + (6).to_bytes(4, "big")
@@ -111,11 +111,7 @@ def _clean_track(
             if status >> 4 == _NOTE_ON and content[1]:
                 notes += 1
                 if notes > most:
-                    raise MusicZooError(
-                        f"The MIDI file has more than {MAX_NOTES:,} notes.",
-                        path=path,
-                        remedy="Check that it is music, or split it.",
-                    )
+                    raise _too_many_notes(path)
             clean += _encoded(delta)
             clean.append(status)
             clean += content
@@ -124,10 +120,7 @@ def _clean_track(
             if position >= end:
                 raise _damaged("A track ends inside an event.", position, path)
             kind = data[position]
-            length, position = _number(data, position + 1, end, path)
-            stop = position + length
-            if stop > end:
-                raise _damaged("A track ends inside an event.", position, path)
+            position, stop = _span(data, position + 1, end, path)
             if kind == _END_OF_TRACK:
                 break
             meta = _clean_meta(kind, data[position:stop])
@@ -135,10 +128,7 @@ def _clean_track(
                 clean += _encoded(delta) + bytes((0xFF, kind)) + _encoded(len(meta)) + meta
                 delta = 0
         elif status in (0xF0, 0xF7):  # messages to one maker's devices: no notes
-            length, position = _number(data, position, end, path)
-            stop = position + length
-            if stop > end:
-                raise _damaged("A track ends inside an event.", position, path)
+            _, stop = _span(data, position, end, path)
         else:
             raise _damaged(
                 "A track is damaged: there is an event that no file may hold.", position, path
@@ -147,8 +137,24 @@ def _clean_track(
     return bytes(clean + _encoded(delta) + bytes((0xFF, _END_OF_TRACK, 0))), notes
 
 
+def _too_many_notes(path: str | None) -> MusicZooError:
+    return MusicZooError(
+        f"The MIDI file has more than {MAX_NOTES:,} notes.",
+        path=path,
+        remedy="Check that it is music, or split it.",
+    )
+
+
+def _span(data: bytes, position: int, end: int, path: str | None) -> tuple[int, int]:
+    """Where the content of an event begins and ends whose length stands first."""
+    length, position = _number(data, position, end, path)
+    if position + length > end:
+        raise _damaged("A track ends inside an event.", position, path)
+    return position, position + length
+
+
 def _clean_meta(kind: int, content: bytes) -> bytes | None:
-    """The content of a meta event, or None when it says nothing that can be used."""
+    """The content of a meta event, or None when it is of no use."""
     if kind == _TEMPO:
         return content if len(content) == 3 and any(content) else None
     if kind == _METER:

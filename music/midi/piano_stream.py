@@ -1,4 +1,4 @@
-"""Performed music reduced to one stream of notes, and what is needed to judge and to compare such streams.
+"""Performed music reduced to one stream of notes, and measures to judge and compare streams.
 
 Jonason, Casini and Sturm 2025, "SMART" (arXiv 2504.16839), section 3.1: only the tracks with a
 piano program are kept, merged into one track without duplicate notes; pieces with more than 300
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.near_duplicates import Shingles, shingles
-from musiczoo.music.quantisation import meter_bars
+from musiczoo.music.quantisation import score_bars
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -53,22 +53,14 @@ def reduced(score: ScoreTick, programs: Programs = PIANO) -> ScoreTick:
         MusicZooError: No note is left, more than :data:`MAX_NOTES` are, or the score has no ticks
             per quarter note.
     """
-    from symusic.core import NoteTickList, ScoreTick, TrackTick
+    from symusic.core import NoteTickList, TrackTick
 
     if int(score.ticks_per_quarter) <= 0:
         raise MusicZooError(
             "The score has no ticks per quarter note.",
             remedy="Read it from a MIDI file with a sound header.",
         )
-    together: dict[tuple[bool, int], list[_Notes]] = {}
-    for track in score.tracks:
-        is_drum, program = bool(track.is_drum), int(track.program)
-        if programs is not None:
-            if is_drum or (programs != ALL_AS_PIANO and program not in programs):
-                continue
-            program = 0
-        if len(track.notes):
-            together.setdefault((is_drum, program), []).append(track.notes.numpy())
+    together = _kept_notes(score, programs)
     if sum(len(notes["time"]) for group in together.values() for notes in group) > MAX_NOTES:
         raise MusicZooError(f"It has more than {MAX_NOTES:,} notes.")
     if not together:
@@ -78,15 +70,7 @@ def reduced(score: ScoreTick, programs: Programs = PIANO) -> ScoreTick:
             else "notes on the programs that are kept"
         )
         raise MusicZooError(f"It has no {what}.")
-    result = ScoreTick(int(score.ticks_per_quarter))
-    for meter in score.time_signatures:
-        if int(meter.numerator) > 0 and int(meter.denominator) > 0 and int(meter.time) >= 0:
-            result.time_signatures.append(meter.copy())
-    for key in score.key_signatures:
-        result.key_signatures.append(key.copy())
-    for tempo in score.tempos:
-        if 0 < float(tempo.qpm) < float("inf") and int(tempo.time) >= 0:
-            result.tempos.append(tempo.copy())
+    result = _without_tracks(score)
     for (is_drum, program), group in sorted(together.items()):
         track = TrackTick(
             "Drums" if is_drum else "Piano" if programs is not None else "", program, is_drum
@@ -101,8 +85,38 @@ def reduced(score: ScoreTick, programs: Programs = PIANO) -> ScoreTick:
     return result
 
 
+def _kept_notes(score: ScoreTick, programs: Programs) -> dict[tuple[bool, int], list[_Notes]]:
+    """The notes of each kept track by (is drum, program)."""
+    together: dict[tuple[bool, int], list[_Notes]] = {}
+    for track in score.tracks:
+        is_drum, program = bool(track.is_drum), int(track.program)
+        if programs is not None:
+            if is_drum or (programs != ALL_AS_PIANO and program not in programs):
+                continue
+            program = 0
+        if len(track.notes):
+            together.setdefault((is_drum, program), []).append(track.notes.numpy())
+    return together
+
+
+def _without_tracks(score: ScoreTick) -> ScoreTick:
+    """A score with the sensible signatures and tempos alone."""
+    from symusic.core import ScoreTick
+
+    result = ScoreTick(int(score.ticks_per_quarter))
+    for meter in score.time_signatures:
+        if int(meter.numerator) > 0 and int(meter.denominator) > 0 and int(meter.time) >= 0:
+            result.time_signatures.append(meter.copy())
+    for key in score.key_signatures:
+        result.key_signatures.append(key.copy())
+    for tempo in score.tempos:
+        if 0 < float(tempo.qpm) < float("inf") and int(tempo.time) >= 0:
+            result.tempos.append(tempo.copy())
+    return result
+
+
 def _without_duplicates(notes: _Notes) -> _Notes:
-    """In order of onset and pitch."""
+    """Notes in order of onset and pitch; of equal ones the longest, then the loudest."""
     order = np.lexsort(
         (
             -notes["velocity"].astype(np.int64),
@@ -135,11 +149,7 @@ def notes_of_bars(score: ScoreTick) -> NDArray[np.int64]:
     onsets = np.concatenate(
         [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     ).astype(np.int64)
-    signatures = sorted(
-        (Fraction(int(item.time), resolution), int(item.numerator), int(item.denominator))
-        for item in score.time_signatures
-    )
-    bars = meter_bars(signatures, Fraction(max(0, int(onsets.max())) + 1, resolution))
+    bars = score_bars(score, Fraction(max(0, int(onsets.max())) + 1, resolution))
     starts = np.array([float(bar.start * resolution) for bar in bars])
     places = np.clip(np.searchsorted(starts, onsets, side="right") - 1, 0, None)
     return np.bincount(places, minlength=len(bars)).astype(np.int64)
@@ -163,7 +173,10 @@ def check_density(bars: NDArray[np.int64], max_notes_per_bar: int, max_empty_bar
 
 
 def fingerprint(score: ScoreTick) -> Shingles:
-    """The shingles of the uppermost line, as :mod:`musiczoo.music.near_duplicates` compares works by; drums do not count."""
+    """The shingles of the uppermost line, without drums.
+
+    :mod:`musiczoo.music.near_duplicates` compares works by them.
+    """
     arrays = [
         track.notes.numpy() for track in score.tracks if len(track.notes) and not track.is_drum
     ]
@@ -179,7 +192,9 @@ def fingerprint(score: ScoreTick) -> Shingles:
 def score_skyline(
     onsets: NDArray[np.int64], durations: NDArray[np.int64], pitches: NDArray[np.int64]
 ) -> list[int]:
-    """The uppermost line of notes in any order, by the rule of :func:`musiczoo.music.near_duplicates.skyline`.
+    """The uppermost line of notes in any order.
+
+    By the rule of :func:`musiczoo.music.near_duplicates.skyline`.
 
     Args:
         onsets: (notes,) in any unit of time.
@@ -200,8 +215,8 @@ def score_skyline(
         )
     )
     line: list[int] = []
-    # (pitch, end) of what sounds, falling in pitch and rising in end: a lower note that ends sooner
-    # never is the highest.
+    # (pitch, end) of the sounding notes, falling in pitch and rising in end: a lower note that ends
+    # sooner is never the highest.
     above: list[tuple[int, int]] = []
     begins: list[tuple[int, int]] = []
     last = None

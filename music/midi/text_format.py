@@ -1,5 +1,6 @@
-"""The MIDI text format (MTF): every message of a MIDI file as a line of text, as CLaMP 2 reads it (Wu et al. 2024, arXiv 2410.13267).
+"""The MIDI text format (MTF): every message of a MIDI file as a line of text.
 
+CLaMP 2 reads it (Wu et al. 2024, arXiv 2410.13267).
 The first line says ``ticks_per_beat N``. The others are the messages of all tracks merged in time,
 each with its type and its values: of a channel message first the ticks since the message before,
 then the channel and the rest (``note_on 240 0 60 80``); of a meta message the values first and the
@@ -37,7 +38,7 @@ _LEFT_OUT = frozenset(
         "track_name",
     }
 )
-# What sounds or measures time, and the order of its values; the rest says nothing to a score.
+# Messages that sound or measure time, and the order of their values; a score ignores the rest.
 _CHANNEL = {
     "note_off": ("channel", "note", "velocity"),
     "note_on": ("channel", "note", "velocity"),
@@ -103,7 +104,10 @@ def midi_text(source: str | Path | bytes | ScoreTick) -> str:
 
 
 def _messages(data: bytes, path: str | None) -> Any:
-    """The file as mido reads it: damage is found first, and what mido does not take (a key signature of nine sharps) is left out."""
+    """The file as mido reads it.
+
+    Damage is found first, and what mido refuses (a key signature of nine sharps) is left out.
+    """
     import mido
 
     clean = checked_midi(data, path)
@@ -112,8 +116,7 @@ def _messages(data: bytes, path: str | None) -> Any:
         try:
             return mido.MidiFile(file=io.BytesIO(content))
         except Exception as error:
-            # mido says with many kinds of errors that a message is none; only the cleaned bytes
-            # count.
+            # mido raises many kinds of errors for a bad message; only the cleaned bytes count.
             if content is clean:
                 raise MusicZooError(
                     f"This is no readable MIDI file ({type(error).__name__}: {error}).", path=path
@@ -131,7 +134,8 @@ def _line(message: Any) -> str:
 def read_midi_text(text: str) -> ScoreTick:
     """The performance that a text in the MIDI text format stands for.
 
-    Which track a message was on is not told; the score has a track for each channel and program.
+    The text does not keep which track a message was on; the score has a track for each channel and
+    program.
 
     Args:
         text: What :func:`midi_text` gave; lines of kinds that neither sound nor measure time are
@@ -167,27 +171,43 @@ def read_midi_text(text: str) -> ScoreTick:
         if not words:
             continue
         try:
-            kind, values = words[0], words[1:]
-            is_meta = kind not in _CHANNEL
-            ticks = int(values.pop(-1 if is_meta else 0)) + waiting
-            if ticks < 0:
-                raise ValueError("the ticks are negative")
-            if kind not in _CHANNEL and kind not in _META:
-                waiting = ticks
-                continue
-            names = _META[kind] if is_meta else _CHANNEL[kind]
-            settings = {
-                name: value if name == "key" else int(value)
-                for name, value in zip(names, values, strict=True)
-            }
-            track.append(
-                (mido.MetaMessage if is_meta else mido.Message)(kind, time=ticks, **settings)
-            )
-            waiting = 0
+            message, ticks = _message(words, waiting)
         except (ValueError, IndexError, TypeError) as error:
             raise MusicZooError(
                 f"{line[:60]!r} is no MIDI message ({error}).", where=f"line {number}"
             ) from error
+        if message is None:
+            waiting = ticks
+        else:
+            track.append(message)
+            waiting = 0
     stream = io.BytesIO()
     file.save(file=stream)
     return ScoreTick.from_midi(checked_midi(stream.getvalue()))
+
+
+def _message(words: list[str], waiting: int) -> tuple[Any, int]:
+    """The message of a line, None where its kind is skipped, and its ticks.
+
+    Args:
+        words: Of the line.
+        waiting: Ticks of skipped messages before it.
+
+    Raises:
+        ValueError, IndexError, TypeError: It is no message.
+    """
+    import mido
+
+    kind, values = words[0], words[1:]
+    is_meta = kind not in _CHANNEL
+    ticks = int(values.pop(-1 if is_meta else 0)) + waiting
+    if ticks < 0:
+        raise ValueError("the ticks are negative")
+    if kind not in _CHANNEL and kind not in _META:
+        return None, ticks
+    names = _META[kind] if is_meta else _CHANNEL[kind]
+    settings = {
+        name: value if name == "key" else int(value)
+        for name, value in zip(names, values, strict=True)
+    }
+    return (mido.MetaMessage if is_meta else mido.Message)(kind, time=ticks, **settings), ticks

@@ -175,7 +175,7 @@ def render_audio(
         )
     instrument = synthesizer(named_soundfont(soundfont), sample_rate)
     if isinstance(piece, Tune):
-        from musiczoo.music.midi.convert import to_score
+        from musiczoo.music.midi.from_tune import to_score
 
         piece = to_score(piece)
     played = performance(piece)

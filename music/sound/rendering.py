@@ -101,7 +101,7 @@ def render_clip(piece: ScoreTick | Tune, rendering: Rendering = Rendering()) -> 
     instrument = synthesizer(named_soundfont(rendering.soundfont), rendering.sample_rate)
     try:
         if isinstance(piece, Tune):
-            from musiczoo.music.midi.convert import to_score
+            from musiczoo.music.midi.from_tune import to_score
 
             piece = to_score(piece)
         played = performance(

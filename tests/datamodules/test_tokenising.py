@@ -8,7 +8,7 @@ from symusic.core import NoteTick, TempoTick
 from musiczoo.datamodules.tokenising import TOKEN_TYPE, StreamRules, Tokeniser, Unread, score_id
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.midi.piano_stream import ALL_AS_PIANO, reduced
 from musiczoo.representations.remi import Remi
 from tests.midi_files import random_score, write_bad_files, write_midi

@@ -19,7 +19,7 @@ from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.midi.checked_bytes import checked_midi
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 
 ORACLE = Path(__file__).parents[1] / "fixtures" / "muspy_features.parquet"
 RATES = ("polyphony_rate", "empty_beat_rate", "scale_consistency")

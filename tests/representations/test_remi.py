@@ -15,7 +15,7 @@ from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, Trac
 from musiczoo.music.abc import read_abc
 from musiczoo.music.corpora.names import load_corpus
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.representations.remi import BOS, EOS, PAD, Remi
 
 _GRID = 12  # positions a beat

@@ -14,7 +14,8 @@ from musiczoo.models.base.generative import Generated
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import from_score, to_score
+from musiczoo.music.midi.from_tune import to_score
+from musiczoo.music.midi.to_tune import from_score
 from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.m3_patches import abc_text
 from musiczoo.rewards import CorpusSimilarity

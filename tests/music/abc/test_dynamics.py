@@ -6,7 +6,7 @@ import pytest
 
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.abc.dynamics import LEVELS
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.musicxml.reader import read_musicxml
 from musiczoo.music.musicxml.writer import write_musicxml
 

@@ -15,7 +15,8 @@ from musiczoo.music.abc.key_finding import estimate_key, key_text, spell
 from musiczoo.music.abc.programs import guess_program
 from musiczoo.music.abc.tempo import parse_tempo
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import from_score, ticks_per_quarter, to_score
+from musiczoo.music.midi.from_tune import ticks_per_quarter, to_score
+from musiczoo.music.midi.to_tune import from_score
 from musiczoo.music.musicxml.reader import read_musicxml
 
 CORPUS = Path(importlib.util.find_spec("music21").submodule_search_locations[0]) / "corpus"

@@ -14,7 +14,7 @@ from symusic import Score
 
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.pictures import piano_roll as pictures
 from musiczoo.music.pictures.piano_roll import COLOURS, piano_roll_picture
 

@@ -17,7 +17,7 @@ from symusic import ControlChange, Note, Score, Tempo, Track
 
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.midi.convert import to_score
+from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.sound import audio
 from musiczoo.music.sound.audio import named_soundfont, write_flac
 from musiczoo.music.sound.note_table import performance
