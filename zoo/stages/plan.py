@@ -34,7 +34,14 @@ import musiczoo.models.objectives
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.training import Objective, TrainedModule
 from musiczoo.music.errors import MusicZooError
-from musiczoo.stages.stage import PREVIOUS, TAKEN, PlannedStage, Stage, check_settings
+from musiczoo.stages.stage import (
+    PREVIOUS,
+    SETTINGS,
+    TAKEN,
+    PlannedStage,
+    Stage,
+    check_settings,
+)
 
 
 def read_plan(path: str | Path) -> list[PlannedStage]:
@@ -76,7 +83,7 @@ def _planned(
     if not isinstance(raw, dict):
         raise MusicZooError("A stage is a table of settings.", path=path, where=f"stage {number}")
     where = f"stage {raw.get('name', number)}"
-    _refuse_unknown(raw, set(Stage.__dataclass_fields__), path, where)
+    _refuse_unknown(raw, set(SETTINGS), path, where)
     own = raw.get("trainer") or {}
     if not isinstance(own, dict) or not isinstance(common, dict):
         raise MusicZooError("trainer is a table of settings.", path=path, where=where)
@@ -100,7 +107,7 @@ def _planned(
             if hasattr(parser, "instantiate")
             else parser.instantiate_classes(parsed)
         )
-        settings = {name: getattr(made, name) for name in Stage.__dataclass_fields__}
+        settings = {name: getattr(made, name) for name in SETTINGS}
         # What the plan does not say is left to the Trainer.
         settings["trainer"] = {
             name: value for name, value in vars(made.trainer).items() if name in config["trainer"]

@@ -1,9 +1,9 @@
-"""Plans: stages of training one after the other, each with its own Trainer, handing over by checkpoint folders.
+"""Runs plans: stages of training one after the other, each with its own Trainer.
 
-The folder of a run holds ``stages.json`` and for each stage a folder of its name: ``checkpoint/``
-is what it hands over, ``restart/`` the point it goes on from when it was killed; loggers and
-callbacks write beside them. Run again, a plan goes on where it stopped, and the result is the same
-to the last bit.
+A stage hands over a checkpoint folder to the next one. The folder of a run holds ``stages.json``
+and for each stage a folder of its name: ``checkpoint/`` is what it hands over, ``restart/`` the
+point from which it continues when it was killed; loggers and callbacks write beside them. Run
+again, a plan continues where it stopped, and the result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.stages.callbacks import RESTART, HandOver, RestartPoints, newest_restart_point
 from musiczoo.stages.ledger import Ledger
 from musiczoo.stages.plan import read_plan
-from musiczoo.stages.stage import PlannedStage, Stage, check_plan, check_settings, planned
+from musiczoo.stages.stage import (
+    SETTINGS,
+    PlannedStage,
+    Stage,
+    check_plan,
+    check_settings,
+    planned,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +47,15 @@ def run_stages(
 ) -> dict[str, Path]:
     """Runs the stages of a plan that are not done yet.
 
-    Each stage has a fresh ``Trainer``. (A second fit on one Trainer goes on counting epochs and
+    Each stage has a fresh ``Trainer``. (A second fit on one Trainer continues to count epochs and
     steps, and DDP never reduces the gradients of what was frozen when it was wrapped.) With several
     machines, ``folder`` must be one that all of them see.
 
     Args:
         plan: A YAML file (:mod:`musiczoo.stages.plan`), or stages.
-        folder: Of the run; what is there is gone on with.
-        restart_from: Forget this stage and those that build on it, and delete what they made,
-            before anything runs.
+        folder: Of the run; a run that is there is continued.
+        restart_from: Forget this stage and those that build on it, and delete their results, before
+            anything runs.
 
     Returns:
         The checkpoint folder of each stage, for ``musiczoo.load("local-dir:...")``.
@@ -93,7 +100,7 @@ def open_plan(
         except MusicZooError as error:
             raise error.at(path=plan) from None
     for stage in plan:
-        check_settings(vars(stage))
+        check_settings({name: getattr(stage, name) for name in SETTINGS})
     stages = [planned(stage) for stage in plan]
     return stages, check_plan(stages)
 
@@ -146,11 +153,12 @@ def _run(planned_stage: PlannedStage, parent: str | None, ledger: Ledger, *, fre
         data = stage.data if isinstance(stage.data, lightning.LightningDataModule) else stage.data()
         callbacks = list(stage.callbacks() if callable(stage.callbacks) else stage.callbacks)
         _settle(callbacks, folder)
-        points = RestartPoints(folder / RESTART, stage.checkpoint_every)
+        schedule = stage.schedule
+        points = RestartPoints(folder / RESTART, schedule.checkpoint_every)
         trainer = lightning.Trainer(
             **stage.trainer,
-            max_steps=-1 if stage.max_steps is None else stage.max_steps,
-            max_epochs=-1 if stage.max_epochs is None else stage.max_epochs,
+            max_steps=-1 if schedule.max_steps is None else schedule.max_steps,
+            max_epochs=-1 if schedule.max_epochs is None else schedule.max_epochs,
             callbacks=[*callbacks, HandOver(stage, ledger), points],
             default_root_dir=folder,
         )
@@ -158,7 +166,7 @@ def _run(planned_stage: PlannedStage, parent: str | None, ledger: Ledger, *, fre
     if ledger.rows()[stage.name]["state"] != "done":
         raise MusicZooError(
             f"Stage {stage.name} was stopped before its end.",
-            remedy="Run the plan again: it goes on from there.",
+            remedy="Run the plan again: it continues from there.",
         )
 
 
@@ -170,7 +178,7 @@ def _is_first_process() -> bool:
 def _settle(callbacks: Sequence[Callback], folder: Path) -> None:
     """Gives callbacks that resume from files a place that stays.
 
-    A logger's folder is another one each time a run goes on.
+    A logger's folder is another one each time a run continues.
     """
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
@@ -208,13 +216,13 @@ def _module(stage: Stage, parent: Path | None) -> TrainedModule:
             where=f"stage {stage.name}, start",
         )
     if stage.lora is not None:
-        module.add_lora(stage.lora, stage.seed)
+        module.add_lora(stage.lora, stage.schedule.seed)
     if stage.objective is not None:
         module.objective = stage.objective
-    if stage.optimizer is not None:
-        module.optimizer_factory = stage.optimizer
+    if stage.schedule.optimizer is not None:
+        module.optimizer_factory = stage.schedule.optimizer
     for name in ("warmup_steps", "cooldown_steps"):
-        value = getattr(stage, name)
+        value = getattr(stage.schedule, name)
         if value is not None:
             setattr(module, name, value)
             module.hparams[name] = value

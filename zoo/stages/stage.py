@@ -1,39 +1,72 @@
-"""A stage of training as data: what is trained on what, how, for how long, and what it starts from."""
+"""A stage of training as data: what is trained, on what, how, for how long, from which weights."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from musiczoo.hub.loading import HUB, LOCAL
+from musiczoo.hub.registry import list_models
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.training import Objective, OptimizerFactory, TrainedModule
 from musiczoo.music.errors import MusicZooError
+from musiczoo.stages.description import described
 
 PREVIOUS = "previous"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-# What run_stages gives to the Trainer itself, and where the user says it instead.
+# What run_stages gives to the Trainer itself, and where the user sets it instead.
 TAKEN = {
     "max_steps": "max_steps of the stage",
     "max_epochs": "max_epochs of the stage",
     "callbacks": "callbacks of the stage",
     "default_root_dir": "the folder of run_stages",
-    "enable_checkpointing": "nothing: a stage always writes what it needs to go on",
+    "enable_checkpointing": "nothing: a stage always writes what it needs to continue",
 }
+
+Data = lightning.LightningDataModule | Callable[[], lightning.LightningDataModule]
+Start = str | TrainedModule | Callable[[], TrainedModule]
+Callbacks = Sequence[Callback] | Callable[[], Sequence[Callback]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a stage moves its weights, and for how long.
+
+    Attributes:
+        optimizer: Makes the optimiser from the trainable parameters; None keeps the module's own.
+        warmup_steps: Steps of linear warm-up; None keeps the module's own.
+        cooldown_steps: Last steps in which the rate falls to zero; needs ``max_steps``. None keeps
+            the module's own.
+        max_steps: Optimiser steps; with ``max_epochs`` whichever ends first.
+        max_epochs: Epochs.
+        checkpoint_every: A killed run loses at most this number of steps; the end of an epoch is
+            always kept. 0 keeps only these.
+        seed: Of untrained weights and of the adapter's random half. Order, keys and dropout have
+            seeds of their own.
+    """
+
+    optimizer: OptimizerFactory | None = None
+    warmup_steps: int | None = None
+    cooldown_steps: int | None = None
+    max_steps: int | None = None
+    max_epochs: int | None = None
+    checkpoint_every: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, init=False)
 class Stage:
     """One stage of a plan (:func:`musiczoo.run_stages`).
+
+    The fields of :class:`Schedule` are arguments and attributes of a stage as well, such as
+    ``max_epochs`` in ``Stage(name="pretrain", data=data, start=model, max_epochs=3)``.
 
     Attributes:
         name: Letters, digits, ``_`` and ``-``; the stage's folder has it.
@@ -42,47 +75,70 @@ class Stage:
             :func:`musiczoo.load`, a module (which is copied), or a function that makes one.
         objective: The loss; None keeps the module's own, which is likelihood where it comes from a
             checkpoint.
-        optimizer: Makes the optimiser from the trainable parameters; None keeps the module's own.
-        warmup_steps: Steps of linear warm-up; None keeps the module's own.
-        cooldown_steps: Last steps in which the rate falls to zero; needs ``max_steps``. None keeps
-            the module's own.
         trainable: Patterns of the parameters to train, see
             :func:`musiczoo.models.base.freezing.choose_trainable`; None trains all.
         lora: Train an adapter with these settings.
         merge: Add the adapter to the weights before they are handed over; otherwise the next stage
-            goes on with the adapter.
+            continues with the adapter.
         settings: Of the module's constructor, such as ``{"dropout": 0.0}``, where ``start`` is a
             name.
-        max_steps: Optimiser steps; with ``max_epochs`` whichever ends first.
-        max_epochs: Epochs.
         callbacks: Lightning's callbacks, or a function that makes them.
         trainer: Other settings of the ``Trainer``.
         keep: Hand over the ``"last"`` weights, or the ``"best"`` ones of the stage's
             ``ModelCheckpoint(monitor=...)``.
-        checkpoint_every: A killed run loses this many steps at most; an epoch's end is always kept.
-            0 keeps only these.
-        seed: Of untrained weights and of the adapter's random half. Order, keys and dropout have
-            seeds of their own.
+        schedule: Optimiser, warm-up, length, seed.
     """
 
     name: str
-    data: lightning.LightningDataModule | Callable[[], lightning.LightningDataModule]
-    start: str | TrainedModule | Callable[[], TrainedModule] = PREVIOUS
-    objective: Objective | None = None
-    optimizer: OptimizerFactory | None = None
-    warmup_steps: int | None = None
-    cooldown_steps: int | None = None
-    trainable: Sequence[str] | None = None
-    lora: LoRA | None = None
-    merge: bool = True
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    max_steps: int | None = None
-    max_epochs: int | None = None
-    callbacks: Sequence[Callback] | Callable[[], Sequence[Callback]] = ()
-    trainer: Mapping[str, Any] = field(default_factory=dict)
-    keep: Literal["last", "best"] = "last"
-    checkpoint_every: int = 1000
-    seed: int = 0
+    data: Data
+    start: Start
+    objective: Objective | None
+    trainable: Sequence[str] | None
+    lora: LoRA | None
+    merge: bool
+    settings: Mapping[str, Any]
+    callbacks: Callbacks
+    trainer: Mapping[str, Any]
+    keep: Literal["last", "best"]
+    schedule: Schedule
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        data: Data,
+        start: Start = PREVIOUS,
+        objective: Objective | None = None,
+        trainable: Sequence[str] | None = None,
+        lora: LoRA | None = None,
+        merge: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        callbacks: Callbacks = (),
+        trainer: Mapping[str, Any] | None = None,
+        keep: Literal["last", "best"] = "last",
+        schedule: Schedule | None = None,
+        **of_schedule: Any,
+    ) -> None:
+        given = {
+            **locals(),
+            "settings": settings or {},
+            "trainer": trainer or {},
+            "schedule": replace(schedule or Schedule(), **of_schedule),
+        }
+        for item in fields(self):
+            object.__setattr__(self, item.name, given[item.name])
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Schedule.__dataclass_fields__:
+            return getattr(self.schedule, name)
+        raise AttributeError(f"A stage has no attribute {name!r}.")
+
+
+SETTINGS = (
+    *(item.name for item in fields(Stage) if item.name != "schedule"),
+    *(item.name for item in fields(Schedule)),
+)
+"""The settings of a stage as a plan in YAML writes them, one beside the other."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +166,8 @@ class PlannedStage:
 
 
 def planned(stage: Stage) -> PlannedStage:
-    """A stage of Python objects.
-
-    They are described as far as that is possible (see :func:`described`).
-    """
-    config = {item.name: described(getattr(stage, item.name)) for item in fields(Stage)}
+    """A stage of Python objects; see :func:`described` for what is known of them."""
+    config = {name: described(getattr(stage, name)) for name in SETTINGS}
     return PlannedStage(
         stage.name, stage.start if isinstance(stage.start, str) else None, config, lambda: stage
     )
@@ -128,32 +181,16 @@ def check_plan(stages: Sequence[PlannedStage]) -> dict[str, str | None]:
         else.
 
     Raises:
-        MusicZooError: No stages, a name that is none, taken or a model's, or a start that does not
-            exist or comes later.
+        MusicZooError: No stages, a name that is not allowed, used twice or a model's, or a start
+            that does not exist or comes later.
     """
-    from musiczoo.hub.loading import HUB, LOCAL
-    from musiczoo.hub.registry import list_models
-
     if not stages:
         raise MusicZooError("The plan has no stages.")
     models = {row.name for row in list_models()}
     parents: dict[str, str | None] = {}
     for stage in stages:
         name, start = stage.name, stage.start
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == PREVIOUS:
-            raise MusicZooError(
-                f"A stage cannot be called {name!r}.",
-                remedy="Take letters, digits, _ and -; its folder has this name.",
-            )
-        if name in parents or name in models:
-            raise MusicZooError(
-                (
-                    f"There are two stages {name!r}."
-                    if name in parents
-                    else f"A model of the zoo is called {name!r}."
-                ),
-                remedy="Give the stage another name.",
-            )
+        _check_name(name, parents, models)
         if start == PREVIOUS:
             if not parents:
                 raise MusicZooError(
@@ -168,20 +205,30 @@ def check_plan(stages: Sequence[PlannedStage]) -> dict[str, str | None]:
             parents[name] = start
         else:
             later = any(other.name == start for other in stages)
+            earlier = f" ({','.join(parents)})" if parents else ""
             raise MusicZooError(
-                (
-                    f"{start!r} comes later in the plan."
-                    if later
-                    else f"There is no stage or model {start!r}."
-                ),
+                f"{start!r} comes later in the plan."
+                if later
+                else f"There is no stage or model {start!r}.",
                 where=f"stage {name}, start",
-                remedy=(
-                    "Start from an earlier"
-                    f" stage{f' ({chr(44).join(parents)})' if parents else ''}, or from a name of"
-                    " musiczoo list."
-                ),
+                remedy=f"Start from an earlier stage{earlier}, or from a name of musiczoo list.",
             )
     return parents
+
+
+def _check_name(name: object, earlier: Mapping[str, Any], models: set[str]) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == PREVIOUS:
+        raise MusicZooError(
+            f"A stage cannot be called {name!r}.",
+            remedy="Use letters, digits, _ and -; its folder has this name.",
+        )
+    if name in earlier or name in models:
+        raise MusicZooError(
+            f"There are two stages {name!r}."
+            if name in earlier
+            else f"A model of the zoo is called {name!r}.",
+            remedy="Give the stage another name.",
+        )
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -215,63 +262,3 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise MusicZooError(
             f"There is no keep={settings['keep']!r}.", where=where, remedy="last or best."
         )
-
-
-def described(value: Any) -> Any:
-    """A value as plain JSON: numbers and texts as they are, functions by their names, objects by their class and what they were made with.
-
-    The same in every process, whatever has been done with an object since it was made. A change
-    inside a function, or of a setting that an object does not keep, goes unnoticed.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): described(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [
-            described(item)
-            for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
-        ]
-        # Thousands of tunes are told by a digest.
-        if len(items) > 64:
-            return {
-                "items": len(items),
-                "sha256": hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest(),
-            }
-        return items
-    if isinstance(value, partial):
-        return {
-            "call": described(value.func),
-            "args": described(value.args),
-            "kwargs": described(value.keywords),
-        }
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, TrainedModule):
-        # Digesting the weights of a module that was made by hand tells whether it is the same one.
-        from musiczoo.models.adapters import fingerprint
-
-        return {
-            "class": _class_of(value),
-            "config": described(value.to_config()),
-            "weights": fingerprint(value.net.state_dict()),
-        }
-    if is_dataclass(value):
-        return {
-            "class": _class_of(value),
-            **{item.name: described(getattr(value, item.name)) for item in fields(value)},
-        }
-    # What an object was made with, where it keeps that under the same name; what it has become
-    # since is no setting.
-    kept = [
-        name
-        for name in inspect.signature(type(value)).parameters
-        if name in getattr(value, "__dict__", {})
-    ]
-    return {"class": _class_of(value), **{name: described(getattr(value, name)) for name in kept}}
-
-
-def _class_of(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
