@@ -1,1 +1,5 @@
-"""What a checkpoint is and where it comes from: the registry of names, and opening by name or path."""
+"""What a checkpoint is and where it comes from: the registry, and opening by name or path."""
+
+from musiczoo.hub.registry import Architecture, Entry, register
+
+__all__ = ["Architecture", "Entry", "register"]

@@ -32,10 +32,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from musiczoo.hub.architectures import ARCHITECTURES, REPRESENTATIONS, class_of, name_of
 from musiczoo.hub.card import Card, render_card
 from musiczoo.hub.contract import Publishable
 from musiczoo.hub.folders import new_folder
+from musiczoo.hub.registry import ARCHITECTURES, REPRESENTATIONS, class_of, name_of
 from musiczoo.hub.tensors import fill, read_safetensors, rounded
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError

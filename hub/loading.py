@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musiczoo.hub.architectures import resolve
-from musiczoo.hub.registry import entry
+import torch
+
+from musiczoo.hub.published import Published
+from musiczoo.hub.registry import Entry, architecture, entry, resolve
+from musiczoo.hub.tensors import fill, uninitialised
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ def load(
             or a Hub that cannot be reached.
     """
     row = None if name.startswith((LOCAL, HUB)) else entry(name)
-    if row is None or row.opener is None:
+    if row is None or row.folder is not None:
         if weights is not None:
             raise MusicZooError(
                 f"{name} is a checkpoint folder and has its own weights.",
@@ -61,7 +64,11 @@ def load(
             path=path,
             remedy="Give the path of a file in the model's published layout.",
         )
-    model: Any = resolve(row.opener)(path, **settings)
+    model: Any = (
+        resolve(row.opener)(path, **settings)
+        if row.opener
+        else _open_published(row, path, settings)
+    )
     model.loaded_from = {
         "name": name if weights is None else f"{name}, {path.name}",
         "licence": row.licence,
@@ -130,6 +137,33 @@ def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModu
         "licence": model.loaded_from["licence"],
     }
     return _with_adapter(model, adapter, settings)
+
+
+def _open_published(row: Entry, path: Path, settings: dict[str, Any]) -> Any:
+    """The module of a publisher's file or folder, in eval mode."""
+    kind = architecture(row.architecture)
+    if kind.reads_published is None:
+        raise MusicZooError(
+            f"No file of another publisher is known for the architecture {kind.name}.",
+            path=path,
+            remedy="Give a checkpoint folder: local-dir:PATH.",
+        )
+    options = {name: settings.pop(name) for name in kind.reader_options if name in settings}
+    published: Published = resolve(kind.reads_published)(path, **options)
+    if published.name not in (None, row.name):
+        raise MusicZooError(
+            f"This is a file of {published.name}, not of {row.name}.",
+            path=path,
+            remedy=f'Write load("{published.name}", ...).',
+        )
+    with torch.random.fork_rng(devices=[]), uninitialised():
+        model = resolve(kind.module).from_config(
+            published.config.to_dict(),
+            published.representation,
+            **{**published.settings, **settings},
+        )
+    fill(model.net, published.tensors, path)
+    return model.eval()
 
 
 def _with_adapter(model: Any, adapter: Any, settings: dict[str, Any]) -> lightning.LightningModule:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from musiczoo.hub.architectures import ARCHITECTURES, class_of
 from musiczoo.hub.loading import load
+from musiczoo.hub.registry import ARCHITECTURES, class_of
 from musiczoo.models.base.checkpointed import ZooModule
 from musiczoo.music.errors import MusicZooError
 
@@ -56,7 +56,7 @@ def _of_the_zoo(model: object) -> ZooModule:
 
 def _from_lightning(path: Path) -> ZooModule:
     """The module of a Lightning checkpoint. Nothing but tensors and plain values is unpickled."""
-    from musiczoo.hub.torch_files import read_torch_file
+    from musiczoo.hub.tensors import read_torch_file
 
     if not path.is_file():
         raise MusicZooError("There is no such checkpoint.", path=path)

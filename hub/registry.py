@@ -1,205 +1,151 @@
-"""The table of models that can be loaded by name.
+"""The registry: architectures by the names in checkpoints, and models by their names for ``load``.
 
-It names classes by their dotted path, so that it imports no model.
+Rows of someone else's package come in by :func:`register`, or without any call by an entry point of
+the group ``musiczoo.architectures`` that names a row or a list of rows::
 
-Two kinds of models have names: weights in their publisher's layout, which the rows below describe,
-and the checkpoint folders that come with musiczoo in ``hub/shipped``, which describe themselves.
+    [project.entry-points."musiczoo.architectures"]
+    toy = "toy_model.rows:ROWS"
+
+The hub imports no model: rows name classes by their dotted path.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
-from dataclasses import dataclass
-from importlib import resources
+import logging
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
+from musiczoo.hub.rows import ENTRIES, ROWS, Architecture, Entry
 from musiczoo.music.errors import MusicZooError
 
+__all__ = [
+    "ARCHITECTURES",
+    "ENTRIES",
+    "REPRESENTATIONS",
+    "SHIPPED",
+    "Architecture",
+    "Entry",
+    "architecture",
+    "architectures",
+    "class_of",
+    "entry",
+    "list_models",
+    "name_of",
+    "register",
+    "resolve",
+]
+
 SHIPPED = Path(str(resources.files("musiczoo.hub"))) / "shipped"
+#: The architectures by name; :func:`architectures` adds those of installed packages first.
+ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in ROWS}
+#: Dotted paths of the representations by the names that checkpoints hold.
+REPRESENTATIONS: dict[str, str] = {
+    name: path for row in ROWS for name, path in row.representations.items()
+}
+Table = Mapping[str, Architecture] | Mapping[str, str]
+_registered: dict[str, Entry] = {}
+_unread_groups = ["musiczoo.architectures"]
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One model of the zoo.
+def register(row: Architecture | Entry) -> None:
+    """Adds an architecture or a named model, so that list, load, fit and generate know it.
 
-    Attributes:
-        name: What ``musiczoo.load`` takes.
-        summary: What it is, in a line.
-        parameters: Numbers in the weights; None when the file decides.
-        licence: Terms of the weights, as their publisher states them.
-        origin: Paper and publisher.
-        opener: ``"module:attribute"`` of the callable that opens a weights file; None for a
-            checkpoint folder.
-        repository: Repository on the Hugging Face Hub, or None.
-        filename: File in the repository; None for the whole of one in transformers' layout.
-        revision: Branch, tag or commit.
-        folder: The checkpoint folder that comes with musiczoo, or None.
+    Args:
+        row: The row. The same row may be registered again.
+
+    Raises:
+        MusicZooError: Another row has this name, or a representation of another class has a name
+            that the row gives to its own.
     """
+    table: dict[str, Any] = (
+        ARCHITECTURES if isinstance(row, Architecture) else {e.name: e for e in list_models()}
+    )
+    if table.get(row.name, row) != row:
+        raise MusicZooError(
+            f"There is another {type(row).__name__.lower()} named {row.name!r}.",
+            where="musiczoo.hub.register",
+            remedy="Choose another name.",
+        )
+    if isinstance(row, Entry):
+        _registered[row.name] = row
+        return
+    for name, path in row.representations.items():
+        if REPRESENTATIONS.get(name, path) != path:
+            raise MusicZooError(
+                f"The representation {name!r} is {REPRESENTATIONS[name]} already.",
+                where=f"musiczoo.hub.register, {row.name}",
+                remedy=f'Give it another name: representation={{"my_{name}": "{path}"}}.',
+            )
+    ARCHITECTURES[row.name] = row
+    REPRESENTATIONS.update(row.representations)
 
-    name: str
-    summary: str
-    parameters: int | None
-    licence: str
-    origin: str
-    opener: str | None = None
-    repository: str | None = None
-    filename: str | None = None
-    revision: str = "main"
-    folder: Path | None = None
 
-    @property
-    def where(self) -> str:
-        """Where the weights come from, in a few words."""
-        if self.folder is not None:
-            return "with musiczoo"
-        return f"Hub: {self.repository}" if self.repository else "a file of yours (weights=PATH)"
+def architectures() -> dict[str, Architecture]:
+    """All architectures by name, those of installed packages included."""
+    _read_entry_points()
+    return ARCHITECTURES
 
 
-def _notagen(name: str, summary: str, parameters: int | None, filename: str | None) -> Entry:
-    return Entry(
-        name=name,
-        summary=summary,
-        parameters=parameters,
-        licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
-        origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
-        opener="musiczoo.models.bar_stream:BarStreamModule.from_notagen",
-        repository="ElectricAlexis/NotaGen" if filename else None,
-        filename=filename,
+def architecture(name: object) -> Architecture:
+    """The row of an architecture.
+
+    Raises:
+        MusicZooError: There is none of this name; the nearest names are given.
+    """
+    _check_known(architectures(), name)
+    return ARCHITECTURES[str(name)]
+
+
+def class_of(table: Table, name: object) -> Any:
+    """The class of a name in :data:`ARCHITECTURES` or :data:`REPRESENTATIONS`.
+
+    Raises:
+        MusicZooError: The table has no such name; the nearest names are given.
+    """
+    _check_known(table, name)
+    return resolve(_path(table[str(name)]))
+
+
+def name_of(table: Table, thing: object) -> str:
+    """The name under which the class of an object, or a base of it, stands in a table.
+
+    Raises:
+        MusicZooError: The table does not have its class.
+    """
+    _read_entry_points()
+    for kind in type(thing).__mro__:
+        for name, row in table.items():
+            path = _path(row)
+            # By its name first, so that no other model is imported.
+            if path.endswith(f":{kind.__name__}") and resolve(path) is kind:
+                return name
+    raise MusicZooError(
+        f"{type(thing).__module__}.{type(thing).__qualname__} cannot be saved as a checkpoint"
+        " folder: no row of the registry names this class.",
+        remedy="Add a row: musiczoo.hub.register(musiczoo.hub.Architecture(...)).",
     )
 
 
-_CLAMP2 = "Wu et al. 2024, CLaMP 2, arXiv 2410.13267"
-_PRETRAINED = "weights_notagen_pretrain_p_size_16_p_length"
-_LARGE = "p_size_16_p_length_1024_p_layers_20"
-# File names as published; the fine-tuned one really has its numbers of layers in this place.
-ENTRIES: tuple[Entry, ...] = (
-    _notagen("notagen", "any weights in NotaGen's layout, from a path", None, None),
-    _notagen(
-        "notagen-small",
-        "pre-trained, small",
-        110_000_000,
-        f"{_PRETRAINED}_2048_p_layers_12_c_layers_3_h_size_768_lr_0.0002_batch_8.pth",
-    ),
-    _notagen(
-        "notagen-medium",
-        "pre-trained, medium",
-        244_000_000,
-        f"{_PRETRAINED}_2048_p_layers_16_c_layers_3_h_size_1024_lr_0.0001_batch_4.pth",
-    ),
-    _notagen(
-        "notagen-large",
-        "pre-trained, large",
-        516_000_000,
-        f"{_PRETRAINED}_1024_p_layers_20_c_layers_6_h_size_1280_lr_0.0001_batch_4.pth",
-    ),
-    _notagen(
-        "notagen-finetuned",
-        "large, fine-tuned on 8,948 classical pieces with prompts",
-        516_000_000,
-        "weights_notagen_pretrain-finetune_p_size_16_p_length_1024_p_layers_c_layers_6_20_h_size_1280_lr_1e-05_batch_1.pth",
-    ),
-    _notagen(
-        "notagen-rl",
-        "fine-tuned, then three rounds of CLaMP-DPO",
-        516_000_000,
-        f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
-    ),
-    _notagen(
-        "notagen-x",
-        "the authors' later model",
-        516_000_000,
-        f"weights_notagenx_{_LARGE}_h_size_1280.pth",
-    ),
-    Entry(
-        name="clamp2",
-        summary="features of music, and of text in 101 languages",
-        parameters=371_559_168,
-        licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
-        origin=_CLAMP2,
-        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp2",
-        repository="sander-wood/clamp2",
-        filename=(
-            "weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-roberta-base"
-            "_t_dropout_True_m3_True.pth"
-        ),
-    ),
-    Entry(
-        name="clamp3",
-        summary="features of music and of text; the symbolic half of the release for scores",
-        parameters=None,
-        licence="the publisher's terms, see huggingface.co/sander-wood/clamp3",
-        origin="Wu et al. 2025, CLaMP 3, arXiv 2502.10362",
-        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp3",
-        repository="sander-wood/clamp3",
-        filename=(
-            "weights_clamp3_c2_h_size_768_t_model_FacebookAI_xlm-roberta-base_t_length_128_a_size_768_a_layers_12_a_length_128"
-            "_s_size_768_s_layers_12_p_size_64_p_length_512.pth"
-        ),
-    ),
-    Entry(
-        name="m3",
-        summary="the pre-trained music encoder behind CLaMP 2 and 3, with its decoder",
-        parameters=113_746_944,
-        licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
-        origin=_CLAMP2,
-        opener="musiczoo.models.m3.published:open_m3",
-        repository="sander-wood/clamp2",
-        filename="weights_m3_p_size_64_p_length_512_t_layers_3_p_layers_12_h_size_768_lr_0.0001_batch_16_mask_0.45.pth",
-    ),
-    Entry(
-        name="audiobox-aesthetics",
-        summary=(
-            "ratings of sound: content enjoyment and usefulness, production complexity and quality"
-        ),
-        parameters=103_859_112,
-        licence="cc-by-4.0",
-        origin="Tjandra et al. 2025, Meta Audiobox Aesthetics, arXiv 2502.05139",
-        opener="musiczoo.models.audiobox:AudioboxModule.from_audiobox",
-        repository="facebook/audiobox-aesthetics",
-        filename="model.safetensors",
-        revision="9b1dd8e5df9af7216e836a98974fe3b82c56ded6",
-    ),
-    Entry(
-        name="smart",
-        summary=(
-            "the base model of SMART: piano music as REMI tokens; or any Phi-3 over REMI tokens,"
-            " from a folder"
-        ),
-        parameters=None,
-        licence="the publisher's terms, see huggingface.co/lucacasini/metamidipianophi3_4L",
-        origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",
-        opener="musiczoo.models.phi3_remi:Phi3RemiModule.from_published",
-        repository="lucacasini/metamidipianophi3_4L",
-    ),
-)
+def resolve(path: str) -> Any:
+    """The object of a dotted path: ``"module:attribute"`` or ``"module:class.method"``."""
+    module, _, attribute = path.partition(":")
+    return reduce(getattr, attribute.split("."), importlib.import_module(module))
 
 
 def list_models() -> list[Entry]:
     """The models that ``musiczoo.load`` knows, as rows with ``.name``.
 
-    Those that come with musiczoo first.
+    Those that come with musiczoo first, those of other packages last.
     """
-    return [*_shipped(), *ENTRIES]
-
-
-def _shipped() -> list[Entry]:
-    """The rows of the checkpoint folders that come with musiczoo."""
-    rows = []
-    for path in sorted(SHIPPED.glob("*/config.json")):
-        content = json.loads(path.read_text("utf-8"))
-        card = content["card"]
-        rows.append(
-            Entry(
-                path.parent.name,
-                card["summary"],
-                content["parameters"],
-                card["licence"],
-                card["origin"],
-                folder=path.parent,
-            )
-        )
-    return rows
+    _read_entry_points()
+    return [*_shipped(), *ENTRIES, *_registered.values()]
 
 
 def entry(name: str) -> Entry:
@@ -226,3 +172,56 @@ def entry(name: str) -> Entry:
         )
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.4) or list(table)
     raise MusicZooError(wrong, remedy=f"Did you mean {' or '.join(near)}? musiczoo list shows all.")
+
+
+def _shipped() -> list[Entry]:
+    """The rows of the checkpoint folders that come with musiczoo."""
+    rows = []
+    for path in sorted(SHIPPED.glob("*/config.json")):
+        content = json.loads(path.read_text("utf-8"))
+        card = content["card"]
+        rows.append(
+            Entry(
+                name=path.parent.name,
+                summary=card["summary"],
+                parameters=content["parameters"],
+                licence=card["licence"],
+                origin=card["origin"],
+                architecture=content["architecture"],
+                folder=path.parent,
+            )
+        )
+    return rows
+
+
+def _read_entry_points() -> None:
+    """Registers the rows of installed packages, once; one that fails is reported and left out."""
+    while _unread_groups:
+        for point in metadata.entry_points(group=_unread_groups.pop()):
+            try:
+                found = point.load()
+                for row in found if isinstance(found, Iterable) else (found,):
+                    register(row)
+            except Exception as error:
+                # What a foreign package raises when it is imported is of no fixed kind.
+                _log.warning(
+                    "The entry point %s = %s is left out: %s", point.name, point.value, error
+                )
+
+
+def _path(row: Architecture | str) -> str:
+    return row.module if isinstance(row, Architecture) else row
+
+
+def _check_known(table: Table, name: object) -> None:
+    _read_entry_points()
+    if isinstance(name, str) and name in table:
+        return
+    near = difflib.get_close_matches(str(name), table, n=1) or sorted(table)
+    raise MusicZooError(
+        f"musiczoo {metadata.version('musiczoo')} does not know {name!r}.",
+        remedy=(
+            f"It knows {', '.join(near)}. A newer version may know more: pip install --upgrade"
+            " musiczoo."
+        ),
+    )

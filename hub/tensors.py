@@ -1,14 +1,21 @@
-"""Tensors on disk and in a net: safetensors files, and the strict check that they fit."""
+"""Tensors on disk and in a net: safetensors and PyTorch files, and the strict check that they fit.
+
+Nothing but tensors and plain containers is unpickled.
+"""
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from musiczoo.music.errors import MusicZooError
 
@@ -40,6 +47,97 @@ def read_safetensors(files: Iterable[Path]) -> dict[str, Tensor]:
             )
         tensors.update(found)
     return tensors
+
+
+def read_torch_file(path: Path) -> dict[str, Any]:
+    """The content of a ``.pth``, ``.pt`` or ``.ckpt`` file, with nothing executed.
+
+    Its tensors are windows on the file.
+
+    Raises:
+        MusicZooError: The file is missing, damaged, or holds more than tensors and plain
+            containers.
+    """
+    if not path.is_file():
+        raise MusicZooError(
+            "There is no such weights file.",
+            path=path,
+            remedy="Give the path of a file in the model's published layout.",
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise MusicZooError(
+            "The file is damaged or holds more than tensors, and nothing else is unpickled"
+            f" ({str(error).splitlines()[0]}).",
+            path=path,
+            remedy="Download the weights again from their publisher.",
+        ) from None
+    except Exception as error:
+        # A damaged file can fail anywhere inside torch's reader, with any error.
+        raise MusicZooError(
+            f"This is no readable PyTorch file ({type(error).__name__}:"
+            f" {str(error).partition(chr(10))[0]}).",
+            path=path,
+            remedy="Download the weights again; the file may be truncated.",
+        ) from error
+    if not isinstance(content, dict):
+        raise MusicZooError(
+            f"The file holds a {type(content).__name__}, not a checkpoint.", path=path
+        )
+    return content
+
+
+def tensor_table(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name.
+
+    Args:
+        content: Of :func:`read_torch_file`.
+        key: Where the file keeps its table of tensors, such as ``"model"``.
+        path: Of the file, for messages.
+
+    Raises:
+        MusicZooError: There is no such table.
+    """
+    table = content.get(key)
+    if (
+        not isinstance(table, Mapping)
+        or not table
+        or not all(isinstance(value, Tensor) for value in table.values())
+    ):
+        raise MusicZooError(
+            f'The file has no table of tensors under "{key}".',
+            path=path,
+            remedy="Give the publisher's weights file, not another checkpoint.",
+        )
+    return dict(table)
+
+
+def shape_of(tensors: Mapping[str, Tensor], name: str, axes: int, path: Path) -> torch.Size:
+    """The shape of a tensor that tells sizes of a net.
+
+    Raises:
+        MusicZooError: It is missing or has another number of axes.
+    """
+    if name not in tensors:
+        raise MusicZooError(
+            f"The tensor {name} is missing.",
+            path=path,
+            remedy="The file is of another architecture, or incomplete.",
+        )
+    if tensors[name].ndim != axes:
+        raise MusicZooError(
+            f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were expected.",
+            path=path,
+        )
+    return tensors[name].shape
+
+
+def count_layers(tensors: Mapping[str, Tensor], stem: str) -> int:
+    """How many numbers follow a stem in the names of tensors: ``"encoder.layer."`` of ``encoder.layer.0.bias`` and so on."""
+    return len(
+        {match[1] for name in tensors if (match := re.match(rf"{re.escape(stem)}(\d+)\.", name))}
+    )
 
 
 def check_fit(
@@ -110,3 +208,31 @@ def rounded(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tens
             )
         result[name] = copies[key]
     return result
+
+
+class uninitialised(TorchFunctionMode):  # noqa: N801  # it is used as `with uninitialised():`
+    """A context in which nets are built without drawing their weights.
+
+    For nets whose every tensor is replaced right after (:func:`fill`): to draw the weights of a
+    large net takes longer than to read them.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Leaves out the calls that set the values of a tensor at random."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+# By name: transformers wraps some of torch's own.
+_DRAWS = frozenset(
+    "normal_ uniform_ trunc_normal_ erfinv_ kaiming_normal_ kaiming_uniform_ xavier_normal_"
+    " xavier_uniform_".split()
+)

@@ -36,6 +36,8 @@ MOVED = {
     "datamodules.degraded_takes": "datamodules.degraded_passages",
     "divergence": "metrics.divergence",
     "generating": "commands.generate",
+    "hub.architectures": "hub.registry",
+    "hub.torch_files": "hub.tensors",
     "listing": "commands.list",
     "models.bar_stream.notagen": "models.bar_stream.published",
     "models.gpt2": "models.layers.gpt2",

@@ -17,8 +17,13 @@ from typing import Any
 from torch import Tensor
 
 from musiczoo.hub.registry import entry
-from musiczoo.hub.tensors import read_safetensors
-from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of, tensor_table
+from musiczoo.hub.tensors import (
+    count_layers,
+    read_safetensors,
+    read_torch_file,
+    shape_of,
+    tensor_table,
+)
 from musiczoo.hub.transfer import fetch_file
 from musiczoo.models.audiobox.convolutions import TRANSFORM
 from musiczoo.models.audiobox.net import AXES, STRIDES, AudioboxConfig

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musiczoo.hub.tensors import check_fit
-from musiczoo.hub.torch_files import read_torch_file
+from musiczoo.hub.tensors import check_fit, read_torch_file
 from musiczoo.models.bar_stream.net import BarStreamConfig, BarStreamNet
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import VOCABULARY
@@ -102,7 +101,7 @@ def load_net(path: str | Path) -> BarStreamNet:
     """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
 
     Raises:
-        MusicZooError: See :func:`musiczoo.hub.torch_files.read_torch_file`; also a missing, surplus
+        MusicZooError: See :func:`musiczoo.hub.tensors.read_torch_file`; also a missing, surplus
             or misshapen tensor, named with both shapes.
     """
     path = Path(path)

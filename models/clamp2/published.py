@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from musiczoo.hub.torch_files import shape_of
+from musiczoo.hub.tensors import shape_of
 from musiczoo.models.clamp2.net import Clamp2Config
 from musiczoo.models.m3.published import encoder_sizes, read_weights
 from musiczoo.music.errors import MusicZooError

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musiczoo.hub.tensors import fill
-from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of, tensor_table
+from musiczoo.hub.tensors import count_layers, fill, read_torch_file, shape_of, tensor_table
 from musiczoo.models.m3.module import M3Module
 from musiczoo.models.m3.net import M3Config
 from musiczoo.music.errors import MusicZooError

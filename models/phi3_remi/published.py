@@ -14,8 +14,13 @@ import torch
 from torch import Tensor
 from transformers import Phi3ForCausalLM
 
-from musiczoo.hub.tensors import check_fit, read_safetensors
-from musiczoo.hub.torch_files import count_layers, read_torch_file, shape_of
+from musiczoo.hub.tensors import (
+    check_fit,
+    count_layers,
+    read_safetensors,
+    read_torch_file,
+    shape_of,
+)
 from musiczoo.models.phi3_remi.net import Phi3RemiConfig, build
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.remi import Remi

@@ -1,0 +1,55 @@
+"""Models in their publishers' layouts: what a reader of such files returns, and its net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from musiczoo.hub.tensors import fill, uninitialised
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What ``read_published(path)`` of an architecture found in a publisher's file or folder.
+
+    Attributes:
+        config: The sizes, in the architecture's own config class.
+        tensors: All tensors of the net, by the names that they have in it; still on the disk where
+            the file allows it.
+        representation: The representation that the weights were trained with; None for the
+            architecture's own default.
+        settings: Further settings of the module's constructor that the files decide.
+        name: The name in the registry of the models that have this layout, where the architecture
+            reads several layouts (``"clamp2"`` and ``"clamp3"``); None where there is one.
+    """
+
+    config: Any
+    tensors: Mapping[str, Tensor]
+    representation: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+
+
+def assemble(build: Callable[[Any], Net], published: Published, path: Path | None = None) -> Net:
+    """The net of a config with the tensors of a file, in eval mode.
+
+    Args:
+        build: The net of a config, such as the class ``BarStreamNet``.
+        published: What was read.
+        path: Of the file, for messages.
+
+    Raises:
+        MusicZooError: Missing, surplus and misshapen tensors are named, with both shapes.
+    """
+    # What is drawn while the net is built is replaced; the user's random numbers must not notice.
+    with torch.random.fork_rng(devices=[]), uninitialised():
+        net = build(published.config)
+    fill(net, published.tensors, path)
+    return net.eval()
