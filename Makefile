@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(PYTHON) experiments/demo.py $(ARGS)
+	$(PYTHON) -m experiments.demo $(ARGS)
 
 # What it makes is kept in clamp_dpo/: a run that was stopped goes on when it is called again.
 clamp-dpo: $(STAMP)

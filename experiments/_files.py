@@ -1,4 +1,4 @@
-"""Pieces in every form, opened again and checked."""
+"""Writes pieces in every format, opens them again and checks them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SUFFIXES = ("abc", "musicxml", "mid", "svg", "png", "wav")
 def write_all(
     pieces: Mapping[str, Tune], folder: Path
 ) -> tuple[list[tuple[Path, Tune]], list[str]]:
-    """Writes pieces in every form; what cannot be made is said, and the rest is made.
+    """Writes pieces in every format; a format that fails is reported, and the others are written.
 
     Args:
         pieces: The pieces by the names of their files.
         folder: Where they go.
 
     Returns:
-        The files with their pieces, and a sentence for each file that could not be made.
+        The files with their pieces, and a sentence for each file that could not be written.
     """
     written: list[tuple[Path, Tune]] = []
     missing: list[str] = []
@@ -43,7 +43,7 @@ def write_all(
 
 
 def check(path: Path, piece: Tune) -> str:
-    """Opens a file that was written and says what is in it; fails when it is not the piece."""
+    """Opens a file again and describes its contents; fails when they are not the piece."""
     notes = len(piece.notes())
     match path.suffix:
         case ".abc" | ".musicxml" | ".mid":
@@ -66,3 +66,18 @@ def check(path: Path, piece: Tune) -> str:
             assert seconds > 1.0
             return f"{seconds:.0f} seconds"
     raise AssertionError(path)
+
+
+def check_bars(piece: Tune, first: int) -> None:
+    """Fails when a bar is longer than its meter, or a bar inside the piece shorter.
+
+    Args:
+        piece: A generated piece.
+        first: The first bar that was generated; with 0 the piece may begin with an upbeat.
+    """
+    for voice in piece.parsed:
+        for index, bar in enumerate(voice.bars[first:], first):
+            assert bar.nominal is not None, f"bar {index + 1} has no meter"
+            may_be_short = index in (0, len(voice.bars) - 1)
+            fits = bar.duration <= bar.nominal if may_be_short else bar.duration == bar.nominal
+            assert fits, f"bar {index + 1} lasts {bar.duration} instead of {bar.nominal} quarters"

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.sampling import processor_name
+from experiments._machine import processor_name
+from experiments._smart_table import markdown
 from musiczoo.comparison.evaluation import Portrait
 from musiczoo.comparison.figures import features_picture, rewards_picture, rolls_picture
-from musiczoo.comparison.tables import VELOCITY_NOTE, label_of
 from musiczoo.metrics.midi_features import FEATURE_NAMES
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.pictures.piano_roll import COLOURS
@@ -34,42 +34,55 @@ def write_report(
 
     Args:
         options: Of the experiment.
-        runs: By setting and seed, what each left in its done.json.
+        runs: By setting and seed, the contents of each run's done.json.
         portraits: By kind of prompts.
         minutes: That all calls took together.
     """
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
-    rows = [
-        _row(name, of, _of(portraits, name, of), _base(portraits, name))
-        for name, of in runs.items()
-    ]
+    settings = {
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("folder", "output", "only")
+    }
     document = {
-        "settings": {
-            name: value
-            for name, value in vars(options).items()
-            if name not in ("folder", "output", "only")
-        },
+        "settings": settings,
         "machine": processor_name(),
         "minutes": minutes,
         "seconds_of_runs": {
             name: [round(run["seconds"], 1) for run in of.values()] for name, of in runs.items()
         },
         "base": {kind: _measured(_named(found, BASE)) for kind, found in portraits.items()},
-        "rows": rows,
-        "curves": {
-            name: [[report["reward"] for report in run["reports"]] for run in of.values()]
+        "rows": [
+            _row(name, of, _of(portraits, name, of), _base(portraits, name))
             for name, of in runs.items()
-        },
-        "kl_curves": {
-            name: [[report["kl"] for report in run["reports"]] for run in of.values()]
-            for name, of in runs.items()
-        },
+        ],
+        "curves": _values_of_steps(runs, "reward"),
+        "kl_curves": _values_of_steps(runs, "kl"),
     }
     text = json.dumps(document, indent=1, default=str)
     write_atomically(output / "smart.json", (text + "\n").encode())
-    write_atomically(output / "smart.md", _markdown(document).encode())
+    write_atomically(output / "smart.md", markdown(document).encode())
     _curves(runs, output / "smart_curves.png")
+    _pictures(runs, portraits, output)
+
+
+def _values_of_steps(
+    runs: Mapping[str, Mapping[int, Any]], key: str
+) -> dict[str, list[list[float]]]:
+    """A value of each step of each run, by setting."""
+    return {
+        name: [[report[key] for report in run["reports"]] for run in of.values()]
+        for name, of in runs.items()
+    }
+
+
+def _pictures(
+    runs: Mapping[str, Mapping[int, Any]],
+    portraits: Mapping[str, Sequence[Portrait]],
+    output: Path,
+) -> None:
+    """Features, rewards and piano rolls of the base and of the first seed of each setting."""
     first = {name: f"{name}-{next(iter(of))}" for name, of in runs.items()}
     tuned = [
         _named(portraits["procedural"], first[name])
@@ -160,111 +173,15 @@ def _row(
     }
 
 
-def _markdown(document: Mapping[str, Any]) -> str:
-    settings, rows, base = document["settings"], document["rows"], document["base"]
-    lines = [
-        "# SMART in small",
-        "",
-        (
-            "`python -m experiments.smart`: the shipped decoder `phi3-remi` tuned by the shipped"
-            f" ear `MelAesthetics`, {settings['groups']} x {settings['group_size']} completions of"
-            f" {settings['tokens']} tokens a step, AdamW with a rate that falls linearly to 0, on"
-            f" {document['machine']}. Measured on {settings['pieces']} prompts that nothing was"
-            " tuned on, the same for every model, full softmax at temperature 1. Processor time is"
-            " shared by two runs at a time."
-        ),
-        "",
-        (
-            "| setting | seeds | steps | first rate | beta | reward | rise in standard deviations"
-            " of the base (each seed) | KL, nats a token (each seed) | distance, piano roll |"
-            " distinct 4-grams | ended by itself | without notes |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for kind in ("procedural", "corpus"):
-        of = base[kind]
-        lines.append(
-            f"| base, {kind} prompts | | | | | {of['reward']:.3f} (sd {of['reward_sd']:.3f}) | | |"
-            f" {of['diversity']['piano_roll']:.3f} | {of['diversity']['distinct_4']:.3f} |"
-            f" {of['ended']:.1%} | {of['without_notes']} |"
-        )
-    for row in rows:
-        beta = 0.0 if row["setting"] == "long-free" else settings["beta"]
-        divergences = ", ".join(f"{seed['kl']:.3f}" for seed in row["seeds"])
-        rate = settings["long_rate" if row["setting"].startswith("long") else "rate"]
-        mean = {
-            name: statistics.mean(seed["diversity"][name] for seed in row["seeds"])
-            for name in ("piano_roll", "distinct_4")
-        }
-        lines.append(
-            f"| {row['setting']} | {', '.join(map(str, row['seed_numbers']))} | {row['steps']} |"
-            f" {rate:g} | {beta:g} | {statistics.mean(seed['reward'] for seed in row['seeds']):.3f}"
-            f" | **{row['rise_in_sd_mean']:+.2f}**"
-            f" ({', '.join(f'{rise:+.2f}' for rise in row['rise_in_sd'])}) | {row['kl_mean']:.3f}"
-            f" ({divergences}) | {mean['piano_roll']:.3f} | {mean['distinct_4']:.3f} |"
-            f" {statistics.mean(seed['ended'] for seed in row['seeds']):.1%} |"
-            f" {statistics.mean(seed['without_notes'] for seed in row['seeds']):.1f} |"
-        )
-    lines += ["", "Features, means over completions with notes (seeds together):", ""]
-    lines += [
-        "| setting | " + " | ".join(label_of(name) for name in FEATURE_NAMES) + " |",
-        "|---" * (len(FEATURE_NAMES) + 1) + "|",
-    ]
-    for kind in ("procedural", "corpus"):
-        lines.append(
-            f"| base, {kind} prompts | "
-            + " | ".join(f"{base[kind]['features'][name]:.3f}" for name in FEATURE_NAMES)
-            + " |"
-        )
-    for row in rows:
-        values = [
-            statistics.mean(seed["features"][name] for seed in row["seeds"])
-            for name in FEATURE_NAMES
-        ]
-        lines.append(
-            f"| {row['setting']} | " + " | ".join(f"{value:.3f}" for value in values) + " |"
-        )
-    lines += [
-        "",
-        (
-            f"{VELOCITY_NOTE} Polyphony is more than two pitches at a time, as MusPy and SMART"
-            " count it."
-        ),
-        "",
-        "![Reward and divergence by step](smart_curves.png)",
-        "",
-        "![The eight features before and after, short setting, first seed](smart_features.png)",
-        "",
-        "![The ratings before and after, first seed](smart_rewards.png)",
-        "",
-        "![Mean piano rolls of the first sixteen beats, first seed](smart_rolls.png)",
-        "",
-    ]
-    if any(row["setting"] == "corpus" for row in rows):
-        lines += [
-            (
-                "![The eight features before and after, prompts of real pieces, first"
-                " seed](smart_corpus_features.png)"
-            ),
-            "",
-        ]
-    return "\n".join(lines)
-
-
 def _curves(runs: Mapping[str, Mapping[int, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), dpi=130, layout="constrained")
     panels = figure.subplots(1, 2)
-    for axes, key, title in zip(
-        panels,
-        ("reward", "kl"),
-        ("mean reward of a step", "divergence from the base, nats a token"),
-        strict=True,
-    ):
-        for colour, (name, of) in zip(COLOURS, runs.items(), strict=False):
-            for number, run in enumerate(of.values()):
-                values = [report[key] for report in run["reports"]]
+    titles = {"reward": "mean reward of a step", "kl": "divergence from the base, nats a token"}
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        for colour, (name, of) in zip(COLOURS, _values_of_steps(runs, key).items(), strict=False):
+            for number, values in enumerate(of):
                 axes.plot(
                     range(1, len(values) + 1),
                     values,

@@ -1,11 +1,13 @@
-"""Continues real openings and tells what came of them: read, header kept, voices kept, opening unchanged, ended, bars aligned.
+"""Continues real openings and checks the results.
 
-    python experiments/continuation.py bar-stream
-    python experiments/continuation.py runs/last.ckpt --count 20 --free --output continuations
+    python -m experiments.continuation bar-stream
+    python -m experiments.continuation runs/last.ckpt --count 20 --free --output continuations
 
 MODEL is anything that `musiczoo continue` opens. The openings are those of chorales that a recipe
 keeps out of training, and of corpora that it does not train on; each is written to a file as ABC,
-MusicXML or MIDI in turn, cut to its first bars, and continued from that file.
+MusicXML or MIDI in turn, cut to its first bars, and continued from that file. Each result is
+checked: it can be read, keeps the header, the voices and the opening, ends, and its bars are
+aligned.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--recipe",
         default="bar_stream/shipped_finetune",
-        help="says which works were kept out of training",
+        help="names the works that were kept out of training",
     )
     parser.add_argument(
         "--corpora",
@@ -73,7 +75,10 @@ def arguments() -> argparse.Namespace:
 
 
 def openings(options: argparse.Namespace) -> Iterator[Work]:
-    """Works in turn, one of each corpus (of those trained on, what was kept out of training), without repetition, drawn by the seed."""
+    """Works drawn by the seed without repetition, one of each corpus in turn.
+
+    Of a corpus that was trained on, only works that were kept out of training are drawn.
+    """
     recipe = yaml.safe_load(
         files("musiczoo.configs").joinpath(f"{options.recipe}.yaml").read_text()
     )["data"]["init_args"]
@@ -89,17 +94,18 @@ def openings(options: argparse.Namespace) -> Iterator[Work]:
     rng = random.Random(options.seed)
     queues = [iter(rng.sample(works, len(works))) for works in sources]
     for queue in cycle(queues):
-        # What is no longer than its opening leaves nothing to continue.
+        # A work that is no longer than its opening leaves nothing to continue.
         if (work := next((work for work in queue if work.bars > options.bars), None)) is not None:
             yield work
 
 
 def beginning(tune: Tune, bars: int) -> Tune:
+    """The first bars of a tune."""
     return replace(tune, voices=tuple(Voice(voice.id, voice.bars[:bars]) for voice in tune.voices))
 
 
 def checks(given: Tune, result: Continued, bars: int) -> dict[str, Any]:
-    """What must hold of a continuation of a score; ``bars`` were kept of it."""
+    """The checks of a continuation; ``bars`` of the score were kept."""
     piece = result.piece
     ended = result.generated.stop == "end"
     if piece is None:
@@ -133,69 +139,73 @@ def checks(given: Tune, result: Continued, bars: int) -> dict[str, Any]:
 
 
 def _same_bars(own: Any, now: Any) -> bool:
-    """The same bars; the bar-line at the seam may change, for a final one is no longer final."""
+    """Whether the bars are equal; the last bar-line may differ, as it no longer ends the piece."""
     return [(bar.left, bar.text) for bar in own] == [(bar.left, bar.text) for bar in now] and [
         bar.right for bar in own[:-1]
     ] == [bar.right for bar in now[: len(own) - 1]]
 
 
-def main() -> None:
-    options = arguments()
-    model = open_model(options.model)
-    if not isinstance(model, BarStreamModule):
-        raise SystemExit(f"{options.model} does not write scores.")
+def opening_files(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Work, Path, Tune]]:
+    """Each work, the file of its opening, and the tune that this file holds.
+
+    A work whose opening cannot be written or read is reported and left out.
+    """
+    count = 0
+    chosen = islice(openings(options), 4 * options.count)
+    for work, suffix in zip(chosen, cycle(FORMATS), strict=False):
+        path = folder / f"{count:03d}{suffix}"
+        try:
+            piece = read(write(beginning(work.tune, options.bars), path))
+            given = piece if isinstance(piece, Tune) else from_score(piece)
+        except MusicZooError as error:
+            CONSOLE.print(f"{work.id}: {error}", markup=False)
+            continue
+        yield work, path, given
+        count += 1
+        if count == options.count:
+            return
+
+
+def continued(
+    model: BarStreamModule,
+    work: Work,
+    path: Path,
+    given: Tune,
+    generator: torch.Generator,
+    options: argparse.Namespace,
+) -> tuple[dict[str, Any], Tune | None]:
+    """The record of one opening, and the continued piece."""
     known = {(prompt.period, prompt.composer, prompt.instrumentation) for prompt in model.prompts}
-    generator = torch.Generator().manual_seed(options.seed)
-    records: list[dict[str, Any]] = []
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        chosen = [*islice(openings(options), 4 * options.count)]
-        scores: list[tuple[Work, Path, Tune]] = []
-        for work, suffix in zip(chosen, cycle(FORMATS), strict=False):
-            if len(scores) == options.count:
-                break
-            path = Path(scratch) / f"{len(scores):03d}{suffix}"
-            try:
-                piece = read(write(beginning(work.tune, options.bars), path))
-                given = piece if isinstance(piece, Tune) else from_score(piece)
-            except MusicZooError as error:
-                CONSOLE.print(f"{work.id}: {error}", markup=False)
-                continue
-            scores.append((work, path, given))
-        for work, path, given in scores:
-            labels = work.labels
-            if (
-                labels is not None
-                and (labels.period, labels.composer, labels.instrumentation) not in known
-            ):
-                labels = None
-            bars = min(options.bars, len(given.voices[0].bars))
-            record: dict[str, Any] = {
-                "work": work.id,
-                "format": path.suffix,
-                "voices": len(given.voices),
-                "opening_bars": bars,
-            }
-            try:
-                [result] = model.continue_pieces(
-                    [path],
-                    bars,
-                    labels,
-                    Sampling(temperature=options.temperature),
-                    generator=generator,
-                    max_bars=options.max_bars,
-                    guard=None if options.free else ALIGNED,
-                )
-            except MusicZooError as error:
-                record |= {**dict.fromkeys(CHECKS, False), "error": str(error)}
-            else:
-                record |= checks(given, result, bars)
-                if options.output is not None and result.piece is not None:
-                    options.output.mkdir(parents=True, exist_ok=True)
-                    write(result.piece, options.output / f"{len(records):03d}.abc")
-            records.append(record)
-            CONSOLE.print(json.dumps(record), markup=False, highlight=False)
-    document = {
+    labels = work.labels
+    if labels and (labels.period, labels.composer, labels.instrumentation) not in known:
+        labels = None
+    bars = min(options.bars, len(given.voices[0].bars))
+    record: dict[str, Any] = {
+        "work": work.id,
+        "format": path.suffix,
+        "voices": len(given.voices),
+        "opening_bars": bars,
+    }
+    try:
+        [result] = model.continue_pieces(
+            [path],
+            bars,
+            labels,
+            Sampling(temperature=options.temperature),
+            generator=generator,
+            max_bars=options.max_bars,
+            guard=None if options.free else ALIGNED,
+        )
+    except MusicZooError as error:
+        return record | {**dict.fromkeys(CHECKS, False), "error": str(error)}, None
+    return record | checks(given, result, bars), result.piece
+
+
+def document_of(
+    options: argparse.Namespace, records: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    """All records, their sums and the settings."""
+    return {
         "model": options.model,
         "settings": {
             name: str(value) if isinstance(value, Path) else value
@@ -205,12 +215,31 @@ def main() -> None:
         **{name: sum(record[name] for record in records) for name in CHECKS},
         "new_bars": sum(record.get("new_bars", 0) for record in records),
         "misaligned_bars": sum(record.get("misaligned_bars", 0) for record in records),
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(seconds, 1),
         "pieces": records,
     }
-    text = json.dumps(document, indent=2)
+
+
+def main() -> None:
+    options = arguments()
+    model = open_model(options.model)
+    if not isinstance(model, BarStreamModule):
+        raise SystemExit(f"{options.model} does not generate scores.")
+    generator = torch.Generator().manual_seed(options.seed)
+    records: list[dict[str, Any]] = []
+    start = time.monotonic()
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for work, path, given in list(opening_files(options, Path(scratch))):
+            record, piece = continued(model, work, path, given, generator, options)
+            if options.output is not None and piece is not None:
+                write(piece, options.output / f"{len(records):03d}.abc")
+            records.append(record)
+            CONSOLE.print(json.dumps(record), markup=False, highlight=False)
+    document = document_of(options, records, time.monotonic() - start)
+    text = json.dumps(document, indent=2)
+    if options.output is not None:
         write_atomically(options.output / "continuation.json", text.encode())
     table = Table("check", f"of {len(records)}")
     for name in CHECKS:

@@ -1,109 +1,99 @@
-"""The demo: loads the shipped model, fine-tunes it on a collection it has never seen, and writes new pieces in every form.
+"""The demo: loads the shipped model, fine-tunes it on a new collection, and generates new pieces.
+
+    python -m experiments.demo    # make demo: less than six minutes on two cores
 
 Everything is the library's own: musiczoo.load, corpus, datamodule, Trainer.fit, generate,
-continue_pieces and musiczoo.music.write. It takes two cores less than six minutes. What is written
-is opened again and checked.
+continue_pieces and musiczoo.music.write. Guards keep the music in time: every new bar is as long
+as its meter. All files are opened again and checked.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import math
+import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import lightning
 import torch
-from _files import check, write_all
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it also runs as a file
+
 import musiczoo
+from experiments._files import check, check_bars, write_all
+from experiments._time_box import TimeBox
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.metrics import BitsPerSymbol
 from musiczoo.models.bar_stream import BarStreamModule
+from musiczoo.models.bar_stream.continuation import Continued
 from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
-from musiczoo.models.base.generative import Generated, TokenLogProbs
-from musiczoo.music.abc import Field
+from musiczoo.models.base import Generated, TokenLogProbs
+from musiczoo.music.abc import Field, Tune
 from musiczoo.music.recipes.labels import Labels
 
 SOURCE = "aird"
 LABELS = Labels("Traditional", "Aird's Airs", "tune")
 OPENING_BARS = 4
+MIN_BARS, MAX_BARS = 8, 24
+CONSOLE = Console()
+Bits: TypeAlias = tuple[float, float]
+"""Bits per character of the whole text, and without the prompt lines."""
 
 
-class TimeBox(lightning.Callback):
-    """Ends the fit after a time, cools the learning rate down before, shows a progress bar and keeps the losses.
+@dataclass
+class Clock:
+    """The seconds of the demo's parts."""
 
-    A demo promises minutes, not steps. A short training gains much from a learning rate that falls
-    to zero at its end.
+    last: float = field(default_factory=time.monotonic)
+    parts: dict[str, float] = field(default_factory=dict)
 
-    Args:
-        seconds: Length of the fit.
-        cooling: Share of it in which the learning rate falls linearly to zero.
-    """
+    def stop(self, part: str) -> None:
+        """Ends a part; the next one begins."""
+        now = time.monotonic()
+        self.parts[part], self.last = now - self.last, now
 
-    def __init__(self, seconds: float, cooling: float) -> None:
-        self.seconds = seconds
-        self.cooling = cooling
-        self.train: list[tuple[int, float]] = []
-        columns = (
-            TextColumn("fine-tuning"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(*columns)
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.start = time.monotonic()
-        self.rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
-        self.task = self.progress.add_task("", total=self.seconds, note="")
-        self.progress.start()
+def opened(name: str, seed: int) -> BarStreamModule:
+    """The model, with the optimiser of the demo."""
+    model = musiczoo.load(
+        name,
+        seed=seed,
+        optimizer=lambda parameters: torch.optim.AdamW(
+            parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05
+        ),
+    )
+    assert isinstance(model, BarStreamModule)
+    return model
 
-    def on_train_batch_start(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        left = 1.0 - (time.monotonic() - self.start) / self.seconds
-        warm = min(1.0, (trainer.global_step + 1) / 20)
-        for group, rate in zip(trainer.optimizers[0].param_groups, self.rates, strict=True):
-            group["lr"] = rate * warm * max(0.0, min(1.0, left / self.cooling))
-        trainer.should_stop = left <= 0.0
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        self.train.append(
-            (trainer.global_step, float(trainer.callback_metrics["train/loss"]) / math.log(2.0))
-        )
-        recent = [value for _, value in self.train[-50:]]
-        note = f"step {trainer.global_step}, {sum(recent) / len(recent):.3f} bits a character"
-        self.progress.update(self.task, completed=time.monotonic() - self.start, note=note)
-
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.progress.stop()
+def collection(model: BarStreamModule, seed: int) -> ScoreDataModule:
+    """The tunes, a tenth of them held out."""
+    data = ScoreDataModule(
+        SOURCE,
+        representation=model.representation,
+        batch_size=8,
+        keys="finetune",
+        prompts=True,
+        val_fraction=0.0,
+        test_fraction=0.1,
+        seed=seed,
+    )
+    data.setup()
+    return data
 
 
 def held_out_bits(model: BarStreamModule, data: ScoreDataModule) -> tuple[float, float]:
-    """Bits per character of the held-out tunes: of the whole text, and of the text after the three prompt lines.
+    """Bits per character of the held-out tunes: of the whole text, and without the prompt lines.
 
-    The prompt names the collection, which the model meets here for the first time; the second
-    figure leaves that easy gain out.
+    The three prompt lines name the collection, which is new to the model; the second figure leaves
+    that easy gain out.
     """
     whole, music = BitsPerSymbol("character"), BitsPerSymbol("character")
     size = model.net.config.patch_size
@@ -155,10 +145,35 @@ def fine_tune(model: BarStreamModule, data: ScoreDataModule, minutes: float) -> 
 
 
 def compose(model: BarStreamModule, pieces: int, seed: int) -> list[Generated]:
-    """Samples tunes whose bars are as long as the meter says."""
-    guard = Guards([BarDurations(meter=True), Countdown(min_bars=8, max_bars=24)])
-    generator = torch.Generator().manual_seed(seed)
-    return model.generate([LABELS] * pieces, generator=generator, guard=guard, progress=True)
+    """Samples tunes; every bar is as long as the meter, except an upbeat and the last one."""
+    return model.generate(
+        [LABELS] * pieces,
+        generator=torch.Generator().manual_seed(seed),
+        guard=Guards([BarDurations(meter=True), Countdown(MIN_BARS, MAX_BARS)]),
+        progress=True,
+    )
+
+
+def go_on(model: BarStreamModule, opening: Tune, seed: int) -> Continued:
+    """Continues the first bars of a tune; every new bar is as long as the meter."""
+    [continued] = model.continue_pieces(
+        [opening],
+        bars=OPENING_BARS,
+        max_bars=MAX_BARS,
+        generator=torch.Generator().manual_seed(seed),
+        guard=BarDurations(meter=True),
+    )
+    return continued
+
+
+def choose(results: Sequence[Generated]) -> Generated:
+    """The longest piece that ended; if none did, the longest that can be read."""
+    readable = [result for result in results if result.piece is not None and result.piece.notes()]
+    if not readable:
+        raise SystemExit(
+            "No sampled piece could be read. Try another seed: make demo ARGS='--seed 2'"
+        )
+    return max(readable, key=lambda result: (result.stop == "end", len(result.tokens)))
 
 
 def loss_curve(box: TimeBox, before: float, after: float, path: Path) -> None:
@@ -174,125 +189,94 @@ def loss_curve(box: TimeBox, before: float, after: float, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def choose(results: Sequence[Generated]) -> Generated:
-    """The longest piece that came to its end; without one, the longest that can be read."""
-    readable = [result for result in results if result.piece is not None and result.piece.notes()]
-    if not readable:
-        raise SystemExit(
-            "No sampled piece could be read. Try another seed: make demo ARGS='--seed 2'"
-        )
-    return max(readable, key=lambda result: (result.stop == "end", len(result.tokens)))
+def show_facts(title: str, facts: dict[str, str], files: Sequence[tuple[Path, str]]) -> None:
+    """Two tables: what was done, and the files."""
+    done = Table(title=title, show_header=False)
+    for name, value in facts.items():
+        done.add_row(name, value)
+    CONSOLE.print(done)
+    table = Table("file", "bytes", "holds")
+    for path, content in files:
+        table.add_row(str(path), f"{path.stat().st_size:,}", content)
+    CONSOLE.print(table)
 
 
-def main() -> None:
+def fit_and_measure(
+    model: BarStreamModule, data: ScoreDataModule, minutes: float, output: Path
+) -> dict[str, str]:
+    """Fine-tunes, draws the losses to ``loss.png``, and gives the facts of the fit."""
+    before = held_out_bits(model, data)
+    CONSOLE.print(
+        f"held out, before: {before[0]:.3f} bits a character ({before[1]:.3f} without the prompt"
+        " lines)"
+    )
+    box = fine_tune(model, data, minutes)
+    after = held_out_bits(model, data)
+    loss_curve(box, before[0], after[0], output / "loss.png")
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    steps = box.train[-1][0]
+    facts = {"model": f"{parameters:.1f} million parameters, {steps} steps of fine-tuning"}
+    for name, old, new in zip(("held out", "without the prompt lines"), before, after, strict=True):
+        facts[name] = f"{old:.3f} -> {new:.3f} bits a character ({(new - old) / old:+.1%})"
+    return facts
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="bar-stream", help="what musiczoo.load takes")
+    parser.add_argument("--model", default="bar-stream", help="a name that musiczoo.load opens")
     parser.add_argument("--minutes", type=float, default=2.5, help="length of the fine-tuning")
     parser.add_argument("--pieces", type=int, default=4, help="tunes to sample; one is written")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    # Lightning advises on loaders, worker processes and step counts that are right for a corpus
-    # this small.
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    options.output.mkdir(parents=True, exist_ok=True)
+    # Lightning advises on loaders, worker processes and step counts that suit a corpus this small.
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    console = Console()
-
-    clock = [time.monotonic()]
-    lightning.seed_everything(arguments.seed, verbose=False)
-    model = musiczoo.load(
-        arguments.model,
-        seed=arguments.seed,
-        optimizer=lambda parameters: torch.optim.AdamW(
-            parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05
-        ),
-    )
-    assert isinstance(model, BarStreamModule)
-    data = ScoreDataModule(
-        SOURCE,
-        representation=model.representation,
-        batch_size=8,
-        keys="finetune",
-        prompts=True,
-        val_fraction=0.0,
-        test_fraction=0.1,
-        seed=arguments.seed,
-    )
-    data.setup()
-    # The same opening, which the model will not be trained on, for everybody.
+    clock = Clock()
+    lightning.seed_everything(options.seed, verbose=False)
+    model = opened(options.model, options.seed)
+    data = collection(model, options.seed)
+    # The longest held-out tune: the same opening in every run.
     opening = max((data.works[index] for index in data.splits.test), key=lambda work: work.notes)
-    console.print(
+    CONSOLE.print(
         f"{SOURCE}: {len(data.splits.train)} tunes to train on, {len(data.splits.test)} held out;"
-        f" {arguments.model} has seen none"
+        f" {options.model} was trained on none of them"
     )
-    before = held_out_bits(model, data)
-    console.print(
-        f"held out, before: {before[0]:.3f} bits a character ({before[1]:.3f} without the prompt"
-        " lines)"
-    )
-    box = fine_tune(model, data, arguments.minutes)
-    after = held_out_bits(model, data)
-    console.print(
-        f"held out, after:  {after[0]:.3f} bits a character ({after[1]:.3f} without the prompt"
-        " lines)"
-    )
-    loss_curve(box, before[0], after[0], arguments.output / "loss.png")
-    clock.append(time.monotonic())
+    facts = fit_and_measure(model, data, options.minutes, options.output)
+    clock.stop("reading and fine-tuning")
 
-    results = compose(model, arguments.pieces, arguments.seed)
+    results = compose(model, options.pieces, options.seed)
     chosen = choose(results)
-    [continued] = model.continue_pieces(
-        [opening.tune],
-        bars=OPENING_BARS,
-        max_bars=24,
-        generator=torch.Generator().manual_seed(arguments.seed),
+    ended = sum(result.stop == "end" for result in results)
+    facts["sampled"] = f"{len(results)} tunes, {ended} ended"
+    continued = go_on(model, opening.tune, options.seed)
+    facts["continued"] = f"{opening.tune.field('T', opening.id)}, {OPENING_BARS} bars given: " + (
+        f"not readable: {continued.error}"
+        if continued.piece is None
+        else f"{len(continued.piece.voices[0].bars)} bars"
     )
-    clock.append(time.monotonic())
-    assert chosen.piece is not None
-    piece = chosen.piece.with_header((Field("X", "1"), Field("T", "Tune"), *chosen.piece.header))
-    pieces = {"tune": piece} | (
-        {"continued": continued.piece} if continued.piece is not None else {}
-    )
-    written, missing = write_all(pieces, arguments.output)
-    rows = [(path, check(path, piece)) for path, piece in written]
-    rows.append((arguments.output / "loss.png", check(arguments.output / "loss.png", chosen.piece)))
-    clock.append(time.monotonic())
+    clock.stop("sampling")
 
-    facts = Table(title=f"{arguments.model}, fine-tuned on {SOURCE}", show_header=False)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts.add_row(
-        "model",
-        f"{parameters / 1e6:.1f} million parameters, {box.train[-1][0]} steps of fine-tuning",
-    )
-    for name, old, new in zip(("held out", "without the prompt lines"), before, after, strict=True):
-        facts.add_row(name, f"{old:.3f} -> {new:.3f} bits a character ({(new - old) / old:+.1%})")
-    facts.add_row(
-        "sampled",
-        f"{len(results)} tunes, {sum(result.stop == 'end' for result in results)} came to"
-        " their end",
-    )
-    title = opening.tune.field("T", opening.id)
-    told = (
-        f"{len(continued.piece.voices[0].bars)} bars"
-        if continued.piece is not None
-        else f"not readable: {continued.error}"
-    )
-    facts.add_row("continued", f"{title}, {OPENING_BARS} bars given: {told}")
-    steps = zip(
-        ("reading and fine-tuning", "sampling", "writing and checking"),
-        clock,
-        clock[1:],
-        strict=False,
-    )
-    facts.add_row("time", ", ".join(f"{name} {end - start:.0f} s" for name, start, end in steps))
-    console.print(facts)
-    files = Table("file", "bytes", "holds")
-    for path, content in rows:
-        files.add_row(str(path), f"{path.stat().st_size:,}", content)
-    console.print(files)
+    assert isinstance(chosen.piece, Tune)
+    header = (Field("X", "1"), Field("T", "Tune"), *chosen.piece.header)
+    pieces = {"tune": chosen.piece.with_header(header)}
+    check_bars(pieces["tune"], 0)
+    if continued.piece is not None:
+        pieces["continued"] = continued.piece
+        check_bars(continued.piece, OPENING_BARS)
+    written, missing = write_all(pieces, options.output)
+    files = [(path, check(path, piece)) for path, piece in written]
+    files.append((options.output / "loss.png", check(options.output / "loss.png", pieces["tune"])))
+    clock.stop("writing and checking")
+    facts["time"] = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in clock.parts.items())
+    show_facts(f"{options.model}, fine-tuned on {SOURCE}", facts, files)
     for sentence in missing:
-        console.print(f"Not written: {sentence}", style="yellow")
+        CONSOLE.print(f"Not written: {sentence}", style="yellow")
 
 
 if __name__ == "__main__":

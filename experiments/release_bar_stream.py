@@ -1,45 +1,46 @@
-"""Makes the shipped checkpoint: the weights of a training run as a checkpoint folder, its card filled with measured figures.
+"""Releases bar-stream: the weights of a training run as a checkpoint folder with its model card.
 
-musiczoo fit --config bar_stream/shipped_pretrain musiczoo fit --config bar_stream/shipped_finetune
-python experiments/sampling.py shipped_finetune --output measured python
-experiments/release_bar_stream.py shipped_finetune measured/sampling.json hub/shipped/bar-stream
+    musiczoo fit --config bar_stream/shipped_pretrain
+    musiczoo fit --config bar_stream/shipped_finetune
+    python -m experiments.sampling shipped_finetune --output measured
+    python -m experiments.release_bar_stream RUN measured/sampling.json hub/shipped/bar-stream
+
+RUN is the folder of the run, shipped_finetune here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from musiczoo.hub.card import Card, Figure, Source
-from musiczoo.hub.checkpoint import save_checkpoint
+from experiments._release import release
+from musiczoo.hub.card import Figure
 from musiczoo.hub.opening import open_model
-from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.base import GenerativeModule
 from musiczoo.models.sampling import Sampling
-from musiczoo.music.corpora.names import BUILT_IN
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipes"
+    "Trained by the musiczoo authors from random weights with the recipes"
     " configs/bar_stream/shipped_pretrain.yaml and shipped_finetune.yaml. The architecture is that"
     " of NotaGen (Wang et al. 2025, arXiv 2502.18008) with patches of 32 characters."
 )
 USE = (
     "A small base for fine-tuning on one's own scores, for demonstrations, tests and teaching on a"
-    " machine without a GPU. It writes four-part chorales and fiddle tunes."
+    " machine without a GPU. It generates four-part chorales and fiddle tunes."
 )
 LIMITS = (
     "It is small and has seen some 3,000 short pieces: its phrases are plausible, its form is not."
     " With --align the voices of a bar always have one length; without, see the bar-alignment error"
-    " below. What it writes may repeat passages of its training data (see the share of copied"
+    " below. Generated pieces may repeat passages of its training data (see the share of copied"
     " spans). The encodings it was trained on are distributed with music21 by permission of their"
     " encoders, who stated no licence; the music itself is in the public domain."
 )
 
 
 def figures(report: dict[str, Any]) -> list[Figure]:
-    """What experiments/sampling.py measured."""
+    """The figures that experiments/sampling.py measured."""
     sampling, settings = report["sampling"], report["settings"]
     free, guarded = report["without_guard"], report["with_guard"]
     how = (
@@ -80,17 +81,13 @@ def figures(report: dict[str, Any]) -> list[Figure]:
                 f"an order-8 character n-gram model: {best:.3f}",
             )
         )
-    return [
-        Figure(row.metric, round(row.value, 4), row.data, row.how)
-        for row in rows
-        if math.isfinite(row.value)
-    ]
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a run's folder, or anything that musiczoo commands open")
-    parser.add_argument("report", type=Path, help="what experiments/sampling.py wrote")
+    parser.add_argument("report", type=Path, help="the sampling.json of experiments/sampling.py")
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     model = open_model(arguments.model)
@@ -98,19 +95,15 @@ def main() -> None:
     report = json.loads(arguments.report.read_text())
     # The figures hold for these settings, so these are what the checkpoint recommends.
     model.sampling = Sampling(**report["sampling"])
-    fits = model.provenance["training"]
-    card = Card(
-        title="bar-stream",
+    release(
+        model,
+        arguments.folder,
+        figures(report),
         summary="A small bar-stream model of Bach's chorales and of fiddle tunes",
-        load_name="bar-stream",
-        licence="mit",
         origin=ORIGIN,
-        data=tuple(Source(name, BUILT_IN[name].licence) for name in fits[-1]["corpus"]),
-        figures=tuple(figures(report)),
         intended_use=USE,
         limits=LIMITS,
     )
-    save_checkpoint(model, arguments.folder, card=card, dtype="bfloat16", overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Makes the small M3 encoders: m3-small, which comes with the package, and the judge of the experiments.
+"""Releases the small M3 encoders: m3-small, which is shipped, and the judge of the experiments.
 
 musiczoo fit --config m3/shipped
 musiczoo fit --config m3/judge
-python experiments/release_encoders.py m3_shipped/checkpoints/last.ckpt hub/shipped/m3-small
-python experiments/release_encoders.py m3_judge/checkpoints/last.ckpt experiments/judge
+python -m experiments.release_encoders m3_shipped/checkpoints/last.ckpt hub/shipped/m3-small
+python -m experiments.release_encoders m3_judge/checkpoints/last.ckpt experiments/judge
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-import lightning
 import torch
 
+from experiments._release import last_fit, release, validated
 from musiczoo.datamodules import ScoreDataModule
-from musiczoo.hub.card import Card, Figure, Source
-from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.hub.card import Figure
 from musiczoo.hub.opening import open_model
 from musiczoo.metrics.label_accuracy import LabelProbe, label_accuracy
 from musiczoo.models.m3 import M3Module
-from musiczoo.music.corpora.names import BUILT_IN
 from musiczoo.representations.m3_patches import abc_text
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipe configs/m3/{recipe}.yaml. The"
-    " architecture and its pre-training are those of M3 (Wu et al. 2024, CLaMP 2, arXiv"
+    "Trained by the musiczoo authors from random weights with the recipe"
+    " configs/m3/{recipe}.yaml. The architecture and its pre-training are those of M3 (Wu et al. 2024, CLaMP 2, arXiv"
     " 2410.13267)."
 )
 USE = {
@@ -38,17 +36,14 @@ USE = {
 }
 LIMITS = (
     "It has seen some 4,400 short pieces in ABC, chorales and fiddle tunes, and no MIDI text. Its"
-    " features are those of masked pre-training alone; there is no text side. It is no stand-in for"
-    " CLaMP 2 where figures are to be compared with papers."
+    " features are those of masked pre-training alone; there is no text side. It does not replace"
+    " CLaMP 2 where figures are compared with papers."
 )
 
 
 def figures(model: M3Module, data: ScoreDataModule) -> list[Figure]:
-    """The loss on the held-out works, and what a linear probe reads off the features."""
-    trainer = lightning.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
-    [measured] = trainer.validate(model, data, verbose=False)
+    """The loss on the held-out works, and the accuracy of a linear probe on the features."""
+    bits = validated(model, data, "val/bits_per_character")
     held = [data.works[index] for index in data.splits.validation]
     train = [data.works[index] for index in data.splits.train]
     counts = Counter(work.labels for work in train)
@@ -72,7 +67,7 @@ def figures(model: M3Module, data: ScoreDataModule) -> list[Figure]:
     return [
         Figure(
             "bits per character of masked patches",
-            round(measured["val/bits_per_character"], 4),
+            bits,
             f"{len(held)} held-out works",
             "45 % of the patches selected, unchanged (the published way of validation)",
         ),
@@ -93,32 +88,30 @@ def main() -> None:
     torch.manual_seed(0)
     model = open_model(arguments.model)
     assert isinstance(model, M3Module)
-    told = model.provenance["training"][-1]
+    fit = last_fit(model)
     data = ScoreDataModule(
-        told["corpus"],
+        fit["corpus"],
         model.representation,
         batch_size=16,
         keys="original",
-        val_fraction=told["val_fraction"],
+        val_fraction=fit["val_fraction"],
     )
     data.setup()
     name = arguments.folder.name
     shipped = name == "m3-small"
-    card = Card(
-        title=name,
+    release(
+        model,
+        arguments.folder,
+        figures(model, data),
         summary=(
             "A small M3 encoder of chorales and fiddle"
             f" tunes{'' if shipped else ', the judge of experiments'}"
         ),
         load_name=name if shipped else "",
-        licence="mit",
         origin=ORIGIN.format(recipe="shipped" if shipped else name),
-        data=tuple(Source(source, BUILT_IN[source].licence) for source in told["corpus"]),
-        figures=tuple(figures(model, data)),
         intended_use=USE[name],
         limits=LIMITS,
     )
-    save_checkpoint(model, arguments.folder, card=card, dtype="bfloat16", overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Makes mel-aesthetics, the small ear that comes with the package, and measures what it hears on held-out works.
+"""Releases mel-aesthetics, the small audio scorer, and measures it on held-out works.
 
-musiczoo fit --config mel_aesthetics/shipped python experiments/release_mel_aesthetics.py ship
-mel_aesthetics_shipped/checkpoints/last.ckpt hub/shipped/mel-aesthetics python
-experiments/release_mel_aesthetics.py measure mel-aesthetics --soundfont
-/usr/share/sounds/sf3/FluidR3Mono_GM.sf3
+    musiczoo fit --config mel_aesthetics/shipped
+    python -m experiments.release_mel_aesthetics ship CHECKPOINT hub/shipped/mel-aesthetics
+    python -m experiments.release_mel_aesthetics measure mel-aesthetics --soundfont SOUNDFONT
+
+CHECKPOINT is the run's mel_aesthetics_shipped/checkpoints/last.ckpt.
 """
 
 from __future__ import annotations
@@ -16,34 +17,33 @@ from typing import Any
 
 import torch
 
+from experiments._release import last_fit, release
 from musiczoo.datamodules import DegradedTakesDataModule
 from musiczoo.datamodules.degraded_passages import collate_graded
 from musiczoo.datamodules.resumable import Draw
-from musiczoo.hub.card import Card, Figure, Source
-from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.hub.card import Figure
 from musiczoo.hub.opening import open_model
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.models.mel_aesthetics.module import quantiles, won_pairs
-from musiczoo.music.corpora.names import BUILT_IN
 from musiczoo.music.degradation.passages import Takes
 from musiczoo.music.degradation.performance import CLIP_KINDS
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipe"
-    " configs/mel_aesthetics/shipped.yaml. Net, task and training are ours; it stands where SMART"
-    " (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox Aesthetics."
+    "Trained by the musiczoo authors from random weights with the recipe"
+    " configs/mel_aesthetics/shipped.yaml. Net, task and training are ours. It replaces Audiobox"
+    " Aesthetics in the setting of SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839)."
 )
 USE = (
     "An audio reward for tuning models of piano MIDI on a machine without a GPU and without a"
     " network (musiczoo.rewards.MelAesthetics)."
 )
 LIMITS = (
-    "It has heard takes of some 4,200 short chorales and fiddle tunes as one piano of one"
-    " soundfont, with constant tempo and nearly constant velocity, and synthetic degradations of"
-    " them. It knows nothing of other instruments, of expressive timing, or of what listeners like:"
-    " a high score says that a clip is not degraded in the ways it knows, and with another"
-    " soundfont it errs more often. A policy that is optimised against it for long finds clips that"
-    " it overrates."
+    "It was trained on passages of some 4,200 short chorales and fiddle tunes, played by one piano"
+    " of one soundfont with constant tempo and nearly constant velocity, and on synthetic"
+    " degradations of them. It knows nothing of other instruments, of expressive timing, or of what"
+    " listeners like: a high score means that a clip is not degraded in the ways it knows. With"
+    " another soundfont it errs more often. A policy that is optimised against it for long finds"
+    " clips that it overrates."
 )
 _BATCH = 8
 
@@ -51,17 +51,17 @@ _BATCH = 8
 def heard(
     model: MelAestheticsModule, data: DegradedTakesDataModule, limit: int | None = None
 ) -> dict[str, Any]:
-    """What the ear makes of one take of each held-out work and of each kind of degradation.
+    """Scores one passage of each held-out work, and each kind of degradation of it.
 
     Args:
-        model: The ear.
+        model: The audio scorer.
         data: Its works, set up.
-        limit: The first so many works alone.
+        limit: Number of works; all when None.
 
     Returns:
-        ``works``, and for each kind ``mean`` and ``sd`` of its logits, and ``above``: in which part
-        of the pairs the real take is above it; for degradations that have strengths also by halves
-        of the strength.
+        ``works``, the quantiles ``real_logits``, and for each kind ``mean``, ``sd`` and ``n`` of
+        its logits, ``above``, the part of the pairs in which the real passage scores higher, and
+        ``above_light``, the same for degradations of less than half the strength.
     """
     items = data.items(data.splits.validation[:limit], training=False)
     logits, kinds, strengths, won = [], [], [], torch.zeros(4, len(CLIP_KINDS), dtype=torch.float64)
@@ -100,21 +100,21 @@ def heard(
 
 
 def data_of(model: MelAestheticsModule, arguments: argparse.Namespace) -> DegradedTakesDataModule:
-    """The works that a shipped ear was trained and measured on, with the same held out."""
-    told = model.provenance["training"][-1]
+    """The works that the shipped audio scorer was trained on, with the same held out."""
+    fit = last_fit(model)
     takes = Takes(
         **{
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in told["takes"].items()
+            for name, value in fit["takes"].items()
         }
     )
     data = DegradedTakesDataModule(
-        told["corpus"],
+        fit["corpus"],
         model.representation,
         takes=takes,
-        val_fraction=told["val_fraction"],
-        test_fraction=told["test_fraction"],
-        split_seed=told["split_seed"],
+        val_fraction=fit["val_fraction"],
+        test_fraction=fit["test_fraction"],
+        split_seed=fit["split_seed"],
         soundfont=arguments.soundfont,
         folder=arguments.clips,
         progress=False,
@@ -128,7 +128,7 @@ def ship(model: MelAestheticsModule, arguments: argparse.Namespace) -> None:
     rows = heard(model, data, arguments.limit)
     model.real_logits = rows["real_logits"]
     held = f"{rows['works']} held-out works"
-    how = "one take of each, strength uniform from 0 to 1"
+    how = "one passage of each, strength uniform from 0 to 1"
     figures = [
         Figure(
             f"real above {name}, percent of pairs", round(100 * rows[name]["above"], 1), held, how
@@ -145,21 +145,15 @@ def ship(model: MelAestheticsModule, arguments: argparse.Namespace) -> None:
         )
         for name in ("real", "silence", "noise")
     ]
-    card = Card(
-        title=arguments.folder.name,
-        summary="A small ear that tells rendered music from rendered degraded music",
-        load_name=arguments.folder.name,
-        licence="mit",
+    release(
+        model,
+        arguments.folder,
+        figures,
+        summary="A small audio scorer that separates rendered music from rendered degraded music",
         origin=ORIGIN,
-        data=tuple(
-            Source(name, BUILT_IN[name].licence)
-            for name in model.provenance["training"][-1]["corpus"]
-        ),
-        figures=tuple(figures),
         intended_use=USE,
         limits=LIMITS,
     )
-    save_checkpoint(model, arguments.folder, card=card, dtype="bfloat16", overwrite=True)
     print(json.dumps(rows, indent=1))
 
 
@@ -173,11 +167,9 @@ def main() -> None:
     for name, run in (("ship", ship), ("measure", measure)):
         command = commands.add_parser(name)
         command.add_argument("model", help="a run's checkpoint, or a name")
-        command.add_argument("--soundfont", help="to render with; the default one otherwise")
-        command.add_argument("--clips", type=Path, help="folder that keeps what is rendered")
-        command.add_argument(
-            "--limit", type=int, help="measure on the first so many held-out works alone"
-        )
+        command.add_argument("--soundfont", help="to render with, if not the default one")
+        command.add_argument("--clips", type=Path, help="folder that keeps the rendered clips")
+        command.add_argument("--limit", type=int, help="number of held-out works to measure on")
         if name == "ship":
             command.add_argument("folder", type=Path)
         command.set_defaults(run=run)

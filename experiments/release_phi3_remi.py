@@ -1,4 +1,4 @@
-"""Makes the shipped decoder phi3-remi: the weights of a training run as a checkpoint folder, its card filled with measured figures.
+"""Releases phi3-remi: the weights of a training run as a checkpoint folder with its model card.
 
 musiczoo fit --config phi3_remi/shipped
 python -m experiments.release_phi3_remi phi3_shipped/checkpoints/last.ckpt hub/shipped/phi3-remi
@@ -7,31 +7,28 @@ python -m experiments.release_phi3_remi phi3_shipped/checkpoints/last.ckpt hub/s
 from __future__ import annotations
 
 import argparse
-import math
 import random
 from collections import Counter
 from pathlib import Path
 
-import lightning
 import torch
 
+from experiments._release import last_fit, release, validated
 from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.datamodules.resumable import ResumableLoader
-from musiczoo.hub.card import Card, Figure, Source
-from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.hub.card import Figure
 from musiczoo.hub.opening import open_model
 from musiczoo.models.phi3_remi import Phi3RemiModule, RemiGrammar
-from musiczoo.music.corpora.names import BUILT_IN
 
 ORIGIN = (
-    "Trained by the musiczoo authors from nothing with the recipe configs/phi3_remi/shipped.yaml."
-    " The architecture and the tokens are those of the base model of SMART (Jonason, Casini and"
+    "Trained by the musiczoo authors from random weights with the recipe"
+    " configs/phi3_remi/shipped.yaml. The architecture and the tokens are those of the base model of SMART (Jonason, Casini and"
     " Sturm 2025, arXiv 2504.16839) at a seventh of its size."
 )
 USE = (
-    "A small base for fine-tuning on one's own MIDI files, and for tuning by rewards that listen,"
-    " on a machine without a GPU. It writes piano versions of chorales and fiddle tunes."
+    "A small base for fine-tuning on one's own MIDI files, and for tuning by audio rewards,"
+    " on a machine without a GPU. It generates piano versions of chorales and fiddle tunes."
 )
 LIMITS = (
     "It is small and has seen some 3,700 short pieces, scores and no performances: their velocities"
@@ -45,17 +42,11 @@ PIECES = 256
 TOKENS = 256
 
 
-def likelihood(model: Phi3RemiModule, data: MidiDataModule, loader: ResumableLoader) -> float:
-    """Bits per token over a loader."""
-    trainer = lightning.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
-    [measured] = trainer.validate(model, loader, verbose=False)
-    return float(measured["val/bits_per_token"])
-
-
 def unigram(data: MidiDataModule) -> float:
-    """Bits per token of the training pieces' token frequencies on the test pieces: what knowing nothing of order costs."""
+    """Bits per token of the test pieces under the token frequencies of the training pieces.
+
+    A model that knows nothing of the order of tokens does no better.
+    """
     counts = torch.ones(len(data.representation.vocabulary), dtype=torch.float64)  # type: ignore[union-attr]
     for index in data.splits.train:
         counts += torch.bincount(data.tokens(index), minlength=len(counts))
@@ -65,7 +56,7 @@ def unigram(data: MidiDataModule) -> float:
 
 
 def lawful(model: Phi3RemiModule, data: MidiDataModule) -> tuple[float, float]:
-    """Share of freely sampled tokens, and of whole continuations, that the grammar would have allowed."""
+    """Share of freely sampled tokens, and of whole continuations, that the grammar allows."""
     prompts = CorpusPrompts(data, "test").draw(PIECES, random.Random(0))
     results = model.generate(
         prompts, max_new_tokens=TOKENS, generator=torch.Generator().manual_seed(0)
@@ -86,7 +77,7 @@ def lawful(model: Phi3RemiModule, data: MidiDataModule) -> tuple[float, float]:
 
 
 def figures(model: Phi3RemiModule, data: MidiDataModule) -> list[Figure]:
-    """What is measured on the held-out pieces."""
+    """The figures of the held-out pieces."""
     works = data.provenance()["works"]
     free, whole = lawful(model, data)
     test = data.test_dataloader()
@@ -95,10 +86,10 @@ def figures(model: Phi3RemiModule, data: MidiDataModule) -> list[Figure]:
         f"{PIECES} continuations of {TOKENS} tokens from openings of test pieces, full softmax, no"
         " guard, seed 0"
     )
-    rows = [
+    return [
         Figure(
             "bits per token",
-            likelihood(model, data, test),
+            validated(model, test, "val/bits_per_token"),
             f"all {works['test']} test pieces",
             f"windows of {data.max_length} tokens; token frequencies alone: {unigram(data):.3f}",
         ),
@@ -110,11 +101,6 @@ def figures(model: Phi3RemiModule, data: MidiDataModule) -> list[Figure]:
             how,
         ),
     ]
-    return [
-        Figure(row.metric, round(row.value, 4), row.data, row.how)
-        for row in rows
-        if math.isfinite(row.value)
-    ]
 
 
 def main() -> None:
@@ -124,28 +110,25 @@ def main() -> None:
     arguments = parser.parse_args()
     model = open_model(arguments.model)
     assert isinstance(model, Phi3RemiModule)
-    told = model.provenance["training"][-1]
+    fit = last_fit(model)
     data = MidiDataModule(
-        told["corpus"],
+        fit["corpus"],
         model.representation,
         batch_size=16,
-        max_length=told["max_length"],
-        split_seed=told["split_seed"],
+        max_length=fit["max_length"],
+        split_seed=fit["split_seed"],
     )
     data.setup()
-    assert data.provenance()["works"] == told["works"]
-    card = Card(
-        title="phi3-remi",
-        summary="A small REMI Phi-3 that writes chorales and fiddle tunes for piano",
-        load_name="phi3-remi",
-        licence="mit",
+    assert data.provenance()["works"] == fit["works"]
+    release(
+        model,
+        arguments.folder,
+        figures(model, data),
+        summary="A small REMI Phi-3 that generates chorales and fiddle tunes for piano",
         origin=ORIGIN,
-        data=tuple(Source(source, BUILT_IN[source].licence) for source in told["corpus"]),
-        figures=tuple(figures(model, data)),
         intended_use=USE,
         limits=LIMITS,
     )
-    save_checkpoint(model, arguments.folder, card=card, dtype="bfloat16", overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The pictures of docs/studies.md: two studies of which the sheets are real and the answers are drawn by a random generator.
+"""The pictures of docs/studies.md: two studies with real sheets and simulated answers.
 
-Nobody listened. The simulated participants prefer, or rate higher, one of two systems by as much as
-the papers' participants did: captions as in figure 2 of MIDI-LLaMA (17 participants, 100 clips, 30
-each), ratings as in table 5 of SMART (14 participants, 15 prompts, +1.221). The systems are
-invented: both have the same tunes of a built-in corpus.
+A random generator draws the answers; nobody listened. The simulated participants prefer, or rate
+higher, one of two systems by as much as the papers' participants did: captions as in figure 2 of
+MIDI-LLaMA (17 participants, 100 clips, 30 each), ratings as in table 5 of SMART (14 participants,
+15 prompts, +1.221). The systems are invented: both have the same tunes of a built-in corpus.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from musiczoo.music.corpora.names import load_corpus
 from musiczoo.studies import analyse, analysis_picture, make_study, read_captions, read_pieces
 from musiczoo.studies.key import Key
 
-# Wins of MIDI-LLaMA and of the baseline among 100 clips; of fluency the paper gives the 71 ties
-# alone, here halved.
+# Wins of MIDI-LLaMA and of the baseline among 100 clips. For fluency the paper gives only the 71
+# ties; the other 29 clips are halved here.
 FIGURE_2 = {
     "music understanding accuracy": (63, 25),
     "text fluency": (15, 14),
@@ -68,7 +68,7 @@ def captions_study(
     key = make_study(
         "captions", material, 17, root / "study", items_each=30, sound=False, seed=1
     ).key
-    # What the participants tend to, item by item; each of them follows it four times out of five.
+    # The preferred system of each item; each participant follows it four times out of five.
     tendency = {}
     for aspect, (wins, losses) in FIGURE_2.items():
         outcomes = ["model"] * wins + ["baseline"] * losses + ["none"] * (100 - wins - losses)
@@ -109,7 +109,7 @@ def ratings_study(
 
 
 def tunes(folder: Path, count: int) -> list[str]:
-    """Write short tunes, and give their names."""
+    """Writes short tunes and returns their names."""
     folder.mkdir(parents=True)
     names = []
     for number, work in zip(range(count), load_corpus("aird", progress=False), strict=False):
@@ -119,7 +119,7 @@ def tunes(folder: Path, count: int) -> list[str]:
 
 
 def write_answers(key: Key, answers: dict[str, dict[str, dict[str, object]]], folder: Path) -> Path:
-    """The files that the sheets would have exported."""
+    """Writes the answers as the sheets export them; returns the folder."""
     folder.mkdir()
     for participant, given in answers.items():
         rows = {

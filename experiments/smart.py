@@ -1,17 +1,17 @@
-"""SMART in small: the shipped decoder tuned by the shipped ear, in the paper's three settings and with prompts of real pieces.
+"""SMART in small: the shipped decoder tuned by the shipped audio scorer, in four settings.
 
-    python -m experiments.smart                 # make smart: three seeds, within an hour on two
-    cores
+    python -m experiments.smart    # make smart: three seeds, within an hour on two cores
 
-Jonason, Casini and Sturm 2025 (SMART, arXiv 2504.16839), sections 4.1, 4.2, 5.2 and 5.3. The base
-model is phi3-remi, the reward MelAesthetics; every number of the recipe is ours but those that the
-docs name. The paper's 200 iterations of 8 x 8 completions of 256 tokens become 40 of 4 x 8 of 128;
-its 1,000 iterations of the over-optimised runs become 250, at a gentler rate than the short ones
-(the paper's have one rate): at the whole rate the noise of small batches takes a policy further
-from the base than its reward needs.
+Jonason, Casini and Sturm 2025 (SMART, arXiv 2504.16839), sections 4.1, 4.2, 5.2 and 5.3: the
+paper's three settings, and one with prompts of real pieces. The base model is phi3-remi, the reward
+MelAesthetics; every number of the recipe is ours, except those that docs/smart.md names. The
+paper's 200 iterations of 8 x 8 completions of 256 tokens become 40 of 4 x 8 of 128. Its 1,000
+iterations of the over-optimised runs become 250, with a lower learning rate than that of the short
+runs (the paper has one rate for both): at the full rate the noise of small batches moves the policy
+further from the base than its reward requires.
 
-What is made is kept in --folder: a killed run goes on where it was when it is called again. Tables,
-figures and pictures go to --output.
+All intermediate files are kept in --folder: a killed run continues when it is called again.
+Tables, figures and pictures are written to --output.
 """
 
 from __future__ import annotations
@@ -20,20 +20,17 @@ import argparse
 import json
 import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 
 import musiczoo
+from experiments._fitting import fit_in_folder
+from experiments._processes import run_side_by_side
 from experiments._smart_report import write_report
 from musiczoo.callbacks.rollouts.callback import GroupRollouts
 from musiczoo.callbacks.rollouts.prompts import PromptSource
@@ -83,9 +80,9 @@ def model_of(name: str, **settings: Any) -> Phi3RemiModule:
 
 def corpus(model: Phi3RemiModule) -> MidiDataModule:
     """The pieces that the shipped decoder was trained on, divided as they were."""
-    told = model.provenance["training"][-1]
+    fitted = model.provenance["training"][-1]
     data = MidiDataModule(
-        told["corpus"], model.representation, split_seed=told["split_seed"], progress=False
+        fitted["corpus"], model.representation, split_seed=fitted["split_seed"], progress=False
     )
     data.setup()
     return data
@@ -98,7 +95,7 @@ def prompts_of(kind: str, split: str, model: Phi3RemiModule) -> PromptSource:
 
 
 def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
-    """One run; its policy is kept as a checkpoint folder."""
+    """One run; its policy is saved as a checkpoint folder."""
     folder: Path = options.folder / setting.name / f"seed-{seed}"
     if (folder / "done.json").is_file():
         return
@@ -112,7 +109,7 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
         dropout=0.0,
         optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0),
     )
-    # The runs stand side by side, so one worker each keeps both cores at work.
+    # Several runs share the machine, so one worker each keeps the cores busy.
     with Renderer(workers=1) as renderer:
         rollouts = GroupRollouts(
             steps,
@@ -128,26 +125,7 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
             folder=folder / "rollouts",
             progress=False,
         )
-        last = folder / "checkpoints" / "last.ckpt"
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            gradient_clip_val=1.0,  # the published code
-            logger=CSVLogger(folder, name=None, version=""),
-            log_every_n_steps=1,
-            callbacks=[
-                rollouts,
-                ModelCheckpoint(
-                    folder / "checkpoints",
-                    save_last=True,
-                    save_top_k=0,
-                    every_n_train_steps=10,
-                    enable_version_counter=False,
-                ),
-            ],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(model, ckpt_path=last if last.is_file() else None, weights_only=True)
+        fit_in_folder(model, folder, rollouts, checkpoint_every=10, log_every=1)
     save_checkpoint(model, folder / "policy", overwrite=True)
     done = {"reports": rollouts.reports, "seconds": time.monotonic() - began}
     write_atomically(folder / "done.json", json.dumps(done).encode())
@@ -156,7 +134,7 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
 def draw_portrait(
     options: argparse.Namespace, name: str, model_name: str, kind: str, count: int
 ) -> None:
-    """What a model writes on prompts that nothing was tuned on; the same ones for every model."""
+    """Evaluates a model on prompts that nothing was tuned on; the same ones for every model."""
     folder: Path = options.folder / "portraits" / kind / name
     if (folder / "portrait.json").is_file():
         return
@@ -179,16 +157,13 @@ def draw_portrait(
 
 
 def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
-    """Everything that is to be made, by name.
-
-    A portrait stands behind the run whose policy it shows.
-    """
+    """All runs and evaluations by name; a run's policy is evaluated at its end."""
     found: dict[str, Callable[[], None]] = {}
     for kind in ("procedural", "corpus"):
         found[f"portrait:{kind}:{BASE}"] = lambda kind=kind: draw_portrait(
             options, BASE, "phi3-remi", kind, options.pieces
         )
-    # Seed by seed, so that a run that is stopped early has something of every setting.
+    # Seed by seed, so that a call that is stopped early has runs of every setting.
     for seed in options.seeds:
         for setting in SETTINGS:
 
@@ -201,35 +176,6 @@ def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
 
             found[f"run:{setting.name}:{seed}"] = make
     return found
-
-
-def side_by_side(options: argparse.Namespace, names: Iterable[str]) -> None:
-    """Runs tasks in processes of one thread each, so many at once.
-
-    Nets this small gain little from more threads.
-    """
-    words = [sys.executable, "-m", "experiments.smart", *sys.argv[1:]]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    waiting, running, failed = list(names), {}, []
-    while waiting or running:
-        while waiting and len(running) < options.workers:
-            name = waiting.pop(0)
-            log = open(
-                options.folder / f"{name.replace(':', '-')}.log", "ab"
-            )  # closed when the process is gone
-            running[name] = (
-                subprocess.Popen([*words, "--only", name], env=environment, stdout=log, stderr=log),
-                log,
-            )
-            print(f"{time.strftime('%H:%M:%S')}  {name}  ({len(waiting)} waiting)", file=sys.stderr)
-        for name, (process, log) in list(running.items()):
-            if process.poll() is not None:
-                log.close()
-                del running[name]
-                failed += [name] * bool(process.returncode)
-        time.sleep(0.2)
-    if failed:
-        sys.exit(f"{failed} failed; see the logs in {options.folder}. Call again to go on.")
 
 
 def main() -> None:
@@ -259,7 +205,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("smart"))
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     parser.add_argument(
-        "--report", action="store_true", help="write the report of what is done, and run nothing"
+        "--report",
+        action="store_true",
+        help="write the report of the runs that are done, and run nothing",
     )
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -271,14 +219,15 @@ def main() -> None:
         return
     began = time.monotonic()
     if not options.report:
-        # Read the corpora once, and not in two processes at a time.
+        # Fills the cache of the corpora once, before several processes read it.
         corpus(model_of("phi3-remi"))
-        side_by_side(options, everything)
+        words = {name.replace(":", "-"): ["--only", name] for name in everything}
+        run_side_by_side("experiments.smart", words, options.folder, options.workers)
     report(options, minutes_of_all_calls(options.folder, time.monotonic() - began))
 
 
 def minutes_of_all_calls(folder: Path, seconds: float) -> float:
-    """Adds what this call took to what earlier ones did that made a part of the same."""
+    """Minutes of this call and of the earlier ones that worked on the same folder."""
     kept = folder / "seconds.json"
     total = seconds + (json.loads(kept.read_text()) if kept.is_file() else 0.0)
     write_atomically(kept, json.dumps(total).encode())
@@ -286,7 +235,7 @@ def minutes_of_all_calls(folder: Path, seconds: float) -> float:
 
 
 def report(options: argparse.Namespace, minutes: float) -> None:
-    """Tables and pictures of the runs that are done; each row tells its seeds."""
+    """Tables and pictures of the runs that are done; each row names its seeds."""
     portraits: dict[str, list[Portrait]] = {kind: [] for kind in ("procedural", "corpus")}
     for kind, found in portraits.items():
         folder: Path = options.folder / "portraits" / kind

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from experiments import _clamp_dpo_examiner as examining
 from experiments import _clamp_dpo_report as report
 from musiczoo.callbacks.preference.files import Sample
-from musiczoo.models.base.generative import Generated
+from musiczoo.models.base import Generated
 from musiczoo.music.abc import read_abc
 from musiczoo.music.recipes.labels import Labels
 
@@ -29,7 +30,7 @@ def sample(
 
 
 class Judge:
-    """Tells reels from jigs by their length."""
+    """Separates reels from jigs by their length."""
 
     def features(self, texts: list[str]) -> torch.Tensor:
         return torch.tensor([[float(len(text)), 1.0] for text in texts])
@@ -43,11 +44,11 @@ def test_what_is_counted_as_readable() -> None:
         sample(3, REEL, "L:1/4\nK:C\nz4|\n"),
         sample(4, REEL, "L:1/4\nK:C\nV:1\nCDEF|CDEF|\nV:2\nCDEF|\n"),
     ]
-    assert [kept.number for kept, _ in report.readable(samples)] == [0]
+    assert [kept.number for kept, _ in examining.readable(samples)] == [0]
 
 
 def test_label_accuracy_counts_what_cannot_be_read_as_wrong() -> None:
-    examiner = object.__new__(report.Examiner)
+    examiner = object.__new__(examining.Examiner)
     examiner.judge = Judge()
     examiner.labels = [REEL, JIG]
     examiner.probe = SimpleNamespace(
@@ -62,7 +63,7 @@ def test_label_accuracy_counts_what_cannot_be_read_as_wrong() -> None:
 
 def test_spread_is_nought_for_equal_pieces_and_one_for_orthogonal_ones() -> None:
     rows = torch.tensor([[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
-    assert report._spread(rows, [REEL, REEL, JIG, JIG]) == pytest.approx(0.5)
+    assert examining.spread(rows, [REEL, REEL, JIG, JIG]) == pytest.approx(0.5)
 
 
 def test_the_table_in_the_docs_is_that_of_the_figures_beside_it() -> None:

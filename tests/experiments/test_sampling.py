@@ -1,30 +1,25 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import lightning
 import pytest
 import torch
 
+from experiments import sampling as program
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.music.errors import MusicZooError
 
-PROGRAM = Path(__file__).parents[2] / "experiments" / "sampling.py"
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("sampling_program", PROGRAM)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +48,8 @@ def checkpoint(place) -> Path:
     data = ScoreDataModule(
         str(place / "songs"), module.representation, val_fraction=0.25, progress=False, cache=place
     )
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
     trainer = lightning.Trainer(
-        accelerator="cpu", max_steps=2, num_sanity_val_steps=0, limit_val_batches=0, **quiet
+        accelerator="cpu", max_steps=2, num_sanity_val_steps=0, limit_val_batches=0, **QUIET
     )
     trainer.fit(module, data)
     trainer.save_checkpoint(place / "tiny.ckpt")
@@ -94,7 +83,7 @@ def words(place: Path, checkpoint: Path, *more: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_whole_row(program, place, checkpoint, capsys):
+def test_the_whole_row(place, checkpoint, capsys):
     output = place / "output"
     report = program.main(
         words(
@@ -128,13 +117,7 @@ def test_the_whole_row(program, place, checkpoint, capsys):
     data = ScoreDataModule(
         str(place / "songs"), module.representation, val_fraction=0.25, progress=False, cache=place
     )
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    (logged,) = lightning.Trainer(accelerator="cpu", **quiet).validate(module, data, verbose=False)
+    (logged,) = lightning.Trainer(accelerator="cpu", **QUIET).validate(module, data, verbose=False)
     assert row["net_per_target"] == pytest.approx(logged["val/bits_per_character"], rel=1e-5)
     assert row["works"] == len(data.splits.validation)
     patches = [
@@ -155,19 +138,19 @@ def test_the_whole_row(program, place, checkpoint, capsys):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_measured(program, place, checkpoint):
+def test_what_cannot_be_measured(place, checkpoint):
     with pytest.raises(MusicZooError, match="no test works"):
         program.main(words(place, checkpoint, "--part", "test"))
     with pytest.raises(MusicZooError, match="7 voices"):
         program.main([*words(place, checkpoint, "--ngram-keys", "original"), "--voices", "7"])
 
 
-def test_the_checkpoint_tells_what_was_held_out(program):
-    told = SimpleNamespace(
+def test_the_split_comes_from_options_then_the_checkpoint_then_the_recipe():
+    model = SimpleNamespace(
         provenance={"training": [{"corpora": ["ryan"], "val_fraction": 0.2, "split_seed": 7}]}
     )
     options = program.parser().parse_args(["model", "--val-fraction", "0.4"])
-    found = program.split_settings(told, options)
+    found = program.split_settings(model, options)
     # Options before the checkpoint before the recipe.
     assert (found["corpus"], found["val_fraction"], found["split_seed"], found["exclude"]) == (
         ["ryan"],
