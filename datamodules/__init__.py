@@ -1,12 +1,19 @@
-"""LightningDataModules: pieces cleaned, split, transposed and batched, whatever the number of workers and wherever a run is resumed."""
+"""LightningDataModules: pieces cleaned, split, transposed and batched.
 
-from musiczoo.datamodules.degraded_passages import DegradedTakesDataModule
+Batches do not depend on the number of workers, nor on where a run was stopped and resumed.
+"""
+
+from musiczoo.datamodules.degraded_passages import (
+    DegradedPassagesDataModule,
+    DegradedTakesDataModule,
+)
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.datamodules.preference import PreferenceDataModule
 from musiczoo.datamodules.preference_pairs import PreferencePair
 from musiczoo.datamodules.scores import ScoreDataModule
 
 __all__ = [
+    "DegradedPassagesDataModule",
     "DegradedTakesDataModule",
     "MidiDataModule",
     "PreferenceDataModule",

@@ -1,4 +1,4 @@
-"""Which works make up which batch: a plan that depends on nothing but the seed and the epoch."""
+"""The works of each batch: a plan that depends on the seed and the epoch alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BatchPlan:
             )
         if batch_size < 1:
             raise MusicZooError(
-                f"A batch of {batch_size} works is none.",
+                f"A batch cannot hold {batch_size} works.",
                 where="batch_size",
                 remedy="Give 1 or more.",
             )
@@ -73,7 +73,7 @@ class BatchPlan:
 
 
 def share(batch: Sequence[int], rank: int, world_size: int) -> Sequence[int]:
-    """What one of several processes computes of a batch.
+    """The part of a batch that one of several processes computes.
 
     The shares are disjoint, similar in length, and together the batch.
     """

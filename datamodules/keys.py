@@ -1,4 +1,7 @@
-"""Which of the 15 keys a piece is trained in (Wang et al. 2025, NotaGen, arXiv 2502.18008, sections 3.1 and 3.3)."""
+"""The key that a piece is trained in, one of 15.
+
+Wang et al. 2025, NotaGen (arXiv 2502.18008), sections 3.1 and 3.3.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def draw_key(rule: KeyRule, original: str, rng: random.Random) -> str | None:
     Args:
         rule: ``"pretrain"``: any of the 15 keys alike. ``"finetune"``: up to three semitones from
             the original, near ones more often, with the published weights of enharmonic spellings.
-            ``"original"``: as it stands.
+            ``"original"``: the key of the piece.
         original: The major key of the piece's signature.
         rng: Source of chance.
 

@@ -1,4 +1,4 @@
-"""Performed music for training: tokenised once, cut into random parts, in batches of similar length, split by near-duplicates."""
+"""Performed music for training: tokenised once, cut into random parts, split by near-duplicates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning
 import numpy as np
 import torch
 
-from musiczoo.datamodules.batching import BatchPlan
-from musiczoo.datamodules.resumable import ResumableLoader
-from musiczoo.datamodules.splits import Splits, split_by_cluster
+from musiczoo.datamodules.base import CorpusDataModule
+from musiczoo.datamodules.splits import split_by_cluster
 from musiczoo.datamodules.token_cache import TokenisedPiece, cached_clusters, pieces_of, tokenised
 from musiczoo.datamodules.token_items import TokenCrops, TokenWindows
 from musiczoo.datamodules.token_shifts import TokenShifts
@@ -35,8 +33,8 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-class MidiDataModule(lightning.LightningDataModule):
-    """MIDI files, or any corpus turned into performed music, for models of REMI tokens and their like.
+class MidiDataModule(CorpusDataModule):
+    r"""MIDI files, or any corpus turned into performed music, for models of tokens such as REMI.
 
     SMART's data (arXiv 2504.16839, section 3.1): the piano tracks of each piece become one without
     duplicate notes, pieces that are too dense or too empty are left out, a tenth of the corpus is
@@ -45,7 +43,7 @@ class MidiDataModule(lightning.LightningDataModule):
     pieces with more than 300 notes in a bar "and" more than 20 % of empty bars, and here either is
     enough.
 
-    A training item is a random part of a piece, drawn anew each epoch; validation and test pieces
+    A training item is a random part of a piece, drawn again each epoch; validation and test pieces
     come whole, in windows that are the same each time. Tokens are kept in the cache, and only new
     and changed files are tokenised again.
 
@@ -57,36 +55,41 @@ class MidiDataModule(lightning.LightningDataModule):
     Args:
         corpus: A folder or file of MIDI (and of ABC, MusicXML and what else can be read), the name
             of a built-in or registered corpus, or several of these; or symusic scores, tunes or
-            works themselves, which are tokenised anew each time.
-        representation: Such as ``Remi.smart()``; None takes the ``representation`` of the module
+            works themselves, which are tokenised again each time.
+        representation: Such as ``Remi.smart()``; None for the ``representation`` of the module
             that the trainer fits.
-        batch_size: Items of a batch in each process.
         max_length: Longest item in tokens.
         programs: Programs whose tracks become the piano track, as files count them (0 to 7 are
-            General MIDI's 1 to 8); ``"all-as-piano"`` takes all tracks but drums; None keeps all
+            General MIDI's 1 to 8); ``"all-as-piano"`` means all tracks but drums; None keeps all
             programs and drums apart, for REMI+.
         max_notes_per_bar: Pieces with more notes in a bar are left out.
         max_empty_bars: Pieces with a larger part of bars in which no note begins are left out.
-        test_fraction: Part of the clusters for testing; 0 for none.
-        val_fraction: Part of the other clusters for validation; 0 for none.
-        transpose: Training items come transposed by up to so many semitones up or down.
-        velocity_shift: Training items come louder or softer by up to so many of the
+        test_fraction: Part of the clusters for testing; 0 for none. ``val_fraction`` is a part of
+            the other clusters.
+        transpose: Training items are transposed by at most this many semitones up or down.
+        velocity_shift: Training items are made louder or softer by at most this many of the
             representation's steps.
-        tempo_shift: Training items come faster or slower by up to so many of the representation's
-            steps.
-        split_seed: Chooses another division; not the same as ``seed``, so that runs with different
-            seeds are measured on the same pieces.
-        seed: Of order, crops and shifts.
-        num_workers: Worker processes of each loader.
-        cache: Cache folder; by default ``MUSICZOO_CACHE`` or the user's cache folder of the
-            platform.
-        progress: Show progress bars while a corpus is read and tokenised.
+        tempo_shift: Training items are made faster or slower by at most this many of the
+            representation's steps.
         preparing_workers: Processes that tokenise; None for one a core.
+        settings: Of :class:`musiczoo.datamodules.base.DataSettings`.
 
     Attributes:
         pieces: The pieces that are used, in order of id; :meth:`setup` makes them.
         clusters: For each piece the name of its cluster of near-duplicates.
         left_out: What is not used, with the reason.
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> from musiczoo.representations.remi import Remi
+        >>> bars = ("CDEF|G4", "eccc|B4", "A2dA|f4")
+        >>> tunes = [read_abc(f"L:1/4\nK:C\n{some}|\n") for some in bars]
+        >>> data = MidiDataModule(
+        ...     tunes, Remi.smart(), programs="all-as-piano", batch_size=2, val_fraction=0,
+        ...     test_fraction=0, max_length=8,
+        ... )
+        >>> sorted(len(batch["ids"]) for batch in data.train_dataloader())
+        [1, 2]
     """
 
     def __init__(
@@ -94,24 +97,18 @@ class MidiDataModule(lightning.LightningDataModule):
         corpus: str | Path | Sequence[Any] = "bach-chorales",
         representation: Representation[Any] | None = None,
         *,
-        batch_size: int = 8,
         max_length: int = 512,
         programs: Programs = PIANO,
         max_notes_per_bar: int = 300,
         max_empty_bars: float = 0.2,
         test_fraction: float = 0.1,
-        val_fraction: float = 0.1,
         transpose: int = 0,
         velocity_shift: int = 0,
         tempo_shift: int = 0,
-        split_seed: int = 0,
-        seed: int = 0,
-        num_workers: int = 0,
-        cache: str | Path | None = None,
-        progress: bool = True,
         preparing_workers: int | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(representation, test_fraction=test_fraction, **settings)
         if max_length < 2:
             raise MusicZooError(
                 f"Items of {max_length} tokens hold no target.",
@@ -119,25 +116,15 @@ class MidiDataModule(lightning.LightningDataModule):
                 remedy="Give 2 or more.",
             )
         self.corpus = corpus
-        self.representation = representation
-        self.batch_size = batch_size
         self.max_length = max_length
         self.rules = StreamRules(programs, max_notes_per_bar, max_empty_bars)
-        self.test_fraction = test_fraction
-        self.val_fraction = val_fraction
         self.transpose = transpose
         self.velocity_shift = velocity_shift
         self.tempo_shift = tempo_shift
-        self.split_seed = split_seed
-        self.seed = seed
-        self.num_workers = num_workers
-        self.cache = cache
-        self.progress = progress
         self.preparing_workers = preparing_workers
         self.pieces: list[TokenisedPiece] = []
         self.clusters: list[str] = []
         self.left_out: list[LeftOut] = []
-        self._splits: Splits | None = None
 
     def prepare_data(self) -> None:
         """Tokenise the corpora into the cache, in one process of each machine."""
@@ -159,18 +146,9 @@ class MidiDataModule(lightning.LightningDataModule):
                 left_out += refused
             else:
                 loose.append(source)
-        for name, source_name, piece in named_pieces(loose):
-            try:
-                row = Tokeniser(self._representation(), self.rules).row(piece)
-            except Exception as error:
-                left_out.append(LeftOut(name, reason_of(error)))
-                continue
-            arrays = {
-                "tokens": np.frombuffer(row["tokens"], TOKEN_TYPE),
-                "shingles": np.frombuffer(row["shingles"], "<u4"),
-            }
-            found[name] = TokenisedPiece(**row | arrays, id=name, source=source_name, path="")
-        self.left_out = left_out
+        in_memory, refused = self._of_memory(loose)
+        found.update((piece.id, piece) for piece in in_memory)
+        self.left_out = left_out + refused
         self._report(len(found))
         self.pieces = [found[name] for name in sorted(found)]
         self.clusters = [
@@ -180,18 +158,8 @@ class MidiDataModule(lightning.LightningDataModule):
         self._splits = split_by_cluster(
             self.clusters, validation=rest, test=self.test_fraction, seed=self.split_seed
         )
-        sizes = ", ".join(
-            f"{part} {len(indices)}" for part, indices in self._splits._asdict().items()
-        )
+        sizes = ", ".join(f"{part} {size}" for part, size in self._sizes().items())
         _log.info("%d pieces in %d clusters: %s", len(self.pieces), len(set(self.clusters)), sizes)
-
-    @property
-    def splits(self) -> Splits:
-        """Indices into :attr:`pieces` of each split; :meth:`setup` makes them."""
-        if self._splits is None:
-            self.setup()
-        assert self._splits is not None
-        return self._splits
 
     def tokens(self, index: int) -> torch.Tensor:
         """All tokens of a piece of :attr:`pieces`, (tokens,) int64, BOS and EOS included."""
@@ -199,15 +167,11 @@ class MidiDataModule(lightning.LightningDataModule):
         return torch.from_numpy(self.pieces[index].tokens.astype(np.int64))
 
     def provenance(self) -> dict[str, Any]:
-        """What a checkpoint should tell of the data it was trained on, as plain JSON values.
-
-        Folders are named by their last part alone: a published checkpoint has no business with the
-        places on somebody's machine.
-        """
-        splits = self.splits
+        """What a checkpoint records of the data that it was trained on, as plain JSON values."""
+        self.setup()
         return {
             "corpus": sorted({piece.source for piece in self.pieces}),
-            "works": {part: len(indices) for part, indices in splits._asdict().items()},
+            "works": self._sizes(),
             "left_out": len(self.left_out),
             **self.rules.to_config(),
             "batch_size": self.batch_size,
@@ -221,28 +185,13 @@ class MidiDataModule(lightning.LightningDataModule):
             "seed": self.seed,
         }
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Training batches, in a new order and of new parts each epoch."""
-        return self._loader(self.items(self.splits.train, training=True), training=True)
-
-    def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
-        """Validation batches, the same each time; none when ``val_fraction`` is 0."""
-        return (
-            self._loader(self.items(self.splits.validation, training=False), training=False)
-            if self.splits.validation
-            else []
-        )
-
-    def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
-        """Test batches, the same each time; none when ``test_fraction`` is 0."""
-        return (
-            self._loader(self.items(self.splits.test, training=False), training=False)
-            if self.splits.test
-            else []
-        )
-
     def items(self, indices: Sequence[int], *, training: bool) -> TokenCrops | TokenWindows:
-        """Pieces of :attr:`pieces` as the items that the loaders of training or of validation give."""
+        """Pieces of :attr:`pieces` as the items of the loaders.
+
+        Args:
+            indices: Of the pieces.
+            training: Random parts, as the training loader gives them; otherwise windows.
+        """
         self.setup()
         pieces = [self.pieces[index] for index in indices]
         if not training:
@@ -257,20 +206,6 @@ class MidiDataModule(lightning.LightningDataModule):
                 tempo=self.tempo_shift,
             )
         return TokenCrops(pieces, self.max_length, shifts=shifts, seed=self.seed)
-
-    def _loader(self, items: TokenCrops | TokenWindows, *, training: bool) -> ResumableLoader:
-        world_size = self.trainer.world_size if self.trainer else 1
-        return ResumableLoader(
-            items,
-            BatchPlan(
-                items.lengths, self.batch_size * world_size, seed=self.seed, shuffle=training
-            ),
-            self._representation().collate,
-            identity=items.names,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=world_size,
-            num_workers=self.num_workers,
-        )
 
     def _tokenised(self, given: str | Path | Corpus) -> tuple[list[TokenisedPiece], list[LeftOut]]:
         source = source_of(given, cache=self.cache, progress=self.progress)
@@ -290,9 +225,26 @@ class MidiDataModule(lightning.LightningDataModule):
         ]
         return pieces_of(table), [LeftOut(*entry) for entry in (*source.refused, *refused)]
 
+    def _of_memory(self, loose: Sequence[Any]) -> tuple[list[TokenisedPiece], list[LeftOut]]:
+        """Scores, tunes and works as tokens; they are not kept in the cache."""
+        found: list[TokenisedPiece] = []
+        left_out: list[LeftOut] = []
+        for name, source, piece in named_pieces(loose):
+            try:
+                row = Tokeniser(self._representation(), self.rules).row(piece)
+            except Exception as error:
+                left_out.append(LeftOut(name, reason_of(error)))
+                continue
+            arrays = {
+                "tokens": np.frombuffer(row["tokens"], TOKEN_TYPE),
+                "shingles": np.frombuffer(row["shingles"], "<u4"),
+            }
+            found.append(TokenisedPiece(**row | arrays, id=name, source=source, path=""))
+        return found, left_out
+
     def _report(self, used: int) -> None:
         kinds = Counter(entry.reason.partition(" (")[0] for entry in self.left_out).most_common()
-        told = "; ".join(f"{count} x {kind}" for kind, count in kinds[:5]) + (
+        reasons = "; ".join(f"{count} x {kind}" for kind, count in kinds[:5]) + (
             f"; {len(kinds) - 5} other reasons" if len(kinds) > 5 else ""
         )
         if not used:
@@ -303,8 +255,8 @@ class MidiDataModule(lightning.LightningDataModule):
                 "The corpus holds no pieces to train on.",
                 where=", ".join(names) or None,
                 remedy=(
-                    f"Left out: {told}."
-                    if told
+                    f"Left out: {reasons}."
+                    if reasons
                     else "There is no MIDI file or score in it: give a folder that holds some."
                 ),
             )
@@ -313,20 +265,8 @@ class MidiDataModule(lightning.LightningDataModule):
                 "%d of %d pieces and files are left out: %s",
                 len(self.left_out),
                 used + len(self.left_out),
-                told,
+                reasons,
             )
-
-    def _representation(self) -> Representation[Any]:
-        representation = self.representation
-        if representation is None and self.trainer is not None:
-            representation = getattr(self.trainer.lightning_module, "representation", None)
-        if representation is None:
-            raise MusicZooError(
-                "It is not known how to turn pieces into tokens.",
-                where="representation",
-                remedy="Give representation=model.representation.",
-            )
-        return representation
 
 
 def _sources(sources: Any) -> list[Any]:

@@ -1,14 +1,43 @@
-"""Training and validation pairs, so that no piece (nor one like it) is on both sides of the split."""
+"""Training and validation pairs, split so that no piece, nor one like it, is in both."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from musiczoo.datamodules.preference_pairs import PieceLists, PreferencePair
+from musiczoo.datamodules.paired_pieces import Found, PieceLists, PreferencePair, named_once
 from musiczoo.datamodules.splits import Splits, split_by_cluster
 from musiczoo.music.abc import Tune
 from musiczoo.music.near_duplicates import Shingles, clusters, shingles, skyline
+
+
+def split_found(found: Found, *, validation: float, most: int, seed: int, draw_seed: int) -> Splits:
+    """Divides what a source of pairs holds; pairs drawn of its lists are added to ``found.pairs``.
+
+    Args:
+        found: Pairs, which get an id of their own each, and lists of pieces.
+        validation: Part of the groups of pairs for validation; 0 for none.
+        most: Most pairs drawn of all lists to train on; for validation, that part of them.
+        seed: Chooses another division.
+        draw_seed: Of the pairs that are drawn.
+
+    Returns:
+        Indices of ``found.pairs`` of each split; none for testing.
+
+    Raises:
+        MusicZooError: All pairs hang together, so that none can be set apart.
+    """
+    found.pairs[:] = named_once(found.pairs)
+    splits = split_pairs(found.pairs, validation=validation, seed=seed)
+    divided = [split_lists(lists, validation=validation, seed=seed) for lists in found.lists]
+    for indices, part, limit in (
+        (splits.train, 0, most),
+        (splits.validation, 1, max(1, round(most * validation))),
+    ):
+        drawn = draw_pairs([lists[part] for lists in divided], limit, draw_seed)
+        indices += range(len(found.pairs), len(found.pairs) + len(drawn))
+        found.pairs += drawn
+    return splits
 
 
 def split_pairs(pairs: Sequence[PreferencePair], *, validation: float, seed: int) -> Splits:
@@ -72,7 +101,13 @@ def split_lists(
 
 
 def draw_pairs(lists: Sequence[PieceLists], most: int, seed: int) -> list[PreferencePair]:
-    """Pairs of all lists, together at most so many (one of each list at least), drawn at random without repetition."""
+    """Pairs of all lists, drawn at random without repetition.
+
+    Args:
+        lists: Pieces that are paired with one another.
+        most: Pairs of all lists together at most, but one of each list at least.
+        seed: Of the draws.
+    """
     share = max(1, most // max(1, len(lists)))
     return [
         pair

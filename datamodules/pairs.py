@@ -1,18 +1,17 @@
-"""Pairs of a chosen and a rejected piece as tensors, the batches made of them, and what a reference policy says of them.
+"""Preference pairs as tensors, their batches, and log-probabilities of a reference policy.
 
 Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) compares a policy with a
 reference policy on both sides of each pair. Where the pairs are fixed, the reference's
 log-probabilities are numbers like any other of the data: they are computed once, in eval mode, and
 kept with the crops that they belong to, so that training needs neither a second model in memory nor
 a second forward pass. The published trainer of NotaGen (Wang et al. 2025, arXiv 2502.18008)
-computes them anew at every step, with dropout and with new crops.
+computes them again at every step, with dropout and with new crops.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from musiczoo.datamodules.batching import BatchPlan
 from musiczoo.datamodules.resumable import Batch, Draw, ResumableLoader
+from musiczoo.models.base.evaluation import evaluating
 
 Collate = Callable[[Sequence[Tensor]], Batch]
 
@@ -160,8 +160,7 @@ def reference_sums(
     random state. Pieces that stand in the list more than once are scored once.
 
     Args:
-        module: Anything with the ``log_probs(batch)`` of a generative module (a room that this one
-            may not name).
+        module: Anything with the ``log_probs(batch)`` of a generative module.
         items: Encoded pieces, first axis time.
         collate: The representation's.
         batch_size: Pieces at once; they are sorted by length, so that little of a batch is padding.
@@ -177,7 +176,7 @@ def reference_sums(
     order = sorted(first.values(), key=lambda index: len(items[index]))
     sums = torch.zeros(len(items), dtype=torch.float64)
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    with _as_it_was(module, device), torch.no_grad():
+    with evaluating(module, keep_rng=True):
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
             batch = {
@@ -188,16 +187,3 @@ def reference_sums(
             if progress is not None:
                 progress(len(indices))
     return sums[places]
-
-
-@contextmanager
-def _as_it_was(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """Eval mode, with the mode of each part and the random state put back afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        module.eval()
-        try:
-            yield
-        finally:
-            for part, training in modes:
-                part.training = training

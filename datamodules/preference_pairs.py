@@ -1,21 +1,16 @@
-"""Pairs of tunes, one better and one worse, from files, from corpora by degradation, and from memory.
+"""Preference pairs from files, from corpora by degradation, and from memory.
 
 Files of pairs are JSON lines or Parquet with a row for each pair, or the published format of
 NotaGen (Wang et al. 2025, arXiv 2502.18008): ``{"chosen": [paths], "rejected": [paths]}``, which
-means every chosen piece against every rejected one.
+means every chosen piece against every rejected one. The columns of a row are:
 
-======================================
-================================================================================= column
-content ======================================
-================================================================================= chosen, rejected
-ABC text (standard or interleaved, bar counters allowed), or the path of a file of any format that
-                                        :func:`musiczoo.music.read` takes, relative to the folder of
-                                        the file of pairs
-period, composer, instrumentation       the prompt of both sides; all three or none id
-a name that lasts: crops follow from it; the file and the number of the row where there is none
-group                                   pairs of one group are never split between training and
-validation ======================================
-=================================================================================
+* ``chosen``, ``rejected``: ABC text (standard or interleaved, bar counters allowed), or the path of
+  a file of any format that :func:`musiczoo.music.read` opens, relative to the folder of the file of
+  pairs.
+* ``period``, ``composer``, ``instrumentation``: the prompt of both sides; all three or none.
+* ``id``: a name that lasts, because crops follow from it; without one, the name of the file and the
+  number of the row.
+* ``group``: pairs of one group are never split between training and validation.
 """
 
 from __future__ import annotations
@@ -23,123 +18,41 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from musiczoo.datamodules.paired_pieces import (
+    SIDES,
+    Found,
+    PieceLists,
+    PreferencePair,
+    SkippedPair,
+    ready,
+)
 from musiczoo.music.abc import Tune, read_abc
-from musiczoo.music.abc.cleaning import clean, with_prompt
+from musiczoo.music.abc.cleaning import clean
 from musiczoo.music.corpora.corpus import Work
-from musiczoo.music.degradation.notation import Degradation, Operation, degrade
+from musiczoo.music.degradation.notation import Degradation, degrade
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import read
 from musiczoo.music.recipes.labels import Labels
 
-_SIDES = ("chosen", "rejected")
+__all__ = [
+    "Found",
+    "PieceLists",
+    "PreferencePair",
+    "SkippedPair",
+    "pairs_by_degradation",
+    "pairs_in_memory",
+    "pairs_of_file",
+    "ready",
+]
+
 _LABELS = ("period", "composer", "instrumentation")
-_COLUMNS = (*_SIDES, *_LABELS, "id", "group")
-
-
-@dataclass(frozen=True)
-class PreferencePair:
-    """Two pieces of which one is better.
-
-    Attributes:
-        chosen: The better piece.
-        rejected: The worse piece.
-        id: Unique and lasting: crops follow from it.
-        group: Pairs of one group stay in one split; ``""`` leaves it to the likeness of the pieces.
-        labels: The prompt of both sides, where it is known.
-        operations: What was done to the chosen piece to get the rejected one, where that is how it
-            came about.
-    """
-
-    chosen: Tune
-    rejected: Tune
-    id: str
-    group: str = ""
-    labels: Labels | None = None
-    operations: tuple[Operation, ...] = ()
-
-
-class SkippedPair(NamedTuple):
-    """A pair, or a piece of pairs, that cannot be used, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class PieceLists:
-    """Chosen and rejected pieces of which any two make a pair; each with its name."""
-
-    chosen: tuple[tuple[str, Tune], ...]
-    rejected: tuple[tuple[str, Tune], ...]
-
-    def pairs(self, most: int, rng: random.Random) -> Iterator[PreferencePair]:
-        """All pairs, or so many of them drawn at random, each once."""
-        total = len(self.chosen) * len(self.rejected)
-        for place in range(total) if total <= most else sorted(rng.sample(range(total), most)):
-            (name, chosen), (other, rejected) = (
-                self.chosen[place // len(self.rejected)],
-                self.rejected[place % len(self.rejected)],
-            )
-            yield PreferencePair(chosen, rejected, f"{name} > {other}")
-
-
-@dataclass
-class Found:
-    """What a source holds.
-
-    Attributes:
-        pairs: Pairs, cleaned, with their prompts.
-        lists: Pieces that are still to be paired.
-        skipped: What cannot be used.
-        ignored: Columns of files that mean nothing here.
-    """
-
-    pairs: list[PreferencePair] = field(default_factory=list)
-    lists: list[PieceLists] = field(default_factory=list)
-    skipped: list[SkippedPair] = field(default_factory=list)
-    ignored: set[str] = field(default_factory=set)
-
-    def add(self, name: str, row: Mapping[str, Any], folder: Path, prompts: bool) -> None:
-        """Takes up a row of columns, or notes why not."""
-        try:
-            sides = [_side(row, side, folder) for side in _SIDES]
-            labels = _labels(row)
-            pair = PreferencePair(
-                sides[0], sides[1], str(row.get("id") or name), str(row.get("group") or ""), labels
-            )
-            self.pairs.append(ready(pair, prompts))
-        except MusicZooError as error:
-            self.skipped.append(SkippedPair(str(row.get("id") or name), _reason(error)))
-
-
-def ready(pair: PreferencePair, prompts: bool) -> PreferencePair:
-    """The pair with both sides cleaned, and behind their prompt.
-
-    Args:
-        pair: The pair.
-        prompts: Put the labels before both sides, where they are known. Prompt lines that stand in
-            the pieces stay either way.
-
-    Raises:
-        MusicZooError: A side without notes, or both sides the same.
-    """
-    chosen, rejected = clean(pair.chosen), clean(pair.rejected)
-    for name, side in zip(_SIDES, (chosen, rejected), strict=True):
-        if not side.notes():
-            raise MusicZooError(f"the {name} side has no notes")
-    if prompts and pair.labels is not None:
-        labels = (pair.labels.period, pair.labels.composer, pair.labels.instrumentation)
-        chosen, rejected = with_prompt(chosen, *labels), with_prompt(rejected, *labels)
-    if chosen == rejected:
-        raise MusicZooError("both sides are the same piece")
-    return PreferencePair(chosen, rejected, pair.id, pair.group, pair.labels, pair.operations)
+_COLUMNS = (*SIDES, *_LABELS, "id", "group")
 
 
 def pairs_of_file(path: str | Path, *, prompts: bool = True) -> Found:
@@ -170,12 +83,12 @@ def pairs_of_file(path: str | Path, *, prompts: bool = True) -> Found:
             found.skipped.append(SkippedPair(name, str(row)))
             continue
         found.ignored |= {str(column) for column in row if column not in _COLUMNS}
-        found.add(name, row, file.parent, prompts)
+        _add(found, name, row, file.parent, prompts=prompts)
     return found
 
 
 def pairs_in_memory(pairs: Iterable[Any], *, prompts: bool = True) -> Found:
-    """Takes up pairs and files of pairs.
+    """Pairs and the contents of files of pairs, ready to train on.
 
     Args:
         pairs: :class:`PreferencePair`; or ``(chosen, rejected)`` with tunes, ABC texts or paths; or
@@ -200,7 +113,7 @@ def pairs_in_memory(pairs: Iterable[Any], *, prompts: bool = True) -> Found:
             except MusicZooError as error:
                 found.skipped.append(SkippedPair(item.id, _reason(error)))
         elif isinstance(item, tuple | list) and len(item) == 2:
-            found.add(name, dict(zip(_SIDES, item, strict=True)), Path(), prompts)
+            _add(found, name, dict(zip(SIDES, item, strict=True)), Path(), prompts=prompts)
         else:
             raise MusicZooError(
                 f"A {type(item).__name__} is no pair.",
@@ -243,12 +156,25 @@ def pairs_by_degradation(
     return found
 
 
+def _add(found: Found, name: str, row: Mapping[str, Any], folder: Path, *, prompts: bool) -> None:
+    """Adds the pair of a row of columns, or the reason why it cannot be used."""
+    try:
+        sides = [_side(row, side, folder) for side in SIDES]
+        labels = _labels(row)
+        pair = PreferencePair(
+            sides[0], sides[1], str(row.get("id") or name), str(row.get("group") or ""), labels
+        )
+        found.pairs.append(ready(pair, prompts))
+    except MusicZooError as error:
+        found.skipped.append(SkippedPair(str(row.get("id") or name), _reason(error)))
+
+
 def _notagen(file: Path, found: Found) -> Found:
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from error
-    lists = [content.get(side) if isinstance(content, Mapping) else None for side in _SIDES]
+    lists = [content.get(side) if isinstance(content, Mapping) else None for side in SIDES]
     if not all(isinstance(paths, list) for paths in lists):
         raise MusicZooError(
             "The file does not hold lists of chosen and rejected pieces.",
@@ -258,9 +184,9 @@ def _notagen(file: Path, found: Found) -> Found:
                 " lines (.jsonl)."
             ),
         )
-    found.ignored |= {str(name) for name in content if name not in _SIDES}
+    found.ignored |= {str(name) for name in content if name not in SIDES}
     sides: list[tuple[tuple[str, Tune], ...]] = []
-    for side, paths in zip(_SIDES, lists, strict=True):
+    for side, paths in zip(SIDES, lists, strict=True):
         pieces: list[tuple[str, Tune]] = []
         for number, value in enumerate(paths or [], 1):
             name = (
@@ -291,7 +217,7 @@ def _notagen(file: Path, found: Found) -> Found:
 
 
 def _json_lines(file: Path) -> Iterator[Any]:
-    """The objects of a file; of a line that holds none, the reason."""
+    """The objects of a file; for a line without one, the reason as text."""
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:

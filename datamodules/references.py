@@ -1,4 +1,7 @@
-"""What a reference policy says of fixed pieces, kept in a Parquet file, so that it is computed once and never by other weights."""
+"""Log-probabilities of fixed pieces under a reference policy, kept in Parquet files.
+
+They are computed once, and a file belongs to one set of weights.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from musiczoo.datamodules.pairs import Collate, reference_sums
+from musiczoo.models.base.ranks import from_first, gathered
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 
@@ -30,15 +33,17 @@ _SCHEMA = pa.schema(
         ("reference", pa.float64()),
     ]
 )
-"""A row is a piece as it is trained on (its crop, where it was too long) with the reference's summed log-probability in nats."""
+"""A row is a piece as it is trained on and the reference's summed log-probability in nats.
+
+A piece that was too long is its crop.
+"""
 
 _NOTE = b"musiczoo"
 _log = logging.getLogger(__name__)
-Thing = TypeVar("Thing")
 
 
 class ReferenceFiles:
-    """The log-probabilities of one set of pieces under reference policies, each policy with its file.
+    """The log-probabilities of one set of pieces under reference policies, one file a policy.
 
     Under several processes all of them make the same calls; the first one reads and writes, since
     their disks may differ.
@@ -90,9 +95,11 @@ class ReferenceFiles:
             "pieces": self._pieces_digest(),
             "precision": precision,
         }
-        fingerprint = self._from_first(_digest([note["weights"], note["pieces"], precision]))
+        fingerprint = from_first(
+            _digest([note["weights"], note["pieces"], precision]), self.world_size
+        )
         path = self._path(fingerprint)
-        known = self._from_first(self._kept(path) if self.rank == 0 else None)
+        known = from_first(self._kept(path) if self.rank == 0 else None, self.world_size)
         if known is None:
             known = self._computed(module, collate, batch_size, is_whole, progress)
             if self.rank == 0:
@@ -117,7 +124,7 @@ class ReferenceFiles:
                         "The checkpoint's run was trained on other pairs.",
                         path=path,
                         remedy=(
-                            "Resume with the same pairs, seed and lengths, or start anew from the"
+                            "Resume with the same pairs, seed and lengths, or start again from the"
                             " checkpoint's weights."
                         ),
                     )
@@ -127,11 +134,11 @@ class ReferenceFiles:
                     f" {error.message}",
                     path=path,
                     remedy=(
-                        "Give the folder= of that run, or start anew from the checkpoint's weights;"
-                        " trained weights are no reference."
+                        "Give the folder= of that run, or start again from the checkpoint's"
+                        " weights; trained weights are no reference."
                     ),
                 )
-        answer = self._from_first(answer)
+        answer = from_first(answer, self.world_size)
         if isinstance(answer, MusicZooError):
             raise answer
         assert answer is not None
@@ -143,7 +150,7 @@ class ReferenceFiles:
         try:
             known, _ = read_references(path)
         except MusicZooError as error:
-            _log.warning("%s They are computed anew.", error)
+            _log.warning("%s They are computed again.", error)
             return None
         return known if known.keys() == self.pieces.keys() else None
 
@@ -170,7 +177,7 @@ class ReferenceFiles:
             ).tolist()
         return {
             name: value
-            for part in self._gathered(dict(zip(mine, sums, strict=True)))
+            for part in gathered(dict(zip(mine, sums, strict=True)), self.world_size)
             for name, value in part.items()
         }
 
@@ -179,17 +186,6 @@ class ReferenceFiles:
 
     def _pieces_digest(self) -> str:
         return _digest(sorted(self.pieces))
-
-    def _gathered(self, thing: Thing) -> list[Thing]:
-        """What each process has, in all of them."""
-        if self.world_size == 1:
-            return [thing]
-        parts: list[Any] = [None] * self.world_size
-        torch.distributed.all_gather_object(parts, thing)
-        return parts
-
-    def _from_first(self, thing: Thing) -> Thing:
-        return self._gathered(thing)[0]
 
 
 def _digest(parts: Sequence[str]) -> str:
@@ -216,13 +212,13 @@ def write_references(
     references: Mapping[str, float],
     note: Mapping[str, str],
 ) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a file of log-probabilities, whole or not at all.
 
     Args:
         path: The file; its folder is made.
         pieces: Encoded pieces by :func:`~musiczoo.datamodules.pairs.piece_digest`.
         references: Their log-probabilities.
-        note: What they were made of.
+        note: What they were computed from.
 
     Raises:
         MusicZooError: The folder cannot be written to.
@@ -271,7 +267,7 @@ def read_references(path: Path) -> tuple[dict[str, float], dict[str, str]]:
         raise MusicZooError(
             f"The references cannot be read: {error}",
             path=path,
-            remedy="Delete the file, and start anew.",
+            remedy="Delete the file, and start again.",
         ) from error
     return dict(
         zip(table["digest"].to_pylist(), table["reference"].to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""A loader that can be stopped at any batch and goes on with the next one."""
+"""A loader that can be stopped at any batch and resumes with the next one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Drawn = TypeVar("Drawn", covariant=True)
 
 
 class Draw(NamedTuple):
-    """One access to a work: all that its randomness may depend on besides the seed and the work itself.
+    """One access to a work.
+
+    What is drawn for it may depend on this, the seed and the work itself alone.
 
     Attributes:
         epoch: Of the access.
@@ -37,7 +39,7 @@ class DrawnItems(Protocol[Drawn]):
     """Items by draw."""
 
     def __getitem__(self, draw: Draw) -> Drawn:
-        """The item, whether or not a blank is to be made of it."""
+        """The item; whether the draw is blank changes nothing."""
         ...
 
 
@@ -50,7 +52,7 @@ class ResumableLoader:
     """Batches of a :class:`BatchPlan`, with a state that says which one is next.
 
     The state counts the batches handed out, not those that worker processes have prepared ahead, so
-    nothing is lost or repeated. Lightning keeps it in its checkpoints (its fit loop saves every
+    no batch is lost or repeated. Lightning keeps it in its checkpoints (its fit loop saves every
     loader with ``state_dict``) and calls :meth:`set_epoch` at the start of each epoch. In a plain
     loop each new pass over the loader is the next epoch.
 
@@ -60,14 +62,14 @@ class ResumableLoader:
     last batch is empty gets one blank item without targets, for all must take part in each step.
 
     Args:
-        items: Gives the item of a draw, a tensor unless ``blank`` knows of another kind.
+        items: Gives the item of a draw: a tensor, or what ``blank`` accepts.
         plan: The batches.
         collate: Makes a batch of items.
         identity: Names of the works in the plan's order; a state fits only the same works.
         rank: Of this process.
         world_size: Number of processes.
         num_workers: Worker processes that prepare batches; they change nothing but the speed.
-        blank: Makes of an item the one without targets that stands in for an empty share.
+        blank: Turns an item into one without targets, for a process whose share is empty.
     """
 
     #: Lightning asks every loader with a sampler for it.
@@ -119,11 +121,11 @@ class ResumableLoader:
 
     @property
     def sampler(self) -> ResumableLoader:
-        """Where Lightning looks for :meth:`set_epoch`."""
+        """The object that Lightning calls :meth:`set_epoch` of."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin that epoch; no change if it is the one under way."""
+        """Begin that epoch; no change if it is the current one."""
         if epoch != self._place.epoch:
             self._place.epoch, self._place.position = epoch, 0
         self._is_placed = True
@@ -137,7 +139,7 @@ class ResumableLoader:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a state was taken.
+        """Resume where a state was saved.
 
         Raises:
             MusicZooError: In the middle of an epoch of other batches (other works, batch size,
@@ -149,7 +151,7 @@ class ResumableLoader:
                 f"The checkpoint was made {position} batches into an epoch of other batches.",
                 remedy=(
                     "Resume with the same works, seed, and batch size times processes, or start"
-                    " anew from the checkpoint's weights."
+                    " again from the checkpoint's weights."
                 ),
             )
         self._place.epoch, self._place.position = state_dict["epoch"], position
@@ -158,7 +160,7 @@ class ResumableLoader:
 
 @dataclass(slots=True)
 class _Place:
-    """The epoch under way and how many of its batches have been handed out."""
+    """The current epoch and how many of its batches have been handed out."""
 
     epoch: int = 0
     position: int = 0
@@ -169,8 +171,8 @@ class _Draws:
     """The batch sampler: the draws of one process from the present place to the end of the epoch.
 
     It does not hold the loader itself: a cycle of references would leave the worker processes to
-    the garbage collector, which closes their queues before they can be told to stop, and each would
-    be waited for in vain.
+    the garbage collector, which closes their queues before they get the order to stop, and the
+    loader would wait for each of them until its timeout.
     """
 
     plan: BatchPlan

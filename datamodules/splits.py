@@ -1,4 +1,7 @@
-"""Training, validation and test works: by clusters of near-duplicates, and so that more works leave the others where they are."""
+"""Training, validation and test works, split by clusters of near-duplicates.
+
+Works that are added later do not move the others to another split.
+"""
 
 from __future__ import annotations
 

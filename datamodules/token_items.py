@@ -1,4 +1,4 @@
-"""Parts of tokenised pieces as the items of batches: random ones to train on, fixed ones to measure by."""
+"""Parts of tokenised pieces as items: random ones for training, fixed ones for validation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from musiczoo.datamodules.token_shifts import TokenShifts
 
 
 class TokenCrops:
-    """A random part of each piece, drawn anew at each access (SMART, arXiv 2504.16839, section 3.1: "random crops").
+    """A random part of each piece, drawn again in each epoch.
+
+    These are the "random crops" of SMART (arXiv 2504.16839, section 3.1).
 
     The part and the shifts follow from the seed, the epoch and the piece's id alone, so neither the
     number of worker processes, nor the order of pieces, nor a resumed run changes them. BOS and EOS
-    stay where the piece has them: a part from its middle has neither.
+    stay where the piece has them, so a part from its middle has neither.
 
     Args:
         pieces: The pieces.

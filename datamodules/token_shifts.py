@@ -1,4 +1,4 @@
-"""Pieces varied in token space: transposed, louder or softer, faster or slower, each by one constant."""
+"""Pieces of tokens transposed, made louder or softer, faster or slower, each by one constant."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TokenShifts:
         tempo: Steps of its tempos up and down at most.
 
     Raises:
-        MusicZooError: A negative shift, or of what the vocabulary does not hold as one row of
-            ascending values.
+        MusicZooError: A negative shift, or a shift of tokens that the vocabulary does not list as
+            one row of ascending values.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class TokenShifts:
                 where="transpose, velocity_shift, tempo_shift",
                 remedy="Give 0 or more; both directions are drawn.",
             )
-        asked = (
+        kinds = (
             ("Pitch", transpose, "transpose"),
             ("Velocity", velocity, "velocity_shift"),
             ("Tempo", tempo, "tempo_shift"),
         )
         self._blocks = [
             (*_block(vocabulary, kind, where), most, kind == "Pitch")
-            for kind, most, where in asked
+            for kind, most, where in kinds
             if most
         ]
-        # In REMI+ the program stands right before its pitch; drums may share the pitches of all
-        # others.
+        # In REMI+ the program is the token before its pitch; drums use the same pitch tokens as the
+        # other instruments.
         self._drums = next(
             (number for number, token in enumerate(vocabulary) if token == "Program_-1"), -1
         )
@@ -59,12 +59,15 @@ class TokenShifts:
     def __call__(
         self, ids: NDArray[np.int64], rng: random.Random, before: int = -1
     ) -> NDArray[np.int64]:
-        """The ids with shifts drawn anew.
+        """The ids with shifts that are drawn for this call.
 
         Args:
             ids: (tokens,) int64. They are not changed.
             rng: Draws the shifts.
-            before: The id before the first of ``ids`` in the piece, if any.
+            before: The id before the first of ``ids`` in the piece; -1 at its beginning.
+
+        Returns:
+            (tokens,) int64.
         """
         result = ids.copy()
         for first, last, most, is_pitch in self._blocks:

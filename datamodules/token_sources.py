@@ -1,4 +1,4 @@
-"""What a user may give as a corpus, as sources of tokens: folders and files, corpora by name, and pieces themselves."""
+"""Sources of tokens: folders and files, corpora by name, and pieces in memory."""
 
 from __future__ import annotations
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
-from typing import Any
 
+from musiczoo.datamodules.works import works_by_prompt as works_by_prompt
 from musiczoo.models.base.checkpointed import Prompt
 from musiczoo.models.prompts import checked_labels
 from musiczoo.music.corpora.corpus import Work
@@ -53,24 +52,6 @@ def round_prompts(
             ),
         )
     return prompts
-
-
-def works_by_prompt(data: Any) -> dict[Labels, list[Work]]:
-    """The training works of each prompt, the most frequent prompt first.
-
-    Empty where the data module knows of none.
-
-    Labels come as models are asked for them, so that those of a corpus with letters outside ASCII
-    are found.
-    """
-    if not hasattr(data, "works") or not hasattr(data, "splits"):
-        return {}
-    found: dict[Labels, list[Work]] = {}
-    for index in data.splits.train:
-        work = data.works[index]
-        if work.labels is not None and all(astuple(work.labels)):
-            found.setdefault(checked_labels(work.labels, ()), []).append(work)
-    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), astuple(item[0]))))
 
 
 def _is_known(labels: Labels, known: Sequence[Prompt]) -> bool:

@@ -183,9 +183,9 @@ def test_repeats_and_provenance() -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(MusicZooError, match="takes of a work"):
+    with pytest.raises(MusicZooError, match="0 passages"):
         data(number=0)
-    with pytest.raises(MusicZooError, match="sound into tensors"):
+    with pytest.raises(MusicZooError, match="pieces into tensors"):
         DegradedTakesDataModule([tune(1), tune(2)]).train_dataloader()
 
 
