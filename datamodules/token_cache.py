@@ -1,21 +1,15 @@
-"""The cache of tokenised corpora: one Parquet file for each corpus, representation and set of rules.
+"""The cache of tokenised corpora: one Parquet file a corpus, representation and set of rules.
 
-What each file or tune was when it was tokenised stands in its rows, so that only new and changed
-ones are tokenised again. The name of the file tells the corpus, the settings and the code that
-makes tokens; one that other code has made of the same is out of date and removed.
+The state of each file or tune when it was tokenised stands in its rows, so that only new and
+changed ones are tokenised again. The name of the file is made of the corpus, the settings and the
+code that makes tokens; one that other code has made of the same is out of date and removed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.metadata
-import importlib.util
-import io
 import json
 import logging
-import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache as remember
@@ -26,17 +20,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from musiczoo.datamodules.tokenising import TOKEN_TYPE, Row, StreamRules, Tokeniser, Unread
-from musiczoo.datamodules.worker_pool import WorkerPool
-from musiczoo.music.atomic import write_atomically
-from musiczoo.music.corpora.cache import CACHE_VARIABLE, cache_folder
+from musiczoo.music.code_digest import digest_of_code, modules_behind
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.item_table import ItemTable, making, progress_bar, rows_in_order
 from musiczoo.music.near_duplicates import clusters
+from musiczoo.music.parquet_cache import (
+    cache_folder,
+    path_of_key,
+    read_note,
+    stored_table,
+    write_table,
+)
+from musiczoo.music.workers import WorkerPool
 from musiczoo.representations.base import Representation
 
 SCHEMA = pa.schema(
@@ -54,21 +52,20 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
-"""A row is a piece with its tokens (uint16), or what was left out with the reason: every file has at least one."""
+"""A row is a piece with its tokens (uint16), or what was left out with the reason.
+
+Every file has at least one row.
+"""
 
 _CLUSTERS = pa.schema([("cluster", pa.int32())])
 _FORMAT = 1
 _CHUNK_ITEMS = 16
 _MOST_CHUNKS = 512
-_NOTE = b"musiczoo"
-# Where the code that makes tokens begins; what these import belongs to it.
-_FIRST_MODULES = (
-    "musiczoo.datamodules.tokenising",
-    "musiczoo.music.files",
-    "musiczoo.music.midi.from_tune",
-    "musiczoo.music.midi.to_tune",
-)
-_IMPORT = re.compile(r"^[ \t]*from (musiczoo[\w.]*) import", re.MULTILINE)
+# The rows of an item are the work of this module and of what it imports; so are clusters of the
+# second one.
+_TOKENISING = "musiczoo.datamodules.tokenising"
+_CLUSTERING = "musiczoo.music.near_duplicates"
+_LIBRARIES = ("miditok", "music21", "symusic", "lxml")
 _log = logging.getLogger(__name__)
 
 
@@ -142,45 +139,37 @@ def tokenised(
         MusicZooError: The cache cannot be written to. What was tokenised before stays for the next
             run.
     """
-    folder = tokens_folder(cache)
     note = {"identity": source.identity, "settings": _settings(representation, rules)}
-    key = json.dumps([_FORMAT, note, _code(type(representation).__module__)])
-    path = folder / f"{source.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet"
-    states = {item.id: item.state for item in source.items}
-    kept = _rows_of(_read(path), states)
+    key = [_FORMAT, note, _code(_TOKENISING, type(representation).__module__)]
+    path = path_of_key(tokens_folder(cache), source.name, key)
+    item_table = ItemTable(path, SCHEMA, "item", ("state",), note)
+    states = {item.id: (item.state,) for item in source.items}
+    kept = item_table.unchanged(item_table.stored(), states)
     known = set(kept["item"].to_pylist())
     if known == states.keys():
         return kept
-    parts = path.with_suffix(".parts")
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-        tables = [kept]
-        for part in sorted(parts.glob("*.parquet")):
-            finished = _rows_of(
-                _read(part), {name: state for name, state in states.items() if name not in known}
-            )
-            tables.append(finished)
-            known |= set(finished["item"].to_pylist())
-        left = [item for item in source.items if item.id not in known]
-        tables += _tokenise(source, left, representation, rules, parts, note, workers, progress)
-        table = _in_order(pa.concat_tables(tables), list(states))
-        _write(table, path, note)
-    except (OSError, MusicZooError) as error:
-        said = (
-            error.message
-            if isinstance(error, MusicZooError)
-            else f"The cache cannot be written: {error.strerror or error}."
+    with making(path, "tokenised"):
+        tables, done = item_table.resumed(
+            {item: state for item, state in states.items() if item not in known}
         )
-        raise MusicZooError(
-            said,
-            path=getattr(error, "path", None) or path,
-            remedy=(
-                f"Free some space or move the cache ({CACHE_VARIABLE}); the next run goes on from"
-                " what was tokenised."
-            ),
-        ) from error
-    shutil.rmtree(parts, ignore_errors=True)
-    _remove_stale(path, note)
+        left = [item for item in source.items if item.id not in known | done]
+        with progress_bar(
+            f"Tokenising {source.name}",
+            "items",
+            total=len(source.items),
+            done=len(source.items) - len(left),
+            shown=progress,
+        ) as show:
+            tables += item_table.make_parts(
+                left,
+                lambda item: (item.id, item.state),
+                _pool(source, representation, rules, workers),
+                chunk=max(_CHUNK_ITEMS, len(left) // _MOST_CHUNKS),
+                show=show,
+            )
+        table = rows_in_order(pa.concat_tables([kept, *tables]), "item", list(states))
+        item_table.write(table)
+    item_table.remove_stale(lambda other: other == note)
     return table
 
 
@@ -207,21 +196,21 @@ def cached_clusters(
     digest = hashlib.sha256(json.dumps([piece.id for piece in pieces]).encode())
     for piece in pieces:
         digest.update(piece.shingles.tobytes())
-    note = {"pieces": digest.hexdigest(), "rules": _code("musiczoo.music.near_duplicates")}
+    note = {"pieces": digest.hexdigest(), "rules": _code(_CLUSTERING)}
     sources = "-".join(sorted({piece.source for piece in pieces}))
     names = hashlib.sha256(sources.encode()).hexdigest()[:16]
     path = tokens_folder(cache) / f"clusters-{names}.parquet"
     if (
-        _read_note(path) == note
-        and (table := _read(path, _CLUSTERS)) is not None
+        read_note(path) == note
+        and (table := stored_table(path, _CLUSTERS)) is not None
         and table.num_rows == len(pieces)
     ):
         return list(table["cluster"].to_pylist())
     found = clusters([piece.shingles for piece in pieces])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(pa.table([pa.array(found, pa.int32())], schema=_CLUSTERS), path, note)
-    except (OSError, MusicZooError) as error:  # they are only found anew the next time
+        write_table(pa.table([pa.array(found, pa.int32())], schema=_CLUSTERS), path, note)
+    except (OSError, MusicZooError) as error:  # they are only computed again the next time
         _log.warning("The clusters of near-duplicates cannot be kept: %s", error)
     return found
 
@@ -231,55 +220,20 @@ def tokens_folder(cache: str | Path | None = None) -> Path:
     return (Path(cache) if cache is not None else cache_folder()) / "tokens"
 
 
-def _tokenise(
+def _pool(
     source: TokenSource,
-    items: Sequence[Unread],
     representation: Representation[Any],
     rules: StreamRules,
-    parts: Path,
-    note: dict[str, Any],
     workers: int | None,
-    progress: bool,
-) -> list[pa.Table]:
-    size = max(_CHUNK_ITEMS, len(items) // _MOST_CHUNKS)
-    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+) -> WorkerPool[Unread, list[Row]]:
     here = Tokeniser(representation, rules, source.name, source.root)
     arguments = (type(representation), representation.to_config(), rules, source.name, source.root)
-    pool: WorkerPool[Unread, list[Row]] = WorkerPool(
+    return WorkerPool(
         Tokeniser.of,
         arguments,
         lambda item: [here.refused(item, "The process that read it died.")],
         workers=workers,
     )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("items"),
-        TimeRemainingColumn(),
-    )
-    tables = []
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(
-            f"Tokenising {source.name}",
-            total=len(source.items),
-            completed=len(source.items) - len(items),
-        )
-        for index, results in pool.run(chunks):
-            table = pa.Table.from_pylist(
-                [dict.fromkeys(SCHEMA.names) | row for rows in results for row in rows],
-                schema=SCHEMA,
-            )
-            name = hashlib.sha256(
-                json.dumps([[item.id, item.state] for item in chunks[index]]).encode()
-            ).hexdigest()[:16]
-            # Made anew each time: another process that tokenised the same corpus may have finished
-            # and tidied up.
-            parts.mkdir(parents=True, exist_ok=True)
-            _write(table, parts / f"{name}.parquet", note)
-            tables.append(table)
-            bar.advance(task, len(chunks[index]))
-    return tables
 
 
 def _settings(representation: Representation[Any], rules: StreamRules) -> dict[str, Any]:
@@ -289,27 +243,6 @@ def _settings(representation: Representation[Any], rules: StreamRules) -> dict[s
         "config": representation.to_config(),
         "rules": rules.to_config(),
     }
-
-
-def _rows_of(table: pa.Table | None, states: dict[str, str]) -> pa.Table:
-    """The rows of items that are as they were."""
-    if table is None:
-        return SCHEMA.empty_table()
-    same = [
-        states.get(item) == state
-        for item, state in zip(table["item"].to_pylist(), table["state"].to_pylist(), strict=True)
-    ]
-    return table if all(same) else table.filter(pa.array(same, pa.bool_()))
-
-
-def _in_order(table: pa.Table, items: Sequence[str]) -> pa.Table:
-    place = {item: index for index, item in enumerate(items)}
-    # Stable: the rows of one file stay in the order of its pieces.
-    return table.take(
-        pc.array_sort_indices(
-            pa.array([place[item] for item in table["item"].to_pylist()], pa.int64())
-        )
-    )
 
 
 def _arrays(column: pa.ChunkedArray, kind: np.dtype[Any]) -> list[NDArray[Any]]:
@@ -325,73 +258,7 @@ def _arrays(column: pa.ChunkedArray, kind: np.dtype[Any]) -> list[NDArray[Any]]:
     return found
 
 
-def _write(table: pa.Table, path: Path, note: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    header = {_NOTE: json.dumps(note, sort_keys=True).encode()}
-    pq.write_table(
-        table.combine_chunks().replace_schema_metadata(header), buffer, compression="zstd"
-    )
-    write_atomically(path, buffer.getvalue())
-
-
-def _read(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table | None:
-    """A table, or None where there is none; a damaged one is told of and counts as none."""
-    if not path.exists():
-        return None
-    try:
-        # Not read_table, which imports pyarrow.dataset and, where it is installed, all of pandas.
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        _log.warning("%s cannot be read (%s); it is made again.", path, error)
-        return None
-    return table.replace_schema_metadata(None) if table.schema.equals(schema) else None
-
-
-def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        found = (pq.read_schema(path).metadata or {}).get(_NOTE)
-    except (pa.ArrowException, OSError):
-        return {}
-    return {} if found is None else dict(json.loads(found))
-
-
-def _remove_stale(path: Path, note: dict[str, Any]) -> None:
-    """Removes the tables of the same corpus and settings that other code has made."""
-    for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.parquet"):
-        if other != path and _read_note(other) == note:
-            with contextlib.suppress(OSError):
-                other.unlink()
-            shutil.rmtree(other.with_suffix(".parts"), ignore_errors=True)
-
-
 @remember
-def _code(module: str) -> str:
-    """A digest of the code that makes tokens, ours and that of the libraries, so that no release can forget to make old ones invalid."""
-    libraries = [
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ("miditok", "music21", "symusic", "lxml")
-    ]
-    digest = hashlib.sha256("\n".join(libraries).encode())
-    for name, file in sorted(modules_behind(module, *_FIRST_MODULES).items()):
-        digest.update(name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def modules_behind(*names: str) -> dict[str, Path]:
-    """The files of modules and of what they import of musiczoo, directly or not, at their top or inside their functions."""
-    found: dict[str, Path] = {}
-    left = list(names)
-    while left:
-        name = left.pop()
-        if name in found:
-            continue
-        spec = None
-        with contextlib.suppress(
-            ValueError, ModuleNotFoundError
-        ):  # a class of one's own, defined in a notebook or script
-            spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-            continue
-        found[name] = Path(spec.origin)
-        left += _IMPORT.findall(found[name].read_text("utf-8"))
-    return found
+def _code(*modules: str) -> str:
+    """A digest of the code that makes tokens or clusters, ours and that of the libraries."""
+    return digest_of_code(modules_behind(*modules), _LIBRARIES)

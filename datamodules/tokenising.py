@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musiczoo.music.abc import Tune, decode_abc, read_abc, read_abc_book
+from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.files import ABC_SUFFIXES, MAX_BYTES, read
+from musiczoo.music.files.reading import pieces_and_errors
 from musiczoo.music.midi.piano_stream import (
     ALL_AS_PIANO,
     PIANO,
@@ -204,11 +204,7 @@ class Tokeniser:
         if item.abc is not None:
             return [read_abc(item.abc)], []
         assert self.root is not None
-        file = self.root / item.path
-        if file.suffix.lower() in ABC_SUFFIXES and file.stat().st_size <= MAX_BYTES:
-            book = read_abc_book(decode_abc(file.read_bytes(), str(file)), str(file))
-            return book.tunes, book.errors
-        return [read(file)], []
+        return pieces_and_errors(self.root / item.path)
 
 
 def reason_of(error: Exception) -> str:

@@ -22,7 +22,8 @@ from musiczoo.music.lazy import lazy_names
 
 if TYPE_CHECKING:
     from musiczoo.music.abc import Tune, read_abc, write_abc
-    from musiczoo.music.files import read, read_all, write
+    from musiczoo.music.files.reading import read, read_all
+    from musiczoo.music.files.writing import write
     from musiczoo.music.midi.from_tune import to_score
     from musiczoo.music.midi.to_tune import from_score
     from musiczoo.music.musicxml.reader import read_musicxml
@@ -54,7 +55,8 @@ __all__ = [
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "abc": ("Tune", "read_abc", "write_abc"),
-    "files": ("read", "read_all", "write"),
+    "files.reading": ("read", "read_all"),
+    "files.writing": ("write",),
     "midi.from_tune": ("to_score",),
     "midi.to_tune": ("from_score",),
     "musicxml.reader": ("read_musicxml",),
@@ -64,6 +66,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "sound.audio": ("find_soundfont", "render_audio", "write_flac", "write_wav"),
     "corpora": (),
     "degradation": (),
+    "files": (),
     "midi": (),
     "musicxml": (),
     "pictures": (),

@@ -38,7 +38,7 @@ def lazy_names(
     home_of = {name: home for home, names in homes.items() for name in names}
     modules = {home for home, names in homes.items() if not list(names)}
 
-    def __getattr__(name: str) -> Any:
+    def load(name: str) -> Any:
         if name in home_of:
             value = getattr(import_module(f"{package}.{home_of[name]}"), name)
         elif name in modules:
@@ -48,7 +48,7 @@ def lazy_names(
         setattr(sys.modules[package], name, value)
         return value
 
-    def __dir__() -> list[str]:
+    def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *home_of, *modules, *more})
 
-    return __getattr__, __dir__
+    return load, names

@@ -33,6 +33,7 @@ MOVED = {
     "completion": "commands.completion",
     "composing": "compose",
     "continuing": "commands.continue_score",
+    "datamodules.worker_pool": "music.workers",
     "datamodules.degraded_takes": "datamodules.degraded_passages",
     "divergence": "metrics.divergence",
     "generating": "commands.generate",

@@ -3,37 +3,34 @@
 A corpus is read once, with worker processes, into a Parquet file in the user's cache folder
 (:mod:`musiczoo.music.corpora.cache`). A folder that is a copy of a published corpus is read by its
 recipe (:mod:`musiczoo.music.recipes`), which knows what belongs to it and how its works are
-labelled. :func:`register` gives a folder a name of its own.
+labelled. :func:`register` gives a folder a name (:mod:`musiczoo.music.corpora.registration`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import json
 import logging
-import re
 from collections import Counter
 from functools import cache as remember
 from pathlib import Path
 
 import pyarrow as pa
 
-from musiczoo.music.atomic import write_atomically
 from musiczoo.music.corpora.built_in import BUILT_IN, files_of
-from musiczoo.music.corpora.cache import (
-    CACHE_VARIABLE,
-    Source,
-    cache_folder,
-    forget_tables,
-    load_table,
-    make_table,
-    table_path,
-)
-from musiczoo.music.corpora.corpus import Corpus, read_note, read_table
+from musiczoo.music.corpora.cache import load_table, make_table, table_path
+from musiczoo.music.corpora.corpus import Corpus
 from musiczoo.music.corpora.files import SUFFIXES, CorpusFile, files_below, files_named
+from musiczoo.music.corpora.registration import (
+    check_name,
+    corpora_folder,
+    forget,
+    register,
+    registered,
+)
+from musiczoo.music.corpora.source import AUTO, NO_RECIPE, Source, folder_source
+from musiczoo.music.corpora.table import read_table
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.recipes import recipe_for, recipe_named
+from musiczoo.music.parquet_cache import CACHE_VARIABLE, cache_folder, read_note
 
 __all__ = [
     "AUTO",
@@ -52,10 +49,6 @@ __all__ = [
     "registered",
 ]
 
-AUTO = "auto"
-NO_RECIPE = "none"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-_ENDING = ".corpus.json"
 _log = logging.getLogger(__name__)
 
 
@@ -113,7 +106,7 @@ def corpus_of(
     """The works of a source, as :func:`load_corpus`."""
     if source.licence:
         _notice(source.title, source.licence, source.restricted)
-    folder = _corpora(cache)
+    folder = corpora_folder(cache)
     path = table_path(source, folder)
     if not source.root.is_dir():
         table = _without_files(source, path)
@@ -147,8 +140,14 @@ def corpus_of(
 
 
 def cached_corpus(source: Source, *, cache: str | Path | None = None) -> Corpus | None:
-    """What is cached of a source, whether its files have changed since or not; None where nothing is. Nothing is read or written."""
-    path = table_path(source, _corpora(cache))
+    """What is cached of a source, whether its files have changed since or not.
+
+    No file of the corpus is read, and nothing is written.
+
+    Returns:
+        The works; None where nothing is cached.
+    """
+    path = table_path(source, corpora_folder(cache))
     if not read_note(path):
         return None
     return Corpus(read_table(path), name=source.name, path=path, licence=source.licence)
@@ -170,7 +169,7 @@ def find_source(
         )
     if isinstance(name_or_folder, str) and (entry := registered(cache=cache).get(name_or_folder)):
         root = Path(entry["path"])
-        return _folder(name_or_folder, root, entry["recipe"])
+        return folder_source(name_or_folder, root, entry["recipe"])
     root = Path(name_or_folder).expanduser()
     if root.is_file():
         return Source(root.stem, root.name, root.parent, files=(root.name,))
@@ -181,131 +180,7 @@ def find_source(
         raise MusicZooError(
             f"{str(name_or_folder)!r} is neither a corpus nor a folder.", remedy=offer
         )
-    return _folder(root.resolve().name or "root", root, recipe)
-
-
-def register(
-    name: str, folder: str | Path, *, recipe: str = AUTO, cache: str | Path | None = None
-) -> Source:
-    """Give a folder a name under which :func:`load_corpus`, datamodules and the command line find it.
-
-    Args:
-        name: Letters, digits and ``. _ + -``; not that of a built-in corpus.
-        folder: The folder. It is not copied: files that change are noticed at the next loading.
-        recipe: As in :func:`load_corpus`; what ``"auto"`` finds now is kept.
-        cache: Cache folder, in which the name is kept.
-
-    Raises:
-        MusicZooError: The name is taken or not allowed, there is no such folder, or the cache
-            cannot be written to.
-    """
-    check_name(name, folder, cache=cache)
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise MusicZooError(
-            "There is no such folder.", path=root, remedy="Give the folder of the corpus."
-        )
-    source = _folder(name, root, recipe)
-    entry = {
-        "format": 1,
-        "path": str(root.resolve()),
-        "recipe": source.recipe.name if source.recipe else NO_RECIPE,
-    }
-    try:
-        _corpora(cache).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MusicZooError(
-            f"The cache folder cannot be made: {error.strerror}.",
-            path=_corpora(cache),
-            remedy=f"Set {CACHE_VARIABLE} to another folder.",
-        ) from error
-    write_atomically(_corpora(cache) / f"{name}{_ENDING}", json.dumps(entry, indent=1).encode())
-    return source
-
-
-def check_name(name: str, folder: str | Path, *, cache: str | Path | None = None) -> None:
-    """Whether a folder may be registered under a name.
-
-    Raises:
-        MusicZooError: The name is not allowed, hides a built-in corpus, or stands for another
-            folder.
-    """
-    if not _NAME.fullmatch(name):
-        raise MusicZooError(
-            f"{name!r} cannot be the name of a corpus.",
-            remedy="Use letters, digits and . _ + - alone.",
-        )
-    if name in BUILT_IN:
-        raise MusicZooError(f"{name!r} is a built-in corpus.", remedy="Choose another name.")
-    entry = registered(cache=cache).get(name)
-    if entry is not None and entry["path"] != str(Path(folder).expanduser().resolve()):
-        raise MusicZooError(
-            f"{name!r} stands for {entry['path']}.",
-            remedy=f"Choose another name, or forget that one: musiczoo corpus remove {name}.",
-        )
-
-
-def registered(*, cache: str | Path | None = None) -> dict[str, dict[str, str]]:
-    """The registered corpora: name -> ``{"path": ..., "recipe": ...}``."""
-    found: dict[str, dict[str, str]] = {}
-    for file in sorted(_corpora(cache).glob(f"*{_ENDING}")):
-        try:
-            entry = json.loads(file.read_bytes())
-            found[file.name.removesuffix(_ENDING)] = {
-                "path": str(entry["path"]),
-                "recipe": str(entry["recipe"]),
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.warning(
-                "%s: the name of a corpus cannot be read (%s). Register it again.", file, error
-            )
-    return found
-
-
-def forget(name: str, *, cache: str | Path | None = None) -> list[Path]:
-    """Take a registered name back, and remove what was cached under it.
-
-    The corpus's own files stay as they are.
-
-    Returns:
-        The files removed.
-
-    Raises:
-        MusicZooError: There is no such registered corpus, or it cannot be removed.
-    """
-    entry = registered(cache=cache).get(name)
-    if entry is None:
-        known = ", ".join(registered(cache=cache)) or "none"
-        raise MusicZooError(
-            f"There is no registered corpus {name!r}.", remedy=f"Registered: {known}."
-        )
-    file = _corpora(cache) / f"{name}{_ENDING}"
-    try:
-        file.unlink(missing_ok=True)
-    except OSError as error:
-        raise MusicZooError(
-            f"The file cannot be removed: {error.strerror}.",
-            path=file,
-            remedy="Check its permissions.",
-        ) from error
-    return [file, *forget_tables(name, Path(entry["path"]), _corpora(cache))]
-
-
-def _folder(name: str, root: Path, recipe: str) -> Source:
-    found = None
-    if recipe == AUTO:
-        if root.is_dir():
-            with contextlib.suppress(
-                OSError
-            ):  # a folder that cannot be looked into is told of when it is read
-                found = recipe_for(root)
-    elif recipe != NO_RECIPE:
-        found = recipe_named(recipe)
-    title = root.resolve().name or name
-    if found is None:
-        return Source(name, title, root)
-    _log.info("%s is read by the recipe %s.", root, found.name)
-    return Source(name, title, root, found.licence, found.restricted, recipe=found)
+    return folder_source(root.resolve().name or "root", root, recipe)
 
 
 def _files(source: Source, folder: Path) -> list[CorpusFile]:
@@ -326,7 +201,7 @@ def _files(source: Source, folder: Path) -> list[CorpusFile]:
 
 
 def _without_files(source: Source, path: Path) -> pa.Table:
-    """The cached table of a folder that is not there (any more)."""
+    """The cached table of a folder that does not exist any more."""
     if not path.exists() or not read_note(path):
         raise MusicZooError(
             f"The folder of the corpus {source.name} is not there, and nothing usable of it is"
@@ -347,13 +222,9 @@ def _why_nothing(corpus: Corpus) -> str:
     return f"The first one, {first.path}: {first.reason}"
 
 
-def _corpora(cache: str | Path | None) -> Path:
-    return (Path(cache) if cache is not None else cache_folder()) / "corpora"
-
-
 @remember
 def _notice(title: str, licence: str, restricted: bool) -> None:
-    """Say once in a process what is known of a corpus's rights."""
+    """Log once in a process what is known of a corpus's rights."""
     if restricted:
         _log.warning("%s: use is restricted. %s", title, licence)
     else:

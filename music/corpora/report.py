@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.music.atomic import write_atomically
-from musiczoo.music.corpora.corpus import Corpus, read_table
+from musiczoo.music.corpora.corpus import Corpus
+from musiczoo.music.corpora.table import read_table
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PATH = re.compile(r"\S*[\\/]\S+")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def test_other_settings_have_a_table_of_their_own(folder, counted, settings):
 def test_a_change_of_the_code_makes_tokens_anew(folder, counted, monkeypatch):
     table(folder)
     old = files(folder)
-    monkeypatch.setattr(token_cache, "_code", lambda module: "another")
+    monkeypatch.setattr(token_cache, "_code", lambda *modules: "another")
     table(folder)
     assert len(counted) == 30
     assert len(files(folder)) == 1
@@ -124,7 +125,7 @@ def test_a_change_of_the_code_makes_tokens_anew(folder, counted, monkeypatch):
 
 
 def test_the_code_that_makes_tokens_is_found_through_its_imports():
-    found = modules_behind("musiczoo.representations.remi", *token_cache._FIRST_MODULES)
+    found = modules_behind("musiczoo.representations.remi", token_cache._TOKENISING)
     assert {
         "musiczoo.datamodules.tokenising",
         "musiczoo.music.midi.piano_stream",
@@ -135,6 +136,10 @@ def test_the_code_that_makes_tokens_is_found_through_its_imports():
         "musiczoo.music.musicxml.reader",
         "musiczoo.representations.remi",
     } <= found.keys()
+    assert {"musiczoo.music.midi.from_tune", "musiczoo.music.midi.to_tune"} & found.keys() == {
+        "musiczoo.music.midi.from_tune"
+    }
+    assert not {name for name in found if re.search(r"pictures|sound\b|degradation|corpora", name)}
     assert "musiczoo.datamodules.midi" not in found
     assert modules_behind("no.such.module") == {}
 
@@ -154,9 +159,11 @@ def test_worker_processes_change_nothing(folder, monkeypatch):
 
 def test_a_file_that_kills_its_process_costs_itself_alone(folder, monkeypatch):
     monkeypatch.setattr(token_cache, "_CHUNK_ITEMS", 2)
-    original = tokenising.read
+    original = tokenising.pieces_and_errors
     monkeypatch.setattr(
-        tokenising, "read", lambda path: os._exit(1) if path.name == "3.mid" else original(path)
+        tokenising,
+        "pieces_and_errors",
+        lambda path: os._exit(1) if path.name == "3.mid" else original(path),
     )
     rows = table(folder, workers=2)
     assert len(pieces_of(rows)) == 4

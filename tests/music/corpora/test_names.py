@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -13,25 +14,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from musiczoo.music import atomic, write
+from musiczoo.music import atomic, code_digest, write
 from musiczoo.music.abc import read_abc
 from musiczoo.music.corpora import cache as corpus_cache
 from musiczoo.music.corpora import names as corpora
 from musiczoo.music.corpora import reading as corpus_reading
+from musiczoo.music.corpora import rows as corpus_rows
 from musiczoo.music.corpora.built_in import files_of
-from musiczoo.music.corpora.corpus import SCHEMA, Corpus, Skipped, read_note, write_table
+from musiczoo.music.corpora.corpus import Corpus, Skipped
 from musiczoo.music.corpora.files import files_named
 from musiczoo.music.corpora.names import (
     BUILT_IN,
     cache_folder,
     corpus_names,
+    find_source,
     forget,
     load_corpus,
     register,
     registered,
 )
 from musiczoo.music.corpora.report import report, write_report
+from musiczoo.music.corpora.table import SCHEMA
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.item_table import ItemTable
+from musiczoo.music.parquet_cache import read_note, write_table
 
 REEL = "X:{number}\nT:Reel {number}\nM:4/4\nL:1/8\nK:{key}\n|:{bars}:|\n"
 BARS = "G2BG dGBG|c2ec gcec|A2cA eAcA|d2fd afdf|g2bg d'gbg|e2ge bege|D2FA dfaf|GBAF G4"
@@ -141,7 +147,7 @@ def test_a_damaged_cache_is_made_again(folder, tmp_path, caplog):
 def test_an_interrupted_reading_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_reading, "_CHUNK_FILES", 1)
     read: list[str] = []
-    original = corpus_reading._read_file
+    original = corpus_rows._read_file
 
     def until_interrupted(root, name, source):
         if len(read) == 3:
@@ -149,7 +155,7 @@ def test_an_interrupted_reading_goes_on_where_it_stopped(folder, tmp_path, monke
         read.append(name)
         return original(root, name, source)
 
-    monkeypatch.setattr(corpus_reading, "_read_file", until_interrupted)
+    monkeypatch.setattr(corpus_rows, "_read_file", until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(folder, tmp_path)
     read.append("the rest")
@@ -159,9 +165,9 @@ def test_an_interrupted_reading_goes_on_where_it_stopped(folder, tmp_path, monke
 
 def test_a_file_that_kills_its_process_costs_itself_alone(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_reading, "_CHUNK_FILES", 2)
-    original = corpus_reading._read_file
+    original = corpus_rows._read_file
     monkeypatch.setattr(
-        corpus_reading,
+        corpus_rows,
         "_read_file",
         lambda root, name, source: (
             os._exit(1) if name == "rests.abc" else original(root, name, source)
@@ -174,7 +180,7 @@ def test_a_file_that_kills_its_process_costs_itself_alone(folder, tmp_path, monk
 
 def test_a_defect_of_a_reader_costs_one_piece(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        corpus_reading,
+        corpus_rows,
         "write_abc",
         lambda tune: 1 // 0 if tune.field("T") == "Reel 3" else "X:1\nK:C\nC|",
     )
@@ -194,13 +200,12 @@ def test_worker_processes_change_nothing(folder, tmp_path):
 def test_spawned_worker_processes(folder, tmp_path):
     for number in range(20):
         (folder / f"{number}.abc").write_bytes((folder / "book.abc").read_bytes())
-    files = files_named(folder, [f"{number}.abc" for number in range(20)])
     table = corpus_reading.read_files(
+        ItemTable(tmp_path / "mine.parquet", SCHEMA, "path", ("size", "mtime_ns"), {}),
         folder,
-        files,
+        files_named(folder, [f"{number}.abc" for number in range(20)]),
         "mine",
         "mine",
-        parts=tmp_path / "parts",
         workers=2,
         progress=False,
         start_method="spawn",
@@ -257,9 +262,9 @@ def test_restricted_corpora_say_so_once(tmp_path, monkeypatch, caplog):
 def test_only_new_and_changed_files_are_read_again(folder, tmp_path, monkeypatch):
     load(folder, tmp_path)
     read: list[str] = []
-    original = corpus_reading._read_file
+    original = corpus_rows._read_file
     monkeypatch.setattr(
-        corpus_reading,
+        corpus_rows,
         "_read_file",
         lambda root, name, source: read.append(name) or original(root, name, source),
     )
@@ -283,17 +288,17 @@ def test_a_change_of_the_reading_code_makes_the_old_table_invalid_and_removes_it
     elsewhere.mkdir(parents=True)
     (elsewhere / "a.abc").write_text(REEL.format(number=1, key="D", bars="D8"))
     other = load(elsewhere, tmp_path).path
-    parts, note = old.with_name("mine-0123456789abcdef.parts"), read_note(old)
+    parts_alone = old.with_name("mine-0123456789abcdef.parquet")
     corpus_reading.read_files(
+        ItemTable(parts_alone, SCHEMA, "path", ("size", "mtime_ns"), read_note(old)),
         folder,
         files_named(folder, ["book.abc"]),
         "mine",
         "",
-        parts=parts,
-        note=note,
         workers=1,
         progress=False,
     )
+    assert list(old.parent.glob("*.parts"))
     monkeypatch.setattr(corpus_cache, "_code_of_reading", lambda: "another")
     new = load(folder, tmp_path).path
     assert sorted(new.parent.iterdir()) == sorted([new, other])
@@ -314,50 +319,115 @@ def test_what_a_killed_process_left_is_tidied_up_once_it_is_old(folder, tmp_path
 def test_a_change_of_the_rules_changes_labels_without_reading(folder, tmp_path, monkeypatch):
     load(folder, tmp_path)
     monkeypatch.setattr(corpus_cache, "_code_of_rules", lambda: "another")
-    monkeypatch.setattr(corpus_reading, "_read_file", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(corpus_rows, "_read_file", lambda *_: pytest.fail("read again"))
     assert read_note(load(folder, tmp_path).path)["rules"] == "another"
 
 
-def test_code_that_does_not_read_is_outside_the_digest(tmp_path):
-    """What is left out of the digest must not be imported when files of every kind are read."""
-    program = (
-        "import sys; from pathlib import Path; from musiczoo.music.corpora import reading as r;"
-        "rows = [row for name in sys.argv[2:] for row in r.read_chunk(Path(sys.argv[1]), [name], 'x')];"
-        "assert all(row['skipped'] is None for row in rows), rows;"
-        "print(*[name for name in sys.modules if name.startswith('musiczoo.music.')])"
+READERS = [
+    "musiczoo.music.abc.parse",
+    "musiczoo.music.abc.reader",
+    "musiczoo.music.corpora.rows",
+    "musiczoo.music.files.reading",
+    "musiczoo.music.foreign",
+    "musiczoo.music.midi.checked_bytes",
+    "musiczoo.music.midi.to_tune",
+    "musiczoo.music.musicxml.measures",
+    "musiczoo.music.musicxml.reader",
+    "musiczoo.music.near_duplicates",
+    "musiczoo.music.quantisation",
+]
+NOT_READERS = [
+    "musiczoo.music.corpora.cache",
+    "musiczoo.music.degradation.notation",
+    "musiczoo.music.files.writing",
+    "musiczoo.music.midi.text_format",
+    "musiczoo.music.musicxml.writer",
+    "musiczoo.music.pictures.engraving",
+    "musiczoo.music.pictures.piano_roll",
+    "musiczoo.music.recipes.labels",
+    "musiczoo.music.sound.synthesizer",
+    "musiczoo.music.workers",
+]
+
+
+@pytest.mark.parametrize("module", READERS + NOT_READERS)
+def test_a_change_in_a_reader_makes_an_old_cache_void_and_no_other_does(
+    module, tmp_path, monkeypatch
+):
+    (tmp_path / "a.abc").write_text(REEL.format(number=1, key="C", bars="C8"))
+    source = find_source(tmp_path)
+    before = corpus_cache.table_path(source, tmp_path)
+    changed = Path(importlib.util.find_spec(module).origin)
+    original = code_digest._source
+    monkeypatch.setattr(
+        code_digest,
+        "_source",
+        lambda file: original(file) + (b"# changed\n" if file == changed else b""),
     )
+    corpus_cache._code_of_reading.cache_clear()
+    try:
+        after = corpus_cache.table_path(source, tmp_path)
+    finally:
+        corpus_cache._code_of_reading.cache_clear()
+    assert (after != before) == (module in READERS)
+
+
+READ_WITH_PROFILE = """
+import sys, threading
+from pathlib import Path
+from musiczoo.music.corpora.rows import row_reader
+from musiczoo.music.corpora.files import files_named
+executed = set()
+def note(frame, event, argument):
+    if event == "call" and frame.f_code.co_name != "<module>":
+        executed.add(frame.f_globals.get("__name__", ""))
+sys.setprofile(note)
+root = Path(sys.argv[1])
+for file in files_named(root, sys.argv[2:]):
+    for row in row_reader(root, "x")(file):
+        assert row.get("skipped") is None, row
+sys.setprofile(None)
+print(*[name for name in executed if name.startswith("musiczoo.")])
+"""
+
+
+def test_all_code_that_runs_while_files_are_read_is_in_the_digest(tmp_path):
     names = [f"a{ending}" for ending in (".abc", ".mxl", ".mid")]
     for name in names:
         write(read_abc(REEL.format(number=1, key="G", bars=BARS)), tmp_path / name)
+    (tmp_path / "a.krn").write_text("**kern\n*M4/4\n=1\n4c\n4d\n4e\n4f\n==\n*-\n")
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path), *names],
+        [sys.executable, "-c", READ_WITH_PROFILE, str(tmp_path), *names, "a.krn"],
         capture_output=True,
         text=True,
         check=True,
     )
-    imported = {
-        name.removeprefix("musiczoo.music.").replace(".", "/") for name in done.stdout.split()
+    executed = set(done.stdout.split())
+    assert {
+        "musiczoo.music.abc.reader",
+        "musiczoo.music.foreign",
+        "musiczoo.music.midi.to_tune",
+        "musiczoo.music.musicxml.reader",
+    } <= executed
+    # The finder of moved modules and the loader of lazy names decide nothing.
+    executed -= {
+        "musiczoo",
+        "musiczoo.moved",
+        "musiczoo.music.lazy",
+        "musiczoo.music.corpora.files",
     }
-    # These two are imported for their types alone.
-    outside = {name.removesuffix(".py").rstrip("/") for name in corpus_cache._NOT_READING} - {
-        "recipes/labels",
-        "corpora/files",
-    }
-    assert {"abc/reader", "musicxml/reader", "midi/convert", "corpora/reading"} <= imported
-    assert not {
-        name for name in imported if any(f"{name}/".startswith(f"{one}/") for one in outside)
-    }
+    assert executed <= set(code_digest.modules_behind(corpus_cache._READING))
 
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from musiczoo.music.corpora import names as corpora, reading as corpus_reading
-original = corpus_reading._read_file
+from musiczoo.music.corpora import names as corpora, reading as corpus_reading, rows as corpus_rows
+original = corpus_rows._read_file
 def slowly(root, name, source):
     time.sleep(0.05)
     return original(root, name, source)
-corpus_reading._read_file = slowly
+corpus_rows._read_file = slowly
 corpus_reading._CHUNK_FILES = 2
 corpora.load_corpus(sys.argv[1], cache=sys.argv[2], workers=int(sys.argv[3]), progress=False)
 """

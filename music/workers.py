@@ -1,10 +1,11 @@
-"""Work on many items in worker processes, in chunks, where an item may kill the process that works on it."""
+"""Worker processes: many items in chunks, each of which may kill the process that works on it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,12 +22,14 @@ class WorkerPool(Generic[Item, Result]):
     """Chunks of items worked on by processes.
 
     Args:
-        make: Makes the function that works on one item, once in each process.
+        make: Returns the function that works on one item; called once in each process.
         arguments: Of ``make``; they are pickled where processes cannot be forked.
-        died: The result of an item whose process died (a fault in native code, no memory left).
+        died: Gives the result of an item whose process died (a fault in native code, no memory
+            left).
         workers: Processes; None for one a core, 1 for this process.
-        start_method: Of the processes; None for ``fork`` where the platform has it, which works
-            from a script without a ``__main__`` guard.
+        start_method: Of the processes; None for ``fork`` where the platform has it. Forked workers
+            run no threads of this process and no torch, and, unlike spawned ones, work from a
+            script without a ``__main__`` guard.
     """
 
     def __init__(
@@ -47,7 +50,14 @@ class WorkerPool(Generic[Item, Result]):
         self._context: BaseContext = multiprocessing.get_context(start_method)
 
     def run(self, chunks: Sequence[Sequence[Item]]) -> Iterator[tuple[int, list[Result]]]:
-        """The index and the results of each chunk, as they are finished."""
+        """The index and the results of each chunk, in the order in which they end.
+
+        Args:
+            chunks: What to work on.
+
+        Raises:
+            Exception: What the work on an item raises.
+        """
         processes = min(self.workers, len(chunks))
         if processes <= 1:
             work = self.make(*self.arguments) if chunks else None
@@ -63,8 +73,8 @@ class WorkerPool(Generic[Item, Result]):
                     broken.append(index)
                 else:
                     yield index, results
-            # A dead process takes the whole pool with it, but chunks are handed out in order: the
-            # guilty one is among the first.
+            # A dead process ends the whole pool, but chunks are handed out in order: the guilty one
+            # is among the first.
             suspects, left = (
                 sorted(broken)[: 2 * processes + 1],
                 sorted(broken)[2 * processes + 1 :],
@@ -92,7 +102,7 @@ class WorkerPool(Generic[Item, Result]):
                 raise
 
     def _with_care(self, chunk: Sequence[Item]) -> list[Result]:
-        """The results of a chunk that may hold a deadly item."""
+        """The results of a chunk that may hold an item that kills its process."""
         try:
             with self._pool(1) as pool:
                 return pool.submit(_run, chunk).result()
@@ -118,7 +128,7 @@ class WorkerPool(Generic[Item, Result]):
 
 def _start(make: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
     global _work
-    _end_with_parent()
+    end_with_parent()
     _work = make(*arguments)
 
 
@@ -127,13 +137,22 @@ def _run(chunk: Sequence[Any]) -> list[Any]:
     return [_work(item) for item in chunk]
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it is killed: workers that wait for its next order would wait for ever."""
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone.
+
+    A worker that waits for its next order, or is in the midst of one, would live on when its parent
+    is killed. Works in processes of :mod:`multiprocessing` and in programs that were started as
+    such.
+    """
     parent = multiprocessing.parent_process()
-    assert parent is not None
+    starter = os.getppid()
 
     def watch() -> None:
-        parent.join()
+        if parent is not None:
+            parent.join()
+        else:
+            while os.getppid() == starter:
+                time.sleep(1.0)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from musiczoo.datamodules.worker_pool import WorkerPool
+from musiczoo.music.workers import WorkerPool
 
 CHUNKS = [[first, first + 1] for first in range(0, 20, 2)]
 
