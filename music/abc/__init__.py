@@ -1,4 +1,4 @@
-"""ABC notation: the piece (:class:`Tune`), reading, writing, exact parsing, rest omission, transposition."""
+"""ABC notation: the piece (:class:`Tune`), reading, writing, parsing and transposing."""
 
 from musiczoo.music.abc.parse import bar_duration, header_meter, header_unit, parse_tune
 from musiczoo.music.abc.reader import AbcBook, decode_abc, read_abc, read_abc_book

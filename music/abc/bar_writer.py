@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musiczoo.music.abc.key_finding import spell
-from musiczoo.music.abc.keys import signature
-from musiczoo.music.abc.tokens import format_length
-from musiczoo.music.abc.tune import Pitch
+from musiczoo.music.abc.keys import ACCIDENTAL_MARKS, signature
+from musiczoo.music.abc.notation import Pitch
+from musiczoo.music.abc.tokens import format_length, format_letter
 
 UNIT = Fraction(1, 2)  # L:1/8
-_ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,10 @@ def write_bar(
 
 
 def _tuplet(pieces: Sequence[_Piece], index: int) -> tuple[int, int]:
-    """How many pieces from ``index`` belong together, and the odd number by which they divide what they fill: (1, 1) for a plain piece."""
+    """The tuplet that begins at ``index``: its number of pieces, and the odd number it divides by.
+
+    (1, 1) for a plain piece.
+    """
     total, odd = Fraction(0), 1
     for count, piece in enumerate(pieces[index:], 1):
         total += piece.length
@@ -97,7 +99,7 @@ def _piece_text(piece: _Piece, notated: Fraction, speller: _Accidentals) -> str:
 
 
 class _Accidentals:
-    """Writes pitches with the accidentals that the signature and the bar so far make necessary."""
+    """Writes pitches with the accidentals that signature and bar make necessary."""
 
     def __init__(self, fifths: int) -> None:
         self._fifths = fifths
@@ -109,11 +111,9 @@ class _Accidentals:
         place = (pitch.step, pitch.octave)
         in_force = self._in_force.get(place, self._signature[pitch.step])
         self._in_force[place] = pitch.alter
-        return ("" if pitch.alter == in_force else _ACCIDENTALS[pitch.alter]) + note_name(pitch)
+        return ("" if pitch.alter == in_force else ACCIDENTAL_MARKS[pitch.alter]) + note_name(pitch)
 
 
 def note_name(pitch: Pitch) -> str:
-    """The ABC letter and octave marks of a pitch: C4 is ``"C"``, C5 ``"c"``, C6 ``"c'"``, C3 ``"C,"``."""
-    if pitch.octave >= 5:
-        return pitch.step.lower() + "'" * (pitch.octave - 5)
-    return pitch.step + "," * (4 - pitch.octave)
+    """The ABC letter and octave marks of a pitch: C5 is ``"c"``."""
+    return format_letter(pitch.step, pitch.octave)

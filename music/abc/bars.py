@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from musiczoo.music.abc.notation import Bar
 from musiczoo.music.abc.tokens import TIMED_KINDS, TOKEN
-from musiczoo.music.abc.tune import Bar
 
-#: The bar-lines that are kept as they stand; anything else is brought to the one of these that means the same.
+#: The bar-lines that are kept as they stand; any other becomes the one of the same meaning.
 BAR_LINES = (
     "||:",
     ":||",
@@ -32,7 +32,11 @@ _SPACE = re.compile(r"\s+")
 
 
 def split_bar_line(line: str) -> tuple[str, str]:
-    """A bar-line and its volta numbers: ``":|2"`` gives ``(":|", "2")``, a volta without bar-line ``("", "1,3")``."""
+    """A bar-line and its volta numbers.
+
+    >>> split_bar_line(":|2"), split_bar_line("[1,3")
+    ((':|', '2'), ('', '1,3'))
+    """
     match = _PARTS.match(_SPACE.sub("", line))
     if match is None:
         return line, ""
@@ -58,7 +62,11 @@ def opens_repeat(line: str) -> bool:
 
 
 def normal_bar_line(text: str) -> str:
-    """The bar-line that a run of bar-line characters means: ``"| [1"`` is ``"|1"``, ``"[|][|]|]"`` is ``"|]"``, ``":||:"`` is ``"::"``."""
+    """The bar-line that a run of bar-line characters means.
+
+    >>> [normal_bar_line(text) for text in ("| [1", "[|][|]|]", ":||:")]
+    ['|1', '|]', '::']
+    """
     line, volta = split_bar_line(text)
     if line and line not in BAR_LINES:
         # The invisible bar-line adds nothing beside a visible one.
@@ -79,7 +87,11 @@ def normal_bar_line(text: str) -> str:
 
 
 def merged_bar_line(first: str, second: str) -> str:
-    """One bar-line for two with nothing between them: ``":|"`` and ``"|:"`` are ``"::"``, a plain one gives way to any other."""
+    """One bar-line for two with nothing between them; a plain one gives way to any other.
+
+    >>> merged_bar_line(":|", "|:"), merged_bar_line("|", "||")
+    ('::', '||')
+    """
     line_a, volta_a = split_bar_line(first)
     line_b, volta_b = split_bar_line(second)
     plain = ("", "[|]", ".|", "|")

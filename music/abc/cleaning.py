@@ -2,17 +2,17 @@
 
 Wang et al. 2025 (NotaGen, arXiv 2502.18008, section 3.1) train on pure musical notation: "we
 removed text annotations that carry no musical information, such as lyrics and background
-information". The rules are those of the published data script, and the few that are ours say so:
+information". The rules are those of the published data script; those that are ours are marked so:
 
-=====================
-========================================================================================================
-kept                   ``L M K Q V I m U P`` lines, ``%%score``, ``%%staves``,
-``%%propagate-accidentals``, prompt lines (``%Baroque``) dropped                titles, composers,
-lyrics, transcribers, sources and all other header lines; ``%%MIDI`` and layout directives quoted
-text in a bar   chord symbols stay; annotations stay when they are short; empty ones and those that
-hold a bar-line go characters             everything is ASCII afterwards, because the bar stream's
-alphabet is =====================
-========================================================================================================
+==============  ==================================================================================
+kept            ``L M K Q V I m U P`` lines, ``%%score``, ``%%staves``,
+                ``%%propagate-accidentals``, prompt lines (``%Baroque``)
+dropped         titles, composers, lyrics, transcribers, sources and all other header lines;
+                ``%%MIDI`` and layout directives
+quoted text     chord symbols stay; annotations stay when they are short; empty ones and those that
+in a bar        hold a bar-line go
+characters      everything is ASCII afterwards, because the bar stream's alphabet is
+==============  ==================================================================================
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MAX_STAVES = 16
 """NotaGen leaves scores of more than 16 staves out of training (section 3.1)."""
 
 MAX_ANNOTATION = 40
-"""An annotation longer than this, quotes included, is background text (the published script's figure)."""
+"""A longer annotation, quotes included, is background text (the published script's figure)."""
 
 # The published script names what it drops, as it reads only its own converter's output. Tune books
-# hold many more kinds of lines (S N H B D F A O G R ...), so ours names what it keeps.
+# hold many more kinds of lines (S N H B D F A O G R ...), so ours names the lines that it keeps.
 _KEPT_FIELDS = frozenset("LMKQVImUP")
 _KEPT_DIRECTIVES = ("score", "staves", "propagate-accidentals", "writeout-accidentals")
 _PROMPT_LINES = 3
@@ -64,7 +64,9 @@ def clean(tune: Tune) -> Tune:
 
 
 def with_prompt(tune: Tune, period: str, composer: str, instrumentation: str) -> Tune:
-    """The tune behind the three comment lines that condition a model (NotaGen section 3.3), in place of any it has.
+    """The tune with the three comment lines that condition a model (NotaGen section 3.3).
+
+    They replace the comment lines that the tune has.
 
     Args:
         tune: Any tune.
@@ -89,7 +91,7 @@ def _clean_line(line: Field, index: int, header: tuple[Field, ...]) -> Field | N
 
 
 def _is_prompt(line: Field, index: int, header: tuple[Field, ...]) -> bool:
-    """Whether a comment line is one of the three that a prompt consists of and no remark of a transcriber."""
+    """Whether a comment line is one of a prompt's three, and not a transcriber's remark."""
     before = [other for other in header[:index] if other.name not in ("X", "%%")]
     if any(other.name != "%" for other in before) or len(before) >= _PROMPT_LINES:
         return False
@@ -137,7 +139,7 @@ def _clean_quoted(inner: str) -> str:
         return f'"{inner}"'
     if not inner[1:].strip():
         return ""
-    # The script looks at ^ and _ alone, the only ones that its converter writes.
+    # The script handles ^ and _ alone, the only ones that its converter writes.
     inner = _REPEATED_SIGN.sub(r"\1", inner)
     return f'"{inner}"' if len(inner) + 2 <= MAX_ANNOTATION else ""
 

@@ -48,7 +48,7 @@ _HAIRPIN_ENDS = {"<)": 1, "crescendo)": 1, ">)": -1, "diminuendo)": -1, "decresc
 
 @dataclass(frozen=True)
 class _Course:
-    """The dynamics of one voice in the order of its bars, as written: levels that change in straight lines between points."""
+    """The dynamics of one voice as written: levels that change in straight lines between points."""
 
     times: tuple[Fraction, ...]
     levels: tuple[float, ...]
@@ -115,7 +115,7 @@ class Dynamics:
 
 
 def _turns(voice: ParsedVoice, expand_repeats: bool) -> tuple[list[Fraction], list[Fraction]]:
-    """When each bar is played, and what has to be added then for the time at which it is written."""
+    """When each bar is played, and what to add to that time for the time at which it is written."""
     starts, shifts, time = [Fraction(0)], [Fraction(0)], Fraction(0)
     for index in playing_order(voice.bars) if expand_repeats else range(len(voice.bars)):
         starts.append(time)
@@ -168,7 +168,10 @@ def _marks(voice: ParsedVoice) -> Iterator[tuple[Fraction, str]]:
 
 
 def _next_level(marks: list[tuple[Fraction, str]], time: Fraction) -> float | None:
-    """The level that a hairpin ending here leads to: that of a mark at the same place, or of the next one if no hairpin comes first."""
+    """The level that a hairpin ending at ``time`` leads to.
+
+    It is that of a mark at the same place, or of the next one if no hairpin comes first.
+    """
     for moment, name in marks:
         if moment >= time and (name in LEVELS or (name in _HAIRPINS and moment > time)):
             return float(LEVELS[name]) if name in LEVELS else None

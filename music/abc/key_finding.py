@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from musiczoo.music.abc.keys import SHARP_ORDER, tonic
-from musiczoo.music.abc.tune import Pitch
+from musiczoo.music.abc.notation import STEP_SEMITONES, Pitch
 
 # Probe-tone ratings of Krumhansl and Kessler (1982), as used in Krumhansl, Cognitive Foundations of
 # Musical Pitch (1990), chapter 4.
@@ -25,7 +25,9 @@ def key_text(fifths: int, minor: bool) -> str:
 
 
 def estimate_key(notes: Iterable[tuple[int, float]]) -> tuple[int, bool]:
-    """The key by the Krumhansl-Schmuckler method: the profile that correlates best with the total length of each pitch class.
+    """The key by the Krumhansl-Schmuckler method.
+
+    It is the key whose profile correlates best with the total length of each pitch class.
 
     Args:
         notes: (MIDI pitch, length) of each note.
@@ -62,5 +64,4 @@ def spell(midi: int, fifths: int) -> Pitch:
     place = fifths - 3 + (7 * midi - (fifths - 3)) % 12
     step = SHARP_ORDER[(place + 1) % 7]
     alter = (place + 1) // 7
-    natural = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[step]
-    return Pitch(step, alter, (midi - alter - natural) // 12 - 1)
+    return Pitch(step, alter, (midi - alter - STEP_SEMITONES[step]) // 12 - 1)

@@ -11,7 +11,8 @@ from functools import lru_cache
 LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 SHARP_ORDER = "FCGDAEB"
 
-#: What a mode adds to the sharps of the major key of the same tonic; the first three letters decide, capitals or not.
+#: What a mode adds to the sharps of the major key of the same tonic. The first three letters of the
+#: mode decide, in capitals or not.
 MODE_FIFTHS = {
     "maj": 0,
     "ion": 0,
@@ -27,6 +28,8 @@ MODE_FIFTHS = {
 }
 
 ACCIDENTAL_ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
+#: The accidental that writes an alteration.
+ACCIDENTAL_MARKS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 
 _KEY = re.compile(
     r"""(?P<tonic>(?-i:[A-G]))(?P<sign>(?-i:[#b\u266f\u266d])?)\s*
@@ -67,7 +70,7 @@ class Key:
 
 
 def signature(fifths: int) -> dict[str, int]:
-    """Alteration of each letter in the signature of so many sharps (flats negative)."""
+    """Alteration of each letter in the signature of that number of sharps (flats negative)."""
     alters = dict.fromkeys("CDEFGAB", 0)
     for index in range(abs(fifths)):
         letter = SHARP_ORDER[index % 7] if fifths > 0 else SHARP_ORDER[6 - index % 7]
@@ -81,7 +84,13 @@ def tonic_fifths(letter: str, sign: str) -> int:
 
 
 def tonic(fifths: int) -> str:
-    """Tonic of the major key with so many sharps (flats negative), the inverse of :func:`tonic_fifths`: 0 is C, -2 is Bb, 8 is G#."""
+    """Tonic of the major key with that number of sharps (flats negative).
+
+    The inverse of :func:`tonic_fifths`.
+
+    >>> tonic(0), tonic(-2), tonic(8)
+    ('C', 'Bb', 'G#')
+    """
     # F stands at -1, so counting from it names every tonic: seven letters on, one sharp more.
     signs, place = divmod(fifths + 1, 7)
     return SHARP_ORDER[place] + ("#" * signs if signs > 0 else "b" * -signs)
@@ -156,7 +165,11 @@ _METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})"
 
 @lru_cache(maxsize=256)
 def parse_meter(value: str) -> tuple[int, int] | None:
-    """Read the value of an ``M:`` field: ``"C"`` 4/4, ``"C|"`` 2/2, ``"(3+2)/8"`` 5/8, ``"none"`` or anything else None."""
+    """Read the value of an ``M:`` field; None for ``"none"`` and for what is no meter.
+
+    >>> parse_meter("C"), parse_meter("C|"), parse_meter("(3+2)/8"), parse_meter("none")
+    ((4, 4), (2, 2), (5, 8), None)
+    """
     text = value.strip()
     if text.startswith("C|"):
         return (2, 2)
@@ -171,8 +184,17 @@ def parse_meter(value: str) -> tuple[int, int] | None:
 
 
 def is_compound(meter: tuple[int, int] | None) -> bool:
-    """Whether tuplets without a second number use the compound rule (standard 4.13): three-based numerators above three."""
+    """Whether tuplets without a second number use the compound rule (standard 4.13).
+
+    They do where the numerator is a multiple of three above three.
+    """
     return meter is not None and meter[0] % 3 == 0 and meter[0] > 3
+
+
+def full_bar(meter: tuple[int, int] | None) -> Fraction:
+    """The length of a bar rest in quarter notes."""
+    # Without a meter a bar rest has no length of its own; abcm2ps and abc2midi use four quarters.
+    return Fraction(4) if meter is None else Fraction(4 * meter[0], meter[1])
 
 
 _UNIT = re.compile(r"\s*(\d{1,4})\s*(?:/\s*(\d{1,4}))?")
@@ -191,5 +213,8 @@ def parse_unit(value: str) -> Fraction | None:
 
 
 def default_unit(meter: tuple[int, int] | None) -> Fraction:
-    """The unit length in quarter notes where no ``L:`` is given: a sixteenth below 3/4, an eighth otherwise (standard 3.1.7)."""
+    """The unit length in quarter notes where no ``L:`` is given (standard 3.1.7).
+
+    A sixteenth for meters below 3/4, an eighth otherwise.
+    """
     return Fraction(1, 4) if meter is not None and 4 * meter[0] < 3 * meter[1] else Fraction(1, 2)

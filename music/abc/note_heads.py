@@ -1,4 +1,4 @@
-"""The written notes of a bar: found where they stand, in chords and grace groups too, and rewritten without touching anything else."""
+"""The written notes of a bar, in chords and grace groups too: found, and rewritten in place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from musiczoo.music.abc.tokens import NOTE_PARTS, Token, tokenize
 
 
 class NoteText(NamedTuple):
-    """How the pitch of one note is written: accidental (``""``, ``"^"``, ``"_"``, ``"="`` ...), letter and octave marks."""
+    """How the pitch of one note is written.
+
+    Attributes:
+        accidental: ``""``, ``"^"``, ``"_"``, ``"="`` ...
+        letter: The letter, lower case from C5 upwards.
+        marks: Octave marks, commas or apostrophes.
+    """
 
     accidental: str
     letter: str
@@ -17,7 +23,7 @@ class NoteText(NamedTuple):
 
 
 def heads_and_signs(text: str, offset: int = 0) -> Iterator[Token]:
-    """The notes of a bar one by one, its inline fields and its overlay signs (``&``), in the order in which they are read.
+    """The notes, inline fields and overlay signs (``&``) of a bar, in the order of the text.
 
     Args:
         text: The music code of a bar.
@@ -47,7 +53,7 @@ def note_text(token: str) -> NoteText:
 
 
 def replaced_notes(text: str, changes: Mapping[int, NoteText]) -> str:
-    """A bar with other pitches at some of its notes; lengths, ties and all else stay.
+    """A bar with other pitches at some of its notes; lengths, ties and everything else stay.
 
     Args:
         text: The music code of a bar.

@@ -12,28 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from musiczoo.music.abc.bars import merged_bar_line, split_bars
-from musiczoo.music.abc.parse import header_meter, header_unit
-from musiczoo.music.abc.rests import BarClock, rest_letters, restored_line
-from musiczoo.music.abc.score import parse_voice_field
-from musiczoo.music.abc.tokens import NOTE, TOKEN
-from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
+from musiczoo.music.abc.body import TuneBody
+from musiczoo.music.abc.header_lines import header_field
+from musiczoo.music.abc.tune import Field, Tune
 from musiczoo.music.errors import MusicZooError
 
 #: Larger than any book of tunes known to us (the 1,200 tunes of Aird are 0.4 MB).
 MAX_BYTES = 64 * 2**20
 
-_FIELD = re.compile(r"([A-Za-z+]):[ \t]*(.*)$")
-#: Fields of a tune's body that change the music and may stand inline (standard 3.2).
-_INLINE_FIELDS = "KLMPQI"
-_COMMENT = re.compile(r'((?:[^"%\\]|\\.|"[^"]*"|"[^"]*$)*?)(?<!\\)%.*$')
-_VOICE_SWITCH = re.compile(r"\[V:\s*([^\]\s]{1,80})[^\]]{0,400}\]")
-_REMARK = re.compile(r"\[r:[^\]]{0,80}\]")
-#: Chords of ABC before version 1.6, such as ``+E3A3+``; dynamics (``+ff+``) look alike.
-_OLD_CHORD = re.compile(rf"\+(?!f+\+)((?:{NOTE}){{2,}})\+")
-_MULTI_REST = re.compile(r"([ZX])(\d{1,4})$")
-#: Field lines of the body; letters A to G need a look ahead because ``A:|`` is music.
-_BODY_FIELD = re.compile(r"([H-Zh-z+]):(?![|:])[ \t]*(.*)$|([A-G]):(?![|:\]\d])[ \t]*(.*)$")
+# Fields of the file header that hold for every tune of the book.
 _INHERITED = ("M", "L", "Q", "I", "%%")
 
 
@@ -63,7 +50,7 @@ class _Line:
 
 
 def decode_abc(data: bytes, path: str | None = None) -> str:
-    """Decode the bytes of an ABC file: UTF-8 with or without a byte-order mark, else Latin-1 as old collections have it.
+    """The text of an ABC file: UTF-8 or UTF-16, else Latin-1, which old collections use.
 
     Raises:
         MusicZooError: Binary data, UTF-16 without a byte-order mark, or more than 64 MiB.
@@ -92,8 +79,8 @@ def decode_abc(data: bytes, path: str | None = None) -> str:
 def read_abc(text: str, path: str | None = None) -> Tune:
     """Read the first tune of an ABC text, in standard or interleaved form, with or without ``X:``.
 
-    In the interleaved form (every line of music begins with ``[V:n]``, an ``[r:i/j]`` before it is
-    passed over) voices that are missing from a line come back as rests of that line's length.
+    In the interleaved form (every line of music begins with ``[V:n]``; bar counters ``[r:i/j]``
+    are skipped) voices that are missing from a line come back as rests of that line's length.
 
     Raises:
         MusicZooError: An empty text, no ``K:`` line, no music, binary data; with the line.
@@ -105,7 +92,7 @@ def read_abc(text: str, path: str | None = None) -> Tune:
 def read_abc_book(text: str, path: str | None = None) -> AbcBook:
     """Read every tune of an ABC text.
 
-    A tune that cannot be read costs no other one and is reported in ``errors``.
+    A tune that cannot be read is reported in ``errors``; all others are read.
 
     Raises:
         MusicZooError: An empty text or binary data.
@@ -141,7 +128,7 @@ def _split(text: str, path: str | None) -> tuple[list[Field], list[list[_Line]]]
     preamble = [
         item
         for line in before
-        if (item := _header_field(line.text)) is not None and item.name in _INHERITED
+        if (item := header_field(line.text)) is not None and item.name in _INHERITED
     ]
     blocks = [
         _without_free_text(lines[start:stop]) for start, stop in pairwise([*starts, len(lines)])
@@ -162,24 +149,6 @@ def _without_free_text(lines: list[_Line]) -> list[_Line]:
     return lines
 
 
-def _without_comment(text: str) -> str:
-    if "%" not in text:
-        return text
-    match = _COMMENT.match(text)
-    return match[1] if match else text
-
-
-def _header_field(text: str) -> Field | None:
-    """A header line as a field; None for a line that is none."""
-    stripped = text.strip()
-    if stripped.startswith("%%"):
-        return Field("%%", stripped[2:].strip())
-    if stripped.startswith("%"):
-        return Field("%", stripped[1:])
-    match = _FIELD.match(stripped)
-    return Field(match[1], _without_comment(match[2]).strip()) if match else None
-
-
 def _read_tune(lines: list[_Line], inherited: list[Field], path: str | None) -> Tune:
     header, body_start = _read_header(lines, path)
     own = {item.name for item in header if not item.name.startswith("%")}
@@ -187,7 +156,7 @@ def _read_tune(lines: list[_Line], inherited: list[Field], path: str | None) -> 
     if defaults:
         place = 1 if header and header[0].name == "X" else 0
         header[place:place] = defaults
-    body = _Body(header)
+    body = TuneBody(header)
     for line in lines[body_start:]:
         body.add(line.text)
     tune = body.tune(path)
@@ -202,7 +171,7 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
     for place, line in enumerate(lines):
         if not line.text.strip():
             continue
-        found = _header_field(line.text)
+        found = header_field(line.text)
         if found is None:
             # Stray text in a header is passed over, but music before K: means that K: is missing.
             if line.text.lstrip().startswith(("[V:", "[r:")):
@@ -225,180 +194,3 @@ def _read_header(lines: list[_Line], path: str | None) -> tuple[list[Field], int
         where=f"line {lines[0].number}",
         remedy="Every tune needs a key, such as K:C, at the end of its header.",
     )
-
-
-class _Body:
-    """Collects the music of each voice from the lines after ``K:``."""
-
-    def __init__(self, header: list[Field]) -> None:
-        self.header = header
-        self.defined = [parse_voice_field(item.value).id for item in header if item.name == "V"]
-        self.current = self.defined[0] if self.defined else "1"
-        self.texts: dict[str, list[str]] = {}
-        #: For the interleaved form: the pieces of each line of music, voice by voice.
-        self.rows: list[list[tuple[str, str]]] = []
-        self.interleaved = True
-        self.counted = False
-        self.started = False
-
-    def add(self, text: str) -> None:
-        """Take one line of the body."""
-        stripped = text.strip()
-        if not stripped:
-            return
-        if stripped.startswith("%"):
-            if not self.started:
-                found = _header_field(stripped)
-                if found is not None:
-                    self.header.append(found)
-            return
-        field = _BODY_FIELD.match(stripped)
-        if field is not None:
-            self.add_field(
-                field[1] or field[3], _without_comment(field[2] if field[1] else field[4]).strip()
-            )
-            return
-        self.add_music(_without_comment(stripped))
-
-    def add_field(self, name: str, value: str) -> None:
-        if name == "V":
-            if not value:
-                return
-            definition = parse_voice_field(value)
-            if definition.id not in self.defined:
-                self.defined.append(definition.id)
-                self.header.append(Field("V", value))
-            self.current = definition.id
-        elif name in _INLINE_FIELDS:
-            if name == "I" and not self.started:
-                self.header.append(Field(name, value))
-            elif name != "I" or not value.startswith("linebreak"):
-                self.texts.setdefault(self.current, []).append(
-                    f"[{name}:{value.replace('[', '').replace(']', '')}]"
-                )
-                self.interleaved = False
-
-    def add_music(self, text: str) -> None:
-        if text.endswith("\\"):
-            text = text[:-1]
-        if "[r:" in text:
-            text = _REMARK.sub("", text).lstrip()
-            self.counted = True
-        if "+" in text:
-            text = _OLD_CHORD.sub(r"[\1]", text)
-        if not text.strip():
-            return
-        self.started = True
-        self.interleaved = self.interleaved and text.startswith("[V:")
-        row: list[tuple[str, str]] = []
-        place = 0
-        for match in _VOICE_SWITCH.finditer(text):
-            self.add_piece(row, text[place : match.start()])
-            self.current = match[1]
-            place = match.end()
-        self.add_piece(row, text[place:])
-        self.rows.append(row)
-
-    def add_piece(self, row: list[tuple[str, str]], piece: str) -> None:
-        if piece.strip():
-            row.append((self.current, piece))
-            self.texts.setdefault(self.current, []).append(piece + "\n")
-
-    def tune(self, path: str | None) -> Tune:
-        together = any(len({voice for voice, _ in row}) > 1 for row in self.rows)
-        if self.interleaved and (
-            self.counted or together or len(self.texts) == 1 < len(self.defined)
-        ):
-            voices = self.interleaved_voices(path)
-        else:
-            voices = self.standard_voices()
-        if len(voices) > 1 or self.defined:
-            self.header += [
-                Field("V", voice.id) for voice in voices if voice.id not in self.defined
-            ]
-        return Tune(tuple(self.header), voices, path)
-
-    def standard_voices(self) -> tuple[Voice, ...]:
-        voices = []
-        for identifier, pieces in self.texts.items():
-            bars, rest = split_bars("".join(pieces))
-            if rest and bars:
-                bars = (*bars[:-1], replace(bars[-1], text=f"{bars[-1].text} {rest}"))
-            if bars:
-                voices.append(Voice(identifier, bars))
-        if len(voices) > 1:
-            voices = [replace(voice, bars=_expanded_rests(voice.bars)) for voice in voices]
-        return tuple(voices)
-
-    def interleaved_voices(self, path: str | None) -> tuple[Voice, ...]:
-        identifiers = list(dict.fromkeys([*self.defined, *self.texts]))
-        complete = next(
-            (
-                names
-                for row in self.rows
-                if len(names := list(dict.fromkeys(voice for voice, _ in row))) == len(identifiers)
-            ),
-            None,
-        )
-        if complete is not None:
-            identifiers = complete
-        elif all(identifier.isdigit() for identifier in identifiers):
-            # The header lists voices in score order, the body in numeric order.
-            identifiers.sort(key=int)
-        header = Tune(tuple(self.header), ())
-        clocks = {
-            identifier: BarClock(header_unit(header), header_meter(header))
-            for identifier in identifiers
-        }
-        letters = rest_letters(self.header)
-        voices: dict[str, list[Bar]] = {identifier: [] for identifier in identifiers}
-        carried: dict[str, str] = {}
-        for number, row in enumerate(self.rows):
-            pieces: dict[str, str] = {}
-            for identifier, piece in row:
-                pieces[identifier] = pieces.get(identifier, carried.pop(identifier, "")) + piece
-            columns: dict[str, tuple[Bar, ...]] = {}
-            for identifier, piece in pieces.items():
-                columns[identifier], rest = split_bars(piece)
-                if rest:
-                    carried[identifier] = rest
-            for index in range(max((len(bars) for bars in columns.values()), default=0)):
-                present = {
-                    identifier: bars[index]
-                    for identifier, bars in columns.items()
-                    if index < len(bars)
-                }
-                try:
-                    line = restored_line(present, identifiers, clocks, letters)
-                except MusicZooError as error:
-                    raise error.at(path=path, where=f"bar line {number + 1}") from None
-                for identifier, bar in line.items():
-                    _append(voices[identifier], bar)
-        return tuple(Voice(identifier, tuple(bars)) for identifier, bars in voices.items() if bars)
-
-
-def _append(bars: list[Bar], bar: Bar) -> None:
-    """Add a bar; a bar-line at its left end joins that of the bar before."""
-    if bars and bar.left:
-        bars[-1] = replace(bars[-1], right=merged_bar_line(bars[-1].right, bar.left))
-        bar = replace(bar, left="")
-    bars.append(bar)
-
-
-def _expanded_rests(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    """The bars with rests of several bars (``Z4``) written as that many bars, so that voices stay side by side."""
-    expanded: list[Bar] = []
-    for bar in bars:
-        match = _MULTI_REST.search(bar.text)
-        if match is None or any(
-            token.lastgroup in ("note", "chord", "rest")
-            for token in TOKEN.finditer(bar.text[: match.start()])
-        ):
-            expanded.append(bar)
-            continue
-        count = max(1, int(match[2]))
-        first = Bar(bar.text[: match.start()] + match[1], "|", bar.left)
-        run = [first] + [Bar(match[1], "|")] * (count - 1)
-        run[-1] = replace(run[-1], right=bar.right)
-        expanded += run
-    return tuple(expanded)

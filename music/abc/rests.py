@@ -1,5 +1,6 @@
-"""Leaving out bars of rest in the interleaved form, and putting them back (Wang et al. 2025, NotaGen, "rest omission").
+"""Leaving out bars of rest in the interleaved form, and putting them back.
 
+This is the "rest omission" of NotaGen (Wang et al. 2025).
 A voice's bar is left out when its text has no letter but those of rests. Unlike the published code,
 a bar in which every voice rests keeps its first voice, and a bar that could not be put back exactly
 (another length or bar-line than the rest of its line) is kept.
@@ -28,7 +29,10 @@ def is_rest_bar(text: str) -> bool:
 
 
 def rest_letters(header: Iterable[Field]) -> dict[str, str]:
-    """The voices whose omitted rests come back invisible (``"x"``): all but the first within round brackets of ``%%score``."""
+    """The voices whose omitted rests come back invisible (``"x"``).
+
+    They are all voices within round brackets of ``%%score`` except the first.
+    """
     for item in header:
         name, _, value = item.value.partition(" ")
         if item.name in ("%%", "I") and name in ("score", "staves"):
@@ -37,7 +41,7 @@ def rest_letters(header: Iterable[Field]) -> dict[str, str]:
 
 
 class BarClock:
-    """Lengths of the bars of one voice in order, its inline ``L:`` and ``M:`` changes kept from bar to bar."""
+    """Lengths of the bars of one voice in order; inline ``L:`` and ``M:`` hold from bar to bar."""
 
     def __init__(self, unit: Fraction, meter: tuple[int, int] | None) -> None:
         self.unit = unit
@@ -66,12 +70,12 @@ class BarClock:
 
 
 def prevailing_duration(durations: Sequence[Fraction]) -> Fraction:
-    """The length that most of the voices of a line agree on; the first of equals."""
+    """The length that most voices of a line have; of equally common ones the first."""
     return Counter(durations).most_common(1)[0][0]
 
 
 def prevailing_bar_line(lines: Sequence[str]) -> str:
-    """The right bar-line that an omitted voice takes over: that of the last voice present which has one."""
+    """The right bar-line of an omitted voice: that of the last voice present which has one."""
     return next((line for line in reversed(lines) if line), "")
 
 
@@ -99,7 +103,7 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
         flags = [not is_rest_bar(bar.text) for bar in bars]
         if not any(flags):
             flags[0] = True
-        # Keeping one more voice may change what the line says about those left out: repeat until
+        # Keeping one more voice may change what would be restored for those left out: repeat until
         # nothing changes.
         while not all(flags):
             present = [position for position, flag in enumerate(flags) if flag]
@@ -118,8 +122,8 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
             flags[lost[0]] = True
         kept.append(flags)
     if len(tune.voices) > 1 and kept and not any(sum(flags) > 1 for flags in kept):
-        # Lines of one voice each would read as the standard form; one whole line tells the two
-        # apart.
+        # Lines of one voice each would be read as the standard form; one whole line distinguishes
+        # the two.
         kept[0] = [True] * len(tune.voices)
     return kept
 

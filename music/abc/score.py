@@ -1,11 +1,11 @@
-"""What the header says of voices and staves: ``V:`` definitions and the ``%%score`` (or ``%%staves``) grouping."""
+"""Voices and staves in the header: ``V:`` definitions, ``%%score`` and ``%%staves`` groups."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from musiczoo.music.abc.tune import Tune
+from musiczoo.music.abc.notation import Notated
 
 _PROPERTY = re.compile(
     r'(?P<name>[A-Za-z]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))|(?P<word>[^\s"]+)'
@@ -68,7 +68,7 @@ def _integer(text: str | None) -> int:
     return int(text) if text and re.fullmatch(r"[+-]?\d{1,3}", text) else 0
 
 
-def voice_definitions(tune: Tune) -> dict[str, VoiceDefinition]:
+def voice_definitions(tune: Notated) -> dict[str, VoiceDefinition]:
     """The ``V:`` definitions of the header by identifier, in the header's order.
 
     Voices without one are added with plain values.
@@ -81,6 +81,12 @@ def voice_definitions(tune: Tune) -> dict[str, VoiceDefinition]:
     for voice in tune.voices:
         definitions.setdefault(voice.id, VoiceDefinition(voice.id))
     return definitions
+
+
+def percussion_voices(tune: Notated) -> frozenset[str]:
+    """The identifiers of the voices in the percussion clef."""
+    definitions = voice_definitions(tune)
+    return frozenset(name for name, definition in definitions.items() if definition.percussion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class ScoreLayout:
 
 
 def parse_score(value: str) -> ScoreLayout:
-    """Read the value of a ``%%score`` or ``%%staves`` directive without its name: ``{ ( 1 2 ) | 3 } [ 4 5 ]``.
+    """Read a ``%%score`` or ``%%staves`` directive without its name: ``{ ( 1 2 ) | 3 } [ 4 5 ]``.
 
     Round brackets put voices on one staff; stray closing brackets are passed over and open ones are
     closed at the end.
@@ -147,7 +153,7 @@ def _frozen(staves: list[list[str]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(staff) for staff in staves if staff)
 
 
-def score_layout(tune: Tune) -> ScoreLayout:
+def score_layout(tune: Notated) -> ScoreLayout:
     """How the voices of a tune stand on staves; without a directive every voice has its own staff.
 
     Voices that the directive does not name follow at the end, a staff each.
@@ -163,6 +169,6 @@ def score_layout(tune: Tune) -> ScoreLayout:
     return ScoreLayout(layout.staves + others, layout.groups)
 
 
-def staff_count(tune: Tune) -> int:
+def staff_count(tune: Notated) -> int:
     """Number of staves of a tune."""
     return len(score_layout(tune).staves)

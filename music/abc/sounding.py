@@ -1,4 +1,4 @@
-"""From a tune to sounding notes: voice transposition, merged ties, repeats and voltas played out."""
+"""From a tune to sounding notes: transposed voices, merged ties, repeats and voltas played out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from itertools import pairwise
 
 from musiczoo.music.abc.bars import closes_repeat, opens_repeat, split_bar_line
 from musiczoo.music.abc.keys import parse_key
+from musiczoo.music.abc.notation import BarSpan, Event, Notated, Note, ParsedVoice
 from musiczoo.music.abc.score import parse_voice_field, voice_definitions
-from musiczoo.music.abc.tune import BarSpan, Event, Note, ParsedVoice, Tune
 from musiczoo.music.errors import MusicZooError
 
-#: A piece whose nested or repeated endings play more bars than this many times its length is taken for an error.
+# A piece that plays more bars than this many times its length is an error in its repeats.
 _MAX_PASSES = 16
 
 
-def sounding_notes(tune: Tune, *, graces: bool = False, expand_repeats: bool = False) -> list[Note]:
+def sounding_notes(
+    tune: Notated, *, graces: bool = False, expand_repeats: bool = False
+) -> list[Note]:
     """Sounding notes of all voices with ties merged, sorted by (onset, pitch).
 
     Args:
@@ -83,7 +85,10 @@ def _voice_notes(voice: ParsedVoice, order: list[int], transpose: int, graces: b
 
 
 def _transposition_changes(voice: ParsedVoice, transpose: int) -> list[int]:
-    """Semitones from notated to sounding pitch in each bar; ``transpose=`` of an inline field holds from its bar on."""
+    """Semitones from notated to sounding pitch in each bar.
+
+    ``transpose=`` of an inline field holds from its bar on.
+    """
     changes = []
     for span in voice.bars:
         for _, field in span.fields:
@@ -148,7 +153,7 @@ def playing_order(bars: tuple[BarSpan, ...]) -> list[int]:
 
 
 def _volta_ends(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) -> bool:
-    """Whether a volta bracket ends after this bar: at any bar-line but a plain one (standard 4.10)."""
+    """Whether a volta ends after this bar: at any bar-line that is not plain (standard 4.10)."""
     first = next((place for place in range(index, -1, -1) if voltas[place]), None)
     if first is None:
         return False
@@ -170,7 +175,7 @@ def _volta_numbers(line: str) -> set[int]:
 
 
 def _section_end(bars: tuple[BarSpan, ...], voltas: list[set[int]], index: int) -> int:
-    """The bar after the last of the voltas that belong together with the one at or before ``index``."""
+    """The bar after the last volta of the group that holds the one at or before ``index``."""
     seen: set[int] = set()
     place = index
     # Walk back to the first volta of the group so that numbers seen twice end it.

@@ -1,4 +1,4 @@
-"""Tempo marks: the text of an ABC ``Q:`` field as a beat and a speed (ABC standard 2.1, section 3.1.8)."""
+"""Tempo marks: an ABC ``Q:`` field as a beat and a speed (ABC standard 2.1, section 3.1.8)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The tokens of ABC music code: one compiled expression shared by parsing, bar splitting, transposition, rest omission and cleaning.
+"""The tokens of ABC music code.
 
-Follows the ABC standard 2.1, section 4 (https://abcnotation.com/wiki/abc:standard:v2.1), read
-leniently: what no rule knows becomes a one-character ``junk`` token that every reader skips.
+One compiled expression is shared by parsing, bar splitting, transposition, rest omission and
+cleaning. It follows the ABC standard 2.1, section 4
+(https://abcnotation.com/wiki/abc:standard:v2.1), read leniently: what no rule knows becomes a
+one-character ``junk`` token that every reader skips.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ from musiczoo.music.errors import MusicZooError
 LENGTH = r"\d*(?:/+\d*)?"
 NOTE = rf"(?:\^\^?|__?|=)?[A-Ga-g][,']*(?:{LENGTH})"
 
-#: The parts of one note as they stand in chords, grace groups and on their own: accidental, letter, octave marks, length.
+#: The parts of one note, in chords and grace groups too: accidental, letter, octave marks, length.
 NOTE_PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])([,']*)({LENGTH})")
 
 #: Bar-lines: any run of ``|`` and ``:`` with the brackets that belong to it. A lone colon is none.
 BAR_LINE = r"(?=\.?[:\[\]]*\||::)\.?(?:\[(?=[|\]:])|\](?=[|:])|[|:]\]?)+"
 VOLTA = r"\d+(?:[,.\-]\d+)*"
 
-#: Every token kind in the order in which they are tried. Fields are bounded: a row of open ones is not searched to its end each time.
+#: Every token kind in the order in which they are tried. The length of a field is bounded, so that
+#: a row of open ones is not searched to its end each time.
 TOKEN = re.compile(
     rf"""
       (?P<note>{NOTE})
@@ -69,7 +72,7 @@ TIMED_KINDS = frozenset({"note", "chord", "rest"})
 
 
 class Token(NamedTuple):
-    """A piece of music code: its kind (a group name of :data:`TOKEN`), its text and where it starts."""
+    """A piece of music code: kind (a group name of :data:`TOKEN`), text and start."""
 
     kind: str
     text: str
@@ -84,7 +87,10 @@ def tokenize(text: str) -> Iterator[Token]:
 
 @lru_cache(maxsize=4096)
 def length_factor(length: str) -> Fraction:
-    """The multiple of the unit length that a written length means: ``""`` 1, ``"3"`` 3, ``"/"`` 1/2, ``"//"`` 1/4, ``"3/2"`` 3/2.
+    """The multiple of the unit length that a written length means.
+
+    >>> [str(length_factor(text)) for text in ("", "3", "/", "//", "3/2")]
+    ['1', '3', '1/2', '1/4', '3/2']
 
     Raises:
         MusicZooError: Division by zero, or a number of more than six digits.
@@ -101,9 +107,42 @@ def length_factor(length: str) -> Fraction:
 
 
 def format_length(factor: Fraction) -> str:
-    """The shortest way to write a multiple of the unit length: 1 ``""``, 3/2 ``"3/2"``, 1/2 ``"/"``, 1/4 ``"/4"``."""
+    """The shortest way to write a multiple of the unit length.
+
+    >>> [format_length(Fraction(*pair)) for pair in ((1, 1), (3, 2), (1, 2), (1, 4))]
+    ['', '3/2', '/', '/4']
+    """
     above, below = factor.numerator, factor.denominator
     if below == 1:
         return "" if above == 1 else str(above)
     over = "" if above == 1 else str(above)
     return f"{over}/" if below == 2 and above == 1 else f"{over}/{below}"
+
+
+def written_octave(letter: str, marks: str) -> int:
+    """The octave in scientific notation of a letter with its octave marks: ``c'`` is C6."""
+    return (5 if letter.islower() else 4) + marks.count("'") - marks.count(",")
+
+
+def format_letter(step: str, octave: int) -> str:
+    """The letter and octave marks of a step.
+
+    >>> [format_letter("C", octave) for octave in (3, 4, 5, 6)]
+    ['C,', 'C', 'c', "c'"]
+    """
+    if octave >= 5:
+        return step.lower() + "'" * (octave - 5)
+    return step + "," * (4 - octave)
+
+
+@lru_cache(maxsize=65536)
+def note_parts(text: str) -> tuple[str, str, int, str]:
+    """Accidental, step, octave and written length of a note token.
+
+    >>> note_parts("^f'3/2")
+    ('^', 'F', 6, '3/2')
+    """
+    match = NOTE_PARTS.match(text)
+    assert match is not None
+    accidental, letter, marks, length = match.groups()
+    return accidental or "", letter.upper(), written_octave(letter, marks), length

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from musiczoo.music.abc.keys import ACCIDENTAL_ALTER, parse_key
+from musiczoo.music.abc.keys import ACCIDENTAL_MARKS, parse_key
 from musiczoo.music.abc.note_heads import NoteText, heads_and_signs, note_text, replaced_notes
 from musiczoo.music.abc.parse import accidental_scope
-from musiczoo.music.abc.score import voice_definitions
+from musiczoo.music.abc.score import percussion_voices
 from musiczoo.music.abc.transpose import KEY_FIFTHS, KEYS, key_interval, signature_key, transpose
 from musiczoo.music.abc.tune import STEPS, Event, Tune, Voice
 from musiczoo.music.errors import MusicZooError
@@ -16,11 +16,11 @@ from musiczoo.music.errors import MusicZooError
 INTERVALS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
 """Semitones by which a part can move: those of a transposition to another key, six being up."""
 
-_SIGNS = {alter: sign for sign, alter in ACCIDENTAL_ALTER.items() if sign}
-
 
 def transpose_from(tune: Tune, start: int, semitones: int) -> Tune:
-    """The tune with all voices moved from one bar on, and the ``K:`` line as it was: the moved notes bring the accidentals that they need.
+    """The tune with all voices moved from one bar on, under its own ``K:`` line.
+
+    The moved notes have the accidentals that they need under that key.
 
     Args:
         tune: The tune.
@@ -32,7 +32,7 @@ def transpose_from(tune: Tune, start: int, semitones: int) -> Tune:
         stays.
 
     Raises:
-        MusicZooError: No such interval, or notes that cannot be told apart in the music code.
+        MusicZooError: No such interval, or notes that cannot be written under the key.
     """
     if semitones not in INTERVALS:
         raise MusicZooError(
@@ -45,15 +45,13 @@ def transpose_from(tune: Tune, start: int, semitones: int) -> Tune:
         key=lambda name: abs(KEY_FIFTHS[name]),
     )
     moved = transpose(tune, key)
-    percussion = {
-        name for name, definition in voice_definitions(tune).items() if definition.percussion
-    }
+    percussion = percussion_voices(tune)
     wanted = [
         _heard(before.events, range(start)) + _heard(after.events, range(start, len(after.bars)))
         for before, after in zip(tune.parsed, moved.parsed, strict=True)
     ]
-    # Key and bar tell which accidentals a note needs. What ties carry over a bar-line can make one
-    # necessary all the same.
+    # Key and bar show which accidentals a note needs. What ties carry over a bar-line can make
+    # another one necessary.
     for sparing in (True, False):
         voices = tuple(
             voice if voice.id in percussion else _joined(tune, moved, index, start, sparing)
@@ -70,7 +68,7 @@ def _heard(events: Sequence[Event], bars: range) -> list[int]:
 
 
 def _joined(tune: Tune, moved: Tune, index: int, start: int, sparing: bool) -> Voice:
-    """One voice: its bars before the start, then those of the moved tune with their accidentals written for the old key."""
+    """One voice: its bars before the start, then the moved ones, written for the old key."""
     old, new, parsed = tune.voices[index], moved.voices[index], moved.parsed[index]
     scope = accidental_scope(tune)
     spans = tune.parsed[index].bars
@@ -96,7 +94,7 @@ def _joined(tune: Tune, moved: Tune, index: int, start: int, sparing: bool) -> V
                 needless = held.get(place, alters[STEPS.index(pitch.step)]) == pitch.alter
                 if not needless and scope != "not":
                     held[place] = pitch.alter
-                sign = "" if needless and sparing else _SIGNS[pitch.alter]
+                sign = "" if needless and sparing else ACCIDENTAL_MARKS[pitch.alter]
                 changes[len(changes)] = NoteText(sign, note.letter, note.marks)
         bars.append(replace(bar, text=replaced_notes(bar.text, changes)))
     return Voice(old.id, tuple(bars))

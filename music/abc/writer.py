@@ -1,4 +1,4 @@
-"""A tune as ABC text: the standard form, or the interleaved form of the multi-voice language models (one line a bar)."""
+"""A tune as ABC text: in the standard form, or interleaved for language models (one line a bar)."""
 
 from __future__ import annotations
 
