@@ -1,7 +1,7 @@
-"""ABC text freed of what music21 is known to misread, so that it can serve as an oracle for everything else.
+"""ABC text without the constructs that music21 misreads, so that it can serve as an oracle.
 
 Each rule is a plain substitution, independent of musiczoo's tokenizer; docs/abc.md lists the
-defects. Both readers get the same text.
+defects. Both readers read the same text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _METER = re.compile(r"M:\s*(\d+)/(\d+)")
 
 
 def mended(text: str) -> str:
-    """The text with quotes, grace notes, decorations, slurs and false ties left out, the unit length and the ABC version written out."""
+    """The text without quotes, grace notes, decorations, slurs and false ties.
+
+    The unit length and the ABC version are written out.
+    """
     lines = ["%abc-2.1"]
     unit = "L:1/8"
     has_unit = False
@@ -45,7 +48,7 @@ def _music(line: str) -> str:
 
 
 def _true_tie(match: re.Match[str]) -> str:
-    """A hyphen between different pitches is a slur by another name; music21 ties over it."""
+    """The tie; between different pitches, where it is a slur, without its hyphen."""
     if match[4] is not None and match[1].lstrip("^_=") == match[4].lstrip("^_="):
         return match.group()
     return match[1] + match[2] + match[3]

@@ -1,4 +1,4 @@
-"""The plain way of generating with a bar-stream net: nothing cached, one piece at a time, a patch stops at its end mark."""
+"""Plain generation with a bar-stream net: no cache, one piece at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ NO_EMPTY = NO_END & (torch.arange(128) != EOS)
 def plain_patch(
     net: BarStreamNet, context: torch.Tensor, sampling: Sampling, uniforms: list[float]
 ) -> list[int]:
-    """The characters of the next patch: the patch decoder over the whole context, the character decoder over each growing prefix.
+    """The characters of the next patch, up to its end mark.
+
+    The patch decoder reads the whole context, the character decoder each growing prefix.
 
     Args:
         net: The model, in eval mode.

@@ -1,12 +1,12 @@
-"""Audiobox Aesthetics: our net beside transformers' plain WavLM, same weights and clips, in one run.
+"""Audiobox Aesthetics: our net beside transformers' plain WavLM, with the same weights and clips.
 
 The weights are random and of the published size (WavLM Base, 104 million parameters). The plain way
 is ``WavLMModel`` alone on a window of ten seconds at 16 kHz, all hidden states kept, without
 resampling and without the axes' networks; ours is the whole way from a stereo clip at 48 kHz to
-four ratings, and the net alone. A clip that is shorter than ten seconds is a window all the same to
-the plain way. Prints one JSON object. Times are seconds of the processor in one thread, which other
-work on the machine lengthens little; the ways alternate, and the best of some counts, for a busy
-moment only adds.
+four ratings, and the net alone. The plain way
+pads a clip that is shorter than ten seconds to a whole window. Prints one JSON object. Times are
+processor seconds of one thread, which other work on the machine lengthens little; the ways
+alternate, and the best of several counts.
 """
 
 from __future__ import annotations

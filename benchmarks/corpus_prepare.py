@@ -1,5 +1,6 @@
-"""Reads a folder twice, once undisturbed and once killed twice on the way: what became of every file, and whether the two caches are equal.
+"""Reads a folder twice, once killed on the way, and compares the two caches.
 
+The killed run is killed two times and started again. The report counts what became of every file.
 The folder is music21's whole corpus if none is given; that takes some half an hour of one core.
 ``SIGKILL`` hits the reading process; with ``--workers 1`` there is no other.
 

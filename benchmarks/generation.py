@@ -22,8 +22,8 @@ import numpy as np
 import platformdirs
 import torch
 
+from benchmarks._music_net import longest_prompt, narrow_net, widen
 from benchmarks._plain_way import plain_patch
-from benchmarks._speaking_net import longest_prompt, narrow_net, widen
 from musiczoo.models.bar_stream import BarStreamNet
 from musiczoo.models.bar_stream.generation import BarStreamGenerator, Stream
 from musiczoo.models.sampling import Sampling
@@ -31,7 +31,7 @@ from musiczoo.representations.bar_stream import BarStreamPatches
 
 
 class NeverEnds:
-    """A guard that only forbids the end, so that every piece reaches the wanted length."""
+    """A guard that forbids the end, so that every piece reaches the wanted length."""
 
     def for_piece(self, prompt: str) -> NeverEnds:
         return self
@@ -113,7 +113,7 @@ def simpson(contexts: list[int], seconds: list[float]) -> float:
     return float((np.array(seconds) * weights).sum() * (contexts[1] - contexts[0]) / 3)
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--length", type=int, default=1000, help="patches of a piece")
     parser.add_argument(
@@ -134,16 +134,31 @@ def main() -> None:
         type=Path,
         default=Path(platformdirs.user_cache_dir("musiczoo")) / "benchmarks" / "narrow.pt",
     )
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    return parser
 
-    net = widen(narrow_net(arguments.cache))
-    speed = bandwidth()
-    ours = generate(net, 1, arguments.length)
-    stream = ours.streams[0]
+
+@dataclass(frozen=True)
+class Plain:
+    """The plain way, timed on the piece that our generator wrote.
+
+    Attributes:
+        seconds: Of the whole piece.
+        contexts: Lengths of the contexts that were timed.
+        times: Seconds of a patch at each of them.
+        same: Patches that were equal to ours.
+    """
+
+    seconds: float
+    contexts: list[int]
+    times: list[float]
+    same: int
+
+
+def time_plain(net: BarStreamNet, stream: Stream, arguments: argparse.Namespace) -> Plain:
+    """Times the plain way with the random numbers of our generator."""
     prompt = stream.prompt_length
     patches = [patch + [0] * (16 - len(patch)) for patch in stream.patches]
-    # The numbers that our generator drew for this piece: one seed a piece, sixteen a patch.
+    # One seed a piece and sixteen numbers a patch, as our generator draws them.
     random = torch.Generator().manual_seed(0)
     uniforms = [
         torch.rand(16, generator=random, dtype=torch.float64).tolist() for _ in stream.log_probs
@@ -162,76 +177,103 @@ def main() -> None:
             same += plain_way(torch.tensor(patches[:length])) == stream.patches[length]
             times.append(time.perf_counter() - started)
         seconds.append(min(times))
-    plain = simpson(contexts, seconds)
+    whole = simpson(contexts, seconds)
     if arguments.full:
         started = time.perf_counter()
         context = torch.tensor(patches[:prompt])
         while len(context) < arguments.length:
             chars = plain_way(context)
             context = torch.cat([context, torch.tensor([chars + [0] * (16 - len(chars))])])
-        plain = time.perf_counter() - started
-        assert context.tolist() == patches, "The plain way wrote something else."
-    undrafted = generate(net, 1, min(arguments.length, 250), draft=0)
-    half = generate(net, 1, arguments.length, half=True)
-    batch = generate(net, arguments.pieces, arguments.length)
-    half_batch = generate(net, arguments.pieces, arguments.length, half=True)
+        whole = time.perf_counter() - started
+        assert context.tolist() == patches, "The plain way generated something else."
+    return Plain(whole, contexts, seconds, same)
 
-    width = net.config.hidden
 
-    def report(run: Run, weight_bytes: int = 4) -> dict[str, float | int | bool]:
+@dataclass(frozen=True)
+class Reporting:
+    """What every run is compared with.
+
+    Attributes:
+        net: The net.
+        ours: Our run of one piece.
+        plain: Seconds of the same piece the plain way.
+        speed: Bytes a second that are read from memory.
+    """
+
+    net: BarStreamNet
+    ours: Run
+    plain: float
+    speed: float
+
+    def figures(self, run: Run, weight_bytes: int = 4) -> dict[str, float | int | bool]:
+        """The figures of one run; ``weight_bytes`` are those of one weight."""
+        config, first = self.net.config, self.ours.streams[0]
         pieces, count = len(run.streams), len(run.steps)
         weights = (
             12
-            * width**2
+            * config.hidden**2
             * weight_bytes
-            * (net.config.patch_layers * count + net.config.char_layers * run.passes)
+            * (config.patch_layers * count + config.char_layers * run.passes)
         )
-        caches = pieces * 8 * net.config.patch_layers * width * count * (prompt + count / 2)
-        bound = (weights + caches) / speed
+        positions = count * (first.prompt_length + count / 2)
+        caches = pieces * 8 * config.patch_layers * config.hidden * positions
+        bound = (weights + caches) / self.speed
         written = sum(len(values) for one in run.streams for values in one.log_probs)
-        share_of_piece = count / len(ours.steps)
+        share_of_piece = count / len(self.ours.steps)
+        last, early = statistics.mean(run.steps[-100:]), statistics.mean(run.steps[:100])
         return {
             "seconds": round(run.seconds, 2),
-            "ratio_to_plain": round(pieces * plain * share_of_piece / run.seconds, 2),
+            "ratio_to_plain": round(pieces * self.plain * share_of_piece / run.seconds, 2),
             "pieces_per_minute": round(60 * pieces * share_of_piece / run.seconds, 3),
             "milliseconds_per_patch": round(1e3 * run.seconds / count / pieces, 2),
-            "last_100_over_first_100": round(
-                statistics.mean(run.steps[-100:]) / statistics.mean(run.steps[:100]), 3
-            ),
+            "last_100_over_first_100": round(last / early, 3),
             "bandwidth_bound_seconds": round(bound, 2),
             "share_of_bound": round(bound / run.seconds, 3),
             "char_passes_per_step": round(run.passes / count, 2),
             "rows_per_pass": round(run.rows / run.passes, 2),
             "characters_per_patch": round(written / count / pieces, 2),
             "same_as_one_piece": (
-                run.streams[0].patches == stream.patches[: len(run.streams[0].patches)]
+                run.streams[0].patches == first.patches[: len(run.streams[0].patches)]
             ),
         }
 
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "threads": arguments.threads,
-        "torch": torch.__version__,
-    }
+
+def main() -> None:
+    arguments = parser().parse_args()
+    torch.set_num_threads(arguments.threads)
+    net = widen(narrow_net(arguments.cache))
+    speed = bandwidth()
+    ours = generate(net, 1, arguments.length)
+    plain = time_plain(net, ours.streams[0], arguments)
+    undrafted = generate(net, 1, min(arguments.length, 250), draft=0)
+    half = generate(net, 1, arguments.length, half=True)
+    batch = generate(net, arguments.pieces, arguments.length)
+    half_batch = generate(net, arguments.pieces, arguments.length, half=True)
+    figures = Reporting(net, ours, plain.seconds, speed).figures
+    times = (round(seconds, 3) for seconds in plain.times)
     result = {
-        "machine": machine,
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": arguments.threads,
+            "torch": torch.__version__,
+        },
         "parameters": sum(p.numel() for p in net.parameters()),
         "patches": arguments.length,
         "read_bandwidth_GB_s": round(speed / 1e9, 2),
         "plain": {
-            "seconds": round(plain, 1),
+            "seconds": round(plain.seconds, 1),
             "whole_piece_run": arguments.full,
-            "pieces_per_minute": round(60 / plain, 4),
-            "seconds_per_patch": dict(
-                zip(map(str, contexts), (round(s, 3) for s in seconds), strict=True)
+            "pieces_per_minute": round(60 / plain.seconds, 4),
+            "seconds_per_patch": dict(zip(map(str, plain.contexts), times, strict=True)),
+            "patches_identical_to_ours": (
+                f"{plain.same} of {len(plain.contexts) * arguments.repeats}"
             ),
-            "patches_identical_to_ours": f"{same} of {len(contexts) * arguments.repeats}",
         },
-        "one_piece": report(ours),
-        "one_piece_without_drafts_first_patches": report(undrafted),
-        "one_piece_float16_weights": report(half, 2),
-        f"{arguments.pieces}_pieces": report(batch),
-        f"{arguments.pieces}_pieces_float16_weights": report(half_batch, 2),
+        "one_piece": figures(ours),
+        "one_piece_without_drafts_first_patches": figures(undrafted),
+        "one_piece_float16_weights": figures(half, 2),
+        f"{arguments.pieces}_pieces": figures(batch),
+        f"{arguments.pieces}_pieces_float16_weights": figures(half_batch, 2),
     }
     json.dump(result, sys.stdout, indent=2)
 

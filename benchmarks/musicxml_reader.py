@@ -1,13 +1,14 @@
-"""How well and how fast our MusicXML reader reads music21's corpus, beside music21's own parse, in one run; prints JSON.
+"""Accuracy and speed of our MusicXML reader on music21's corpus, beside music21's own; prints JSON.
 
 Notes are compared as multisets of (onset, sounding pitch), repeats unexpanded, ties merged, grace
 notes and unpitched notes left out. Two figures are given for each file:
 
-* ``f1``: onsets within bars, bars of the same number laid upon each other. music21 adds up the measures of every part on its own, so that
-  one short, overfull or twice-rested measure in one part (common in real files) puts that part
-  beside the others until the end; our reader keeps the bars of all parts together. Onsets at most
-  1/32 of a quarter apart are equal: many files round their triplets; we restore them.
-* ``f1_raw``: music21's onsets as they come out, compared exactly.
+* ``f1``: onsets within bars, bars compared by number. music21 adds up the measures of every part on
+  its own, so one short, overfull or twice-rested measure in one part (common in real files) shifts
+  that part against the others until the end; our reader keeps the bars of all parts together.
+  Onsets at most 1/32 of a quarter apart are equal: many files round their triplets; we restore
+  them.
+* ``f1_raw``: music21's onsets without correction, compared exactly.
 
 Parsing the corpus with music21 takes minutes; its notes are kept in a cache folder, named by
 version.
@@ -98,7 +99,7 @@ def _exact(value: Any) -> str:
 
 
 def reference_notes(path: Path, root: Path, cache: Path) -> list[ReferenceNote]:
-    """The notes of music21's parse, out of the cache if they are there."""
+    """The notes of music21's parse, from the cache if it has them."""
     file = cache / ("__".join(path.relative_to(root).parts) + ".json.gz")
     if file.exists():
         with gzip.open(file, "rt") as stream:
@@ -114,7 +115,10 @@ def reference_notes(path: Path, root: Path, cache: Path) -> list[ReferenceNote]:
 
 
 def without_tied(rows: list[ReferenceNote]) -> list[SoundingNote]:
-    """The reference with ties merged: a note goes when a tie of its part leads to it, its stop written or, as in many files, not."""
+    """The reference with ties merged: notes that a tie of their part leads to are dropped.
+
+    Many files do not write the stop of a tie.
+    """
     notes: list[SoundingNote] = []
     open_ties: dict[tuple[int, int], Fraction] = {}
     for part, measure, inner, onset, midi, length, tie in rows:
@@ -142,7 +146,7 @@ def tune_notes(tune: Tune) -> list[SoundingNote]:
 def f1(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]], tolerance: Fraction) -> float:
     """F1 of two multisets of (..., onset).
 
-    What stands before the onset must be equal, onsets within the tolerance.
+    The fields before the onset must be equal, the onsets within the tolerance.
     """
     if not ours and not theirs:
         return 1.0
@@ -195,7 +199,7 @@ def compare(path: Path, root: Path, cache: Path) -> dict[str, Any]:
 
 
 def speed(files: list[Path], *, with_music21: bool) -> dict[str, Any]:
-    """Seconds of processor time for all files, one after the other in this process, each read once."""
+    """Processor seconds for all files, one after the other in this process, each read once."""
     read_musicxml(files[0]).notes()
     result: dict[str, Any] = {"files": len(files)}
     start = time.process_time()
@@ -228,13 +232,11 @@ def main() -> None:
     import music21
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "--limit", type=int, help="only so many files, spread evenly over the corpus"
-    )
+    parser.add_argument("--limit", type=int, help="number of files, spread evenly over the corpus")
     parser.add_argument(
         "--cache", type=Path, help="folder for music21's notes; the user's cache folder by default"
     )
-    parser.add_argument("--no-accuracy", action="store_true", help="measure the speed alone")
+    parser.add_argument("--no-accuracy", action="store_true", help="measure only the speed")
     parser.add_argument(
         "--no-music21-speed", action="store_true", help="do not time music21 on the chorales"
     )

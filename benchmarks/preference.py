@@ -1,4 +1,4 @@
-"""A step on preference pairs: ours beside the way of four passes a pair, same weights and pairs, in one run.
+"""A step on preference pairs: ours beside four passes a pair, with the same weights and pairs.
 
 The loss is DPOP, forward and backward without the optimiser's step, over pairs of real pieces. Ours
 is one pass of the policy over all pieces of the batch, with the reference's sums stored beside the
@@ -7,7 +7,7 @@ and rejected piece through the policy and through a frozen copy of it, each alon
 accumulated. It is timed twice, with our net and with the net computed as ``benchmarks/training.py``
 describes the published way (one-hot patches, padded characters).
 
-Pairs are drawn in two ways: ``apart``, no piece stands in two pairs; ``crossed``, every one of some
+Pairs are drawn in two ways: ``apart``, no piece is in two pairs; ``crossed``, every one of some
 chosen with every one of some rejected pieces, which is how NotaGen pairs them. Prints one JSON
 object. Times are seconds of the processor in one thread, which other work on the machine lengthens
 little. Memory is measured in processes of their own: what one step adds to the peak of resident
@@ -142,20 +142,20 @@ def resident(name: str) -> int:
 
 
 def forget_peak() -> None:
-    """Lets the peak of resident memory begin anew (Linux, proc(5))."""
+    """Resets the peak of resident memory (Linux, proc(5))."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
 def memory(arguments: argparse.Namespace) -> None:
-    """What one step adds to the peak of resident memory.
+    """Prints the bytes that one step adds to the peak of resident memory.
 
-    Printed, for this is a process of its own.
+    Runs in a process of its own.
     """
     module = build(arguments.model)
     pairs = draw_pairs(module, arguments, arguments.memory.endswith("crossed"), seed=1)
     batch = preference_batch(module, module.net, pairs[:1])
-    DPOP()(module, batch)  # what a first pass sets up stays
+    DPOP()(module, batch)  # the first pass allocates memory that stays
     batch = module.representation.collate(
         [piece for side in zip(*pairs, strict=True) for piece in side]
     )
@@ -211,8 +211,8 @@ def compare(
                 }
                 for loss, g in found
             ]
-        # Alternating, so that a busy moment of the machine meets all; the better of two, for a busy
-        # moment only adds.
+        # Alternating, so that a busy moment of the machine affects all ways; the best of the
+        # repetitions counts.
         rounds = [
             {name: timed(step, module) for name, step in steps.items()}
             for _ in range(arguments.repeats)

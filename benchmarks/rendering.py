@@ -6,7 +6,7 @@ Prints one JSON object.
 
 Two kinds of pieces: those of chorales played as written (four voices that sound without a break),
 and piano pieces of 85 notes, as long as SMART's completions of 256 tokens. The first time, every
-pitch of the soundfont is computed; later the processes have what they need. Where tinysoundfont is
+pitch of the soundfont is computed; later runs reuse them. Where tinysoundfont is
 installed, it renders the same pieces. Each rate is by the clock and, of one process, by processor
 time too, which other programs disturb less.
 """

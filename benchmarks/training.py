@@ -1,6 +1,6 @@
-"""A training step at NotaGen-small's size: ours beside the one-hot, padded way, same weights and batches, in one run.
+"""A training step at NotaGen-small's size: ours beside the plain way, same weights and batches.
 
-The plain way is how the paper's architecture is usually written: patches as one-hot matrices
+The plain way is the usual code of the paper's architecture: patches as one-hot matrices
 through a linear layer, sequences padded to the longest of the batch, and all 17 positions of every
 patch through the character decoder, both with transformers' own GPT-2 (SDPA). Prints one JSON
 object. On a GPU the model-FLOP utilisation of ours is given too.
@@ -78,7 +78,7 @@ def seconds(
 
 
 def model_flops(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> float:
-    """Multiply-adds that a training step needs on real patches and characters, times two, forward and twice that backward."""
+    """FLOP of a training step on real patches and characters: forward, and twice that backward."""
     config = net.config
     rows, chars = int(lengths.sum()), int((patches[:, 1:] != 0).sum())
     linear = (
@@ -89,7 +89,8 @@ def model_flops(net: BarStreamNet, patches: Tensor, lengths: Tensor) -> float:
     return 6.0 * (linear + attention)
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--batch", type=int, default=4)
@@ -98,10 +99,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--bfloat16", action="store_true", help="autocast to bfloat16")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
+    return parser.parse_args()
 
+
+def chorale_batches(arguments: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
+    """Patches (batch, patches, characters) and lengths (batch,); one batch more than is timed."""
     representation = BarStreamPatches(max_length=SIZES[arguments.size].patch_length)
     works = random.Random(0).sample(
         list(load_corpus("bach-chorales")), arguments.batch * (arguments.batches + 1)
@@ -113,32 +115,52 @@ def main() -> None:
         batches.append(
             (batch["patches"].to(arguments.device), batch["lengths"].to(arguments.device))
         )
-    net = BarStreamNet(SIZES[arguments.size]).to(arguments.device)
+    return batches
 
+
+def set_dropout(net: BarStreamNet, dropout: float) -> None:
+    """Sets the dropout of our code and of transformers' own."""
+    for part in net.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = dropout
+    for stack in (net.patch_level_decoder.base, net.char_level_decoder.transformer):
+        stack.config.attn_pdrop = dropout
+        for block in stack.h:
+            block.attn.attn_dropout.p = dropout
+
+
+def utilisation(flops_per_second: float) -> dict[str, object]:
+    """Name of the GPU, and the share of its peak throughput; None for a GPU that is not listed."""
+    name = torch.cuda.get_device_name()
+    peak = next((value for key, value in PEAKS.items() if name.startswith(key)), None)
+    share = None if peak is None else round(flops_per_second / peak, 4)
+    return {"model_flop_utilisation": share, "gpu": name}
+
+
+def main() -> None:
+    arguments = parsed()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    batches = chorale_batches(arguments)
+    net = BarStreamNet(SIZES[arguments.size]).to(arguments.device)
     # Without dropout both must give the same loss, or the times compare different things.
     net.eval()
     with torch.no_grad():
         losses = [float(step(net, *batches[0])) for step in (ours, plain)]
     net.train()
-    for part in net.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = arguments.dropout
-    for stack in (net.patch_level_decoder.base, net.char_level_decoder.transformer):
-        stack.config.attn_pdrop = arguments.dropout
-        for block in stack.h:
-            block.attn.attn_dropout.p = arguments.dropout
+    set_dropout(net, arguments.dropout)
 
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     for step in (ours, plain):
         seconds(step, net, batches[:1], arguments.bfloat16)
-    # Alternating, so that a busy moment of the machine meets both.
+    # Alternating, so that a busy moment of the machine affects both.
     for batch in batches[1:]:
         times["ours"] += seconds(ours, net, [batch], arguments.bfloat16)
         times["plain"] += seconds(plain, net, [batch], arguments.bfloat16)
     total = {name: sum(values) for name, values in times.items()}
     flops = sum(model_flops(net, *batch) for batch in batches[1:])
     real = sum(int((patches[:, 1:] != 0).sum()) for patches, _ in batches[1:])
-    report = {
+    report: dict[str, object] = {
         "machine": {
             "device": arguments.device,
             "threads": arguments.threads,
@@ -157,12 +179,7 @@ def main() -> None:
         "model_flop_per_second": round(flops / total["ours"] / 1e9, 1) * 1e9,
     }
     if arguments.device.startswith("cuda"):
-        name = torch.cuda.get_device_name()
-        peak = next((value for key, value in PEAKS.items() if name.startswith(key)), None)
-        report["model_flop_utilisation"] = (
-            None if peak is None else round(flops / total["ours"] / peak, 4)
-        )
-        report["gpu"] = name
+        report |= utilisation(flops / total["ours"])
     json.dump(report, sys.stdout, indent=2)
 
 

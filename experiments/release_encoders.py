@@ -23,8 +23,8 @@ from musiczoo.models.m3 import M3Module
 from musiczoo.representations.m3_patches import abc_text
 
 ORIGIN = (
-    "Trained by the musiczoo authors from random weights with the recipe"
-    " configs/m3/{recipe}.yaml. The architecture and its pre-training are those of M3 (Wu et al. 2024, CLaMP 2, arXiv"
+    "Trained by the musiczoo authors from random weights with the recipe configs/m3/{recipe}.yaml."
+    " The architecture and its pre-training are those of M3 (Wu et al. 2024, CLaMP 2, arXiv"
     " 2410.13267)."
 )
 USE = {

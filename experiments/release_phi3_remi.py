@@ -23,8 +23,8 @@ from musiczoo.models.phi3_remi import Phi3RemiModule, RemiGrammar
 
 ORIGIN = (
     "Trained by the musiczoo authors from random weights with the recipe"
-    " configs/phi3_remi/shipped.yaml. The architecture and the tokens are those of the base model of SMART (Jonason, Casini and"
-    " Sturm 2025, arXiv 2504.16839) at a seventh of its size."
+    " configs/phi3_remi/shipped.yaml. The architecture and the tokens are those of the base"
+    " model of SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) at a seventh of its size."
 )
 USE = (
     "A small base for fine-tuning on one's own MIDI files, and for tuning by audio rewards,"

@@ -1,11 +1,11 @@
-"""A net of NotaGen-small's size that writes music, for timing generation.
+"""A net of NotaGen-small's size that generates music, for timing generation.
 
-How fast a piece is generated depends on what is said (how long patches are, how well the next
-characters can be guessed), so random weights would not do, and a machine without the Hub has no
-others. A narrow net is trained for some minutes on the chorales and then widened without changing
-its function (Chen et al. 2016, Net2Net, arXiv 1511.05641): every tensor is tiled to NotaGen-small's
-width, and layers that add nothing bring it to NotaGen-small's depth. Each of its 109,579,776
-parameters is read and multiplied like any other.
+The speed of generation depends on the text (how long patches are, how well the next characters can
+be guessed), so random weights would not do, and a machine without the Hub has no others. A narrow
+net is trained for some minutes on the chorales and then widened without changing its function (Chen
+et al. 2016, Net2Net, arXiv 1511.05641): every tensor is tiled to NotaGen-small's width, and layers
+that add nothing bring it to NotaGen-small's depth. Each of its 109,579,776 parameters is read and
+multiplied like any other.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ CONTEXT = 384
 
 
 def endless_chorales(count: int, length: int, seed: int = 0) -> list[torch.Tensor]:
-    """Sequences of ``length`` patches, each one header and the bars of many four-voice chorales in one key and meter."""
+    """Sequences of ``length`` patches: a header and bars of many four-voice chorales.
+
+    All are in G and in 4/4.
+    """
     chooser = random.Random(seed)
     tunes = [clean(work.tune) for work in load_corpus("bach-chorales")]
     tunes = [tune for tune in tunes if len(tune.voices) == 4 and tune.field("M") in ("4/4", "C")]
@@ -55,7 +58,7 @@ def header(tune: Tune) -> list[str]:
 
 
 def narrow_net(cache: Path, steps: int = STEPS) -> BarStreamNet:
-    """The trained narrow net, from ``cache`` when it is there."""
+    """The trained narrow net, from ``cache`` if that file exists."""
     net = BarStreamNet(NARROW)
     if cache.is_file():
         net.load_state_dict(torch.load(cache, weights_only=True))
@@ -83,7 +86,10 @@ def narrow_net(cache: Path, steps: int = STEPS) -> BarStreamNet:
 
 
 def shifted_loss(net: BarStreamNet, sequence: torch.Tensor, offset: int) -> torch.Tensor:
-    """Mean loss of a sequence that stands ``offset`` patches into the context, so that short sequences train all positions."""
+    """Mean loss of a sequence that begins ``offset`` patches into the context.
+
+    So short sequences train all positions.
+    """
     decoder = net.patch_level_decoder
     rows = decoder.embed(sequence) + decoder.base.wpe(torch.arange(offset, offset + len(sequence)))
     hidden = run_blocks(
@@ -105,7 +111,7 @@ def widen(narrow: BarStreamNet, target: BarStreamConfig = SIZES["small"]) -> Bar
     state = {}
     for name, value in wide.state_dict().items():
         if name not in source:
-            # Layers beyond the narrow net's: what they would add to the residual stream is nothing.
+            # Layers beyond the narrow net's: they add zero to the residual stream.
             adds = name.endswith(("c_proj.weight", "c_proj.bias"))
             state[name] = torch.zeros_like(value) if adds else value
             continue

@@ -1,9 +1,9 @@
-"""A net of SMART's size that writes readable REMI without having been trained.
+"""A net of SMART's size that generates readable REMI without training.
 
-What is measured depends on what is written: random tokens are hardly ever a note, and a piece
-without notes is rendered in no time. So embedding and output layer hold a table of which kind of
-token follows which in a corpus, and within a kind how often each token is said. The blocks keep
-their random weights and compute all that they would; what they add is small beside the table.
+The speed depends on the tokens: random ones are hardly ever a note, and a piece without notes is
+rendered in no time. So embedding and output layer hold a table: which kind of token follows which
+in a corpus, and how frequent each token of a kind is. The blocks keep their random weights and do
+all of their work; their output is small beside the table.
 """
 
 from __future__ import annotations
@@ -21,39 +21,43 @@ from musiczoo.representations.remi import EOS, Remi
 _WORKS = 40
 # The blocks of an untrained net add values of some tenths to each row.
 _SCALE = 300.0
-# Low enough that what the corpus never says is hardly ever said, and low in proportion to what the
-# blocks add.
+# Low enough that pairs which the corpus never has are hardly ever drawn, also after the blocks have
+# added their part.
 _NEVER = -12.0
 
 
 def corpus_table(representation: Remi, corpus: str) -> Tensor:
-    """(vocabulary, vocabulary) log-probabilities of each token (column) after each (row), by kinds of tokens."""
+    """Log-probabilities of each token (column) after each token (row), by their kinds.
+
+    Returns:
+        (vocabulary, vocabulary).
+    """
     names = representation.vocabulary
     kinds = [name.partition("_")[0] for name in names]
     order = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
     kind_of = torch.tensor([order[kind] for kind in kinds])
     follows = torch.zeros(len(order), len(order), dtype=torch.float64)
-    said = torch.zeros(len(names), dtype=torch.float64)
+    counts = torch.zeros(len(names), dtype=torch.float64)
     for work in random.Random(0).sample(list(load_corpus(corpus)), _WORKS):
         ids = representation.encode(work.tune)[1:-1]
-        said += torch.bincount(ids, minlength=len(names))
+        counts += torch.bincount(ids, minlength=len(names))
         follows.index_put_(
             (kind_of[ids[:-1]], kind_of[ids[1:]]),
             torch.ones(len(ids) - 1, dtype=torch.float64),
             accumulate=True,
         )
-    # Prompts hold any token of a kind; a kind that never stands before another is followed by a
-    # bar.
+    # Prompts hold any token of a kind; a kind that is never followed by another one is followed by
+    # a bar.
     follows[follows.sum(dim=1) == 0, order["Bar"]] = 1.0
     follows /= follows.sum(dim=1, keepdim=True)
-    within = torch.zeros_like(said)
+    within = torch.zeros_like(counts)
     for kind in range(len(order)):
         here = kind_of == kind
-        within[here] = (said[here] + 1) / (said[here] + 1).sum()
+        within[here] = (counts[here] + 1) / (counts[here] + 1).sum()
     return (follows[kind_of][:, kind_of] * within).log().clamp(min=_NEVER).float()
 
 
-def speaking_module(arguments: argparse.Namespace, end: float) -> Phi3RemiModule:
+def table_module(arguments: argparse.Namespace, end: float) -> Phi3RemiModule:
     """The net.
 
     Args:
