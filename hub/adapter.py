@@ -1,4 +1,4 @@
-"""Adapter-only checkpoints: a LoRA adapter in peft's own layout under ``adapter/``, and the name of the base it stands beside.
+"""Adapter-only checkpoints: a LoRA adapter in peft's layout, and the name of its base.
 
 The base is not copied. It is loaded by its name (with the commit, if it is on the Hub), and a
 digest of its tensors proves that it is the one that the adapter was trained on. peft alone can read
@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from musiczoo.hub.contract import Publishable
-from musiczoo.hub.loading import HUB, LOCAL, load
-from musiczoo.hub.registry import list_models
-from musiczoo.hub.tensors import read_safetensors, rounded
+from musiczoo.hub.registry import HUB, LOCAL, list_models
+from musiczoo.hub.tensors import read_safetensors
 from musiczoo.music.errors import MusicZooError
 
 CONFIG = "adapter/adapter_config.json"
 WEIGHTS = "adapter/adapter_model.safetensors"
-# How peft calls the tensors of a net on disk, and of one with an adapter named "default" in memory.
+# How peft names the tensors of a net on disk, and of one with an adapter named "default" in memory.
 _PREFIX = "base_model.model."
 _IN_MEMORY = re.compile(r"\.(lora_[A-Za-z]+)\.default(?=\.|$)")
 _ON_DISK = re.compile(r"\.(lora_[A-Za-z]+)(?=\.|$)")
@@ -49,17 +49,24 @@ def describe_adapter(model: Publishable) -> dict[str, Any]:
     return {**model.adapter_record(), "base": source}
 
 
-def write_adapter(model: Publishable, folder: Path, dtype: torch.dtype) -> None:
-    """Writes ``adapter/`` into a folder."""
-    from peft import LoraConfig
+def write_adapter(
+    description: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path
+) -> None:
+    """Writes ``adapter/`` into a folder.
 
-    entry = describe_adapter(model)
-    base, _, revision = str(entry["base"]).partition("@")
+    Args:
+        description: Of :func:`describe_adapter`.
+        tensors: Of the adapter, by the names that they have in the net.
+        folder: The checkpoint folder.
+    """
+    from peft import LoraConfig  # here, for only adapters need it and its import takes a while
+
+    base, _, revision = str(description["base"]).partition("@")
     config: Any = LoraConfig(
-        r=entry["lora"]["rank"],
-        lora_alpha=entry["lora"]["alpha"],
-        lora_dropout=entry["lora"]["dropout"],
-        target_modules=entry["targets"],
+        r=description["lora"]["rank"],
+        lora_alpha=description["lora"]["alpha"],
+        lora_dropout=description["lora"]["dropout"],
+        target_modules=description["targets"],
         inference_mode=True,
         base_model_name_or_path=base.removeprefix(HUB),
         revision=revision or None,
@@ -70,46 +77,34 @@ def write_adapter(model: Publishable, folder: Path, dtype: torch.dtype) -> None:
     }
     (folder / CONFIG).parent.mkdir()
     (folder / CONFIG).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", "utf-8")
-    tensors = {
-        _PREFIX + _IN_MEMORY.sub(r".\1", name): value
-        for name, value in model.adapter_tensors().items()
-    }
-    save_file(rounded(tensors, dtype), folder / WEIGHTS, metadata={"format": "pt"})
+    named = {_PREFIX + _IN_MEMORY.sub(r".\1", name): value for name, value in tensors.items()}
+    save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def open_adapter(entry: dict[str, Any], folder: Path, settings: dict[str, Any]) -> Any:
-    """The base with the adapter beside it, in eval mode.
+def attach_adapter(base: Any, description: Mapping[str, Any], folder: Path) -> Any:
+    """The base with the adapter of a checkpoint folder beside it, in eval mode.
 
     Args:
-        entry: What :func:`describe_adapter` gave.
+        base: The module that ``description["base"]`` names.
+        description: Of :func:`describe_adapter`.
         folder: The checkpoint folder.
-        settings: Of the module's constructor.
 
     Raises:
-        MusicZooError: The base cannot be loaded, or is another one; or the adapter does not fit.
+        KeyError: The description lacks an entry.
+        MusicZooError: The base is another one, or the adapter does not fit.
     """
-    try:
-        model: Any = load(entry["base"], **settings)
-        model.add_lora(entry["lora"])
-        found = model.adapter_record()["base_sha256"]
-        if found != entry["base_sha256"]:
-            raise MusicZooError(
-                f"The adapter was trained beside another version of {entry['base']}.",
-                remedy="Get the version that it was trained beside, with all its bytes.",
-            )
-        stored = read_safetensors([folder / WEIGHTS])
-        model.take_adapter(
-            {
-                _ON_DISK.sub(r".\1.default", name.removeprefix(_PREFIX)): value
-                for name, value in stored.items()
-            }
-        )
-    except (KeyError, TypeError) as error:
+    base.add_lora(description["lora"])
+    if base.adapter_record()["base_sha256"] != description["base_sha256"]:
         raise MusicZooError(
-            f'The entry "adapter" is damaged ({error}).',
-            path=folder,
-            remedy="Fetch the checkpoint again.",
-        ) from error
-    except MusicZooError as error:
-        raise error.at(path=folder) from None
-    return model.eval()
+            f"The adapter was trained beside another version of {description['base']}.",
+            remedy="Get the version that it was trained beside, with all its bytes.",
+        )
+    stored = read_safetensors([folder / WEIGHTS])
+    load_tensors = getattr(base, "load_adapter_tensors", None) or base.take_adapter
+    load_tensors(
+        {
+            _ON_DISK.sub(r".\1.default", name.removeprefix(_PREFIX)): value
+            for name, value in stored.items()
+        }
+    )
+    return base.eval()

@@ -1,7 +1,8 @@
-"""The model card: what a reader must know before using the weights, filled from what was measured and recorded."""
+"""The model card: what a reader must know before using the weights, from what was recorded."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,18 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from musiczoo.hub.licences import check_licence
+from musiczoo.hub.registry import ARCHITECTURES
 from musiczoo.music.errors import MusicZooError
 
 _PROMPTS_SHOWN = 60
+_INTENDED_USE = (
+    "Writing and continuing sheet music, fine-tuning on other scores, and research on symbolic"
+    " music."
+)
+_LIMITS = (
+    "It knows the repertoire below and no other. What it writes may repeat passages of its training"
+    " data."
+)
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Card:
-    """What a model card says beyond what the model knows itself (sizes, prompts, provenance).
+    """What a model card states beyond what the model knows itself (sizes, provenance).
 
     Attributes:
         title: Name of the model.
         summary: What it is, in a line.
-        load_name: What :func:`musiczoo.load` takes: ``"hf-hub:org/name"``, or the name of a shipped
+        load_name: The name for :func:`musiczoo.load`: ``"hf-hub:org/name"``, or that of a shipped
             model.
         licence: The Hub's identifier of the weights' licence.
         licence_name: Of a licence that is ``"other"``.
@@ -170,21 +180,16 @@ def render_card(content: Mapping[str, Any]) -> str:
             ],
         ),
         "## How to load",
-        (
-            f'```python\nimport musiczoo\n\nmodel = musiczoo.load("{name}")\n[new] ='
-            f' model.generate(["{_example(content["prompts"])}"])\n```'
-        ),
+        _usage(name, content),
         (
             "Whenever the model is opened, each file is compared with its SHA-256 in `config.json`,"
-            " and what the model makes of stored inputs with the stored outputs. Nothing is"
+            " and what the model computes for stored inputs with the stored outputs. Nothing is"
             " unpickled."
         ),
         "## Intended use",
-        card.intended_use
-        or "Writing and continuing sheet music, fine-tuning on other scores, and research on symbolic music.",
+        card.intended_use or _INTENDED_USE,
         "## Limits",
-        card.limits
-        or "It knows the repertoire below and no other. What it writes may repeat passages of its training data.",
+        card.limits or _LIMITS,
         "## Figures",
         _figures(card.figures),
         "## Training data",
@@ -192,7 +197,7 @@ def render_card(content: Mapping[str, Any]) -> str:
         "## Training",
         _training(provenance),
         "## Prompts",
-        _prompts(content["prompts"]),
+        _prompts(content["conditioning"].get("prompts", [])),
     ]
     body = "\n\n".join(part for part in parts if part)
     return f"---\n{_metadata(card, content, title).to_yaml()}\n---\n\n{body}\n"
@@ -261,13 +266,16 @@ def _licence(card: Card) -> str:
     )
 
 
-def _example(prompts: Sequence[Sequence[Any]]) -> str:
-    if not prompts:
-        return ""
-    period, composer, instrumentation, _ = max(prompts, key=lambda row: row[3])
-    return "".join(f"%{label}\\n" for label in (period, composer, instrumentation)).replace(
-        '"', '\\"'
-    )
+def _usage(name: str, content: Mapping[str, Any]) -> str:
+    """The lines of Python that load and use the model."""
+    prompts = content["conditioning"].get("prompts", [])
+    labels: Sequence[Any] = max(prompts, key=lambda row: row[3])[:3] if prompts else ()
+    prompt = "".join(f"%{label}\n" for label in labels)
+    row = ARCHITECTURES.get(content["architecture"])
+    lines = ["import musiczoo", "", f'model = musiczoo.load("{name}")']
+    if row is not None and row.usage:
+        lines.append(row.usage.format(prompt=json.dumps(prompt, ensure_ascii=False)))
+    return "\n".join(["```python", *lines, "```"])
 
 
 def _figures(figures: Sequence[Figure]) -> str:
@@ -296,32 +304,34 @@ def _data(sources: Sequence[Source], provenance: Mapping[str, Any]) -> str:
 def _training(provenance: Mapping[str, Any]) -> str:
     lines = []
     if base := provenance.get("base"):
-        told = ", ".join(
+        details = ", ".join(
             f"{name} {value}" for name, value in base.items() if name != "name" and value
         )
         lines.append(
             f"- Started from `{_line(base.get('name', ''))}`"
-            + (f" ({_line(told)})." if told else ".")
+            + (f" ({_line(details)})." if details else ".")
         )
     for fit in provenance.get("training", []):
         lines.append(
             "- "
             + _line(
-                "; ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in fit.items())
+                "; ".join(
+                    f"{name.replace('_', ' ')} {_words(value)}" for name, value in fit.items()
+                )
             )
             + "."
         )
     for name, value in provenance.items():
         if name not in ("base", "training"):
-            lines.append(f"- {name.replace('_', ' ').capitalize()}: {_line(_told(value))}.")
+            lines.append(f"- {name.replace('_', ' ').capitalize()}: {_line(_words(value))}.")
     return "\n".join(lines) or "The weights' training is not recorded."
 
 
-def _told(value: object) -> str:
+def _words(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_told, value))
+        return ", ".join(map(_words, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

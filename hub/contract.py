@@ -1,4 +1,7 @@
-"""What the hub asks of a module, as a protocol: the hub imports no model (:class:`musiczoo.models.base.checkpointed.ZooModule` provides it)."""
+"""What the hub asks of a module, as a protocol, for the hub imports no model.
+
+:class:`musiczoo.models.base.ZooModule` provides it.
+"""
 
 from __future__ import annotations
 
@@ -46,15 +49,11 @@ class Publishable(Protocol):
         ...
 
     def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the model makes of it."""
+        """What the model computes for it."""
         ...
 
     def record(self) -> dict[str, Any]:
-        """Stage, prompts and provenance as plain JSON values."""
-        ...
-
-    def take_record(self, record: Mapping[str, Any]) -> None:
-        """Takes up what :meth:`record` gave."""
+        """Stage, conditioning and provenance as plain JSON values."""
         ...
 
     def adapter_record(self) -> dict[str, Any]:
@@ -63,10 +62,6 @@ class Publishable(Protocol):
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         """The tensors of the adapter alone."""
-        ...
-
-    def take_adapter(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes up what :meth:`adapter_tensors` gave."""
         ...
 
     def add_lora(self, lora: Any, seed: int = 0) -> Self:

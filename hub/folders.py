@@ -15,12 +15,12 @@ from musiczoo.music.errors import MusicZooError
 
 @contextmanager
 def new_folder(target: str | Path, *, replaces: str | None = None) -> Iterator[Path]:
-    """A folder under a temporary name beside its place, which takes its own name when the block ends well.
+    """A folder that has a temporary name until the block ends well.
 
     Args:
         target: The folder to make; the folder around it is made too.
-        replaces: An existing folder gives way if it holds a file of this name, so that nothing but
-            the like is ever deleted; None replaces nothing. An empty folder always gives way.
+        replaces: An existing folder is replaced if it holds a file of this name, so that nothing
+            else is ever deleted; None replaces nothing. An empty folder is always replaced.
 
     Yields:
         The folder to fill. After an error or an interrupt nothing is left of it, and what was there
@@ -80,7 +80,7 @@ def _check_free(place: Path, target: Path, replaces: str | None) -> None:
 def _take_place(part: Path, place: Path) -> None:
     """Two moves, for no system call that Python offers exchanges folders.
 
-    A failing second move takes the first one back.
+    When the second move fails, the first one is undone.
     """
     if not place.exists():
         os.replace(part, place)

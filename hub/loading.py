@@ -1,4 +1,4 @@
-"""Opens a model: by its name in the registry, from a folder, from the Hugging Face Hub, or from a weights file."""
+"""Opens a model: by its name in the registry, from a folder, the Hub, or a weights file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from musiczoo.hub.adapter import attach_adapter
+from musiczoo.hub.contract import Publishable
+from musiczoo.hub.format import CONFIG, IO, Checkpoint, read_checkpoint
 from musiczoo.hub.published import Published
-from musiczoo.hub.registry import Entry, architecture, entry, resolve
-from musiczoo.hub.tensors import fill, uninitialised
+from musiczoo.hub.registry import (
+    ARCHITECTURES,
+    HUB,
+    LOCAL,
+    REPRESENTATIONS,
+    Entry,
+    architecture,
+    class_of,
+    entry,
+    resolve,
+)
+from musiczoo.hub.tensors import fill, read_safetensors, uninitialised
+from musiczoo.hub.transfer import fetch_file, fetch_folder, fetch_published
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
     import lightning
 
-LOCAL = "local-dir:"
-HUB = "hf-hub:"
+__all__ = ["HUB", "LOCAL", "TOLERANCE", "build", "fetch", "load", "open_checkpoint", "verify"]
+
+# Log-probabilities are some nats; other processors and versions of torch move them in the fifth
+# digit, other weights in the first.
+TOLERANCE = 1e-3
 
 
 def load(
@@ -24,14 +41,14 @@ def load(
 ) -> lightning.LightningModule:
     """Loads a model.
 
-    Nothing is guessed: what is no name of the registry says what it is by its first word.
+    Nothing is guessed: what is no name of the registry states by its first word what it is.
 
     Args:
         name: A name of :func:`musiczoo.list_models`; ``"local-dir:PATH"``, a checkpoint folder; or
             ``"hf-hub:org/name@revision"``, a checkpoint folder on the Hugging Face Hub
             (``@revision``, a branch, tag or commit, may be left out).
         weights: With a name of the registry, a file (or, in transformers' layout, a folder) as its
-            publisher lays it out; without it this is fetched from the Hub (or its cache).
+            publisher distributes it; without it this is fetched from the Hub (or its cache).
         settings: Passed to the module, such as ``dropout=0.0`` or ``seed=1``.
 
     Returns:
@@ -42,6 +59,8 @@ def load(
             or a Hub that cannot be reached.
     """
     row = None if name.startswith((LOCAL, HUB)) else entry(name)
+    # An adapter stands beside weights that are there already.
+    adapter = settings.pop("lora", None)
     if row is None or row.folder is not None:
         if weights is not None:
             raise MusicZooError(
@@ -52,10 +71,182 @@ def load(
                     " weights=PATH)."
                 ),
             )
-        return _open_folder(name, settings)
-    # An adapter stands beside weights that are there already.
-    adapter = settings.pop("lora", None)
-    path = Path(weights) if weights is not None else fetch(name)
+        model = _open_folder(name, settings)
+    else:
+        model = _open_weights(row, weights, settings)
+    opened: lightning.LightningModule = (
+        model if adapter is None else model.add_lora(adapter, settings.get("seed", 0))
+    )
+    return opened
+
+
+def fetch(name: str) -> Path:
+    """The weights file or checkpoint folder of a name, from the disk, the Hub or its cache.
+
+    Args:
+        name: As for :func:`load`.
+
+    Raises:
+        MusicZooError: An unknown name, or something that cannot be fetched.
+    """
+    return _fetch(name)[0]
+
+
+def open_checkpoint(folder: str | Path, **settings: Any) -> Any:
+    """The module of a checkpoint folder, checked file by file and by its stored outputs.
+
+    Args:
+        folder: A checkpoint folder.
+        settings: Of the module's constructor, such as ``dropout=0.0`` or ``seed=1``.
+
+    Returns:
+        The LightningModule, float32, in eval mode.
+
+    Raises:
+        MusicZooError: Anything in the folder is missing, damaged, changed, of another architecture
+            or of a newer format.
+    """
+    checkpoint = read_checkpoint(folder)
+    checkpoint.check_files()
+    module = build(checkpoint, **settings)
+    verify(checkpoint, module)
+    return module
+
+
+def build(checkpoint: Checkpoint, **settings: Any) -> Publishable:
+    """The module of a checkpoint with its weights, in eval mode, not yet verified.
+
+    Args:
+        checkpoint: The checkpoint.
+        settings: Of the module's constructor.
+
+    Raises:
+        MusicZooError: Architecture, sizes, representation, settings or tensors do not fit.
+    """
+    module: Publishable
+    if "adapter" in checkpoint.content:
+        record = checkpoint.content["adapter"]
+        try:
+            module = attach_adapter(load(record["base"], **settings), record, checkpoint.folder)
+        except (KeyError, TypeError) as error:
+            raise MusicZooError(
+                f'The entry "adapter" is damaged ({error}).',
+                path=checkpoint.folder,
+                remedy="Fetch the checkpoint again.",
+            ) from error
+        except MusicZooError as error:
+            raise error.at(path=checkpoint.folder) from None
+    else:
+        module = _untrained(checkpoint, settings)
+        fill(module.net, checkpoint.tensors(), checkpoint.folder)
+    try:
+        _load_record(module, checkpoint.content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MusicZooError(
+            f'The entry "conditioning" or "provenance" is damaged ({error}).',
+            path=checkpoint.folder / CONFIG,
+            remedy="Fetch the checkpoint again.",
+        ) from error
+    module.loaded_from = {
+        "name": checkpoint.folder.name,
+        "revision": checkpoint.fingerprint,
+        "licence": checkpoint.card.licence,
+    }
+    return module.eval()
+
+
+def verify(checkpoint: Checkpoint, module: Publishable) -> None:
+    """Runs the stored inputs through the module and compares with the stored outputs.
+
+    Raises:
+        MusicZooError: They differ by more than :data:`TOLERANCE`.
+    """
+    stored = read_safetensors([checkpoint.folder / IO])
+    batch = {
+        name.removeprefix("input."): value
+        for name, value in stored.items()
+        if name.startswith("input.")
+    }
+    found = {f"output.{name}": value for name, value in module.reference_outputs(batch).items()}
+    wanted = {name: value for name, value in stored.items() if name.startswith("output.")}
+    if set(found) != set(wanted) or not wanted:
+        raise MusicZooError(
+            "The stored outputs are not those of this architecture.",
+            path=checkpoint.folder / IO,
+            remedy="Fetch it again.",
+        )
+    for name, value in wanted.items():
+        if found[name].shape != value.shape or not torch.allclose(
+            found[name], value, rtol=TOLERANCE, atol=TOLERANCE
+        ):
+            versions = ", ".join(
+                f"{key} {number}" for key, number in checkpoint.content["versions"].items()
+            )
+            raise MusicZooError(
+                "The model does not compute what it did when it was saved"
+                f" ({name.removeprefix('output.')} differs).",
+                path=checkpoint.folder,
+                remedy=(
+                    "The sizes in config.json do not belong to these weights, or this musiczoo or"
+                    f" torch computes differently: it was saved with {versions}."
+                ),
+            )
+
+
+def _untrained(checkpoint: Checkpoint, settings: dict[str, Any]) -> Publishable:
+    """The module of a checkpoint, its weights not yet set."""
+    content = checkpoint.content
+    try:
+        kind = class_of(ARCHITECTURES, content["architecture"])
+        stored = content["representation"]
+        representation = class_of(REPRESENTATIONS, stored["name"]).from_config(stored["settings"])
+        with uninitialised():
+            module: Publishable = kind.from_config(content["config"], representation, **settings)
+    except MusicZooError as error:
+        raise error.at(path=checkpoint.folder / CONFIG) from None
+    except (TypeError, KeyError, AttributeError) as error:
+        raise MusicZooError(
+            f"Sizes or settings do not fit the architecture {content['architecture']}: {error}.",
+            path=checkpoint.folder / CONFIG,
+            remedy=(
+                f"It was written by musiczoo {content['versions'].get('musiczoo', '?')};"
+                " see also the settings you gave."
+            ),
+        ) from error
+    return module
+
+
+def _load_record(module: Any, content: Any) -> None:
+    getattr(module, "load_record", None) or module.take_record(
+        {**content, "prompts": content["conditioning"].get("prompts", [])}
+    )
+
+
+def _open_folder(name: str, settings: dict[str, Any]) -> Any:
+    """The module of a checkpoint folder that a name stands for."""
+    folder, commit = _fetch(name)
+    model = open_checkpoint(folder, **settings)
+    source = name
+    if commit is not None:
+        source = f"{name.partition('@')[0]}@{commit}"
+    elif name.startswith(LOCAL):
+        source = f"{LOCAL}{folder.resolve()}"
+    if model.lora is None:
+        # Otherwise the source is that of the base.
+        model.source = source
+    # What is published must not show the paths of the machine it was trained on.
+    shown = f"{LOCAL}{folder.name}" if name.startswith(LOCAL) else source.partition("@")[0]
+    model.loaded_from = {
+        "name": shown,
+        "revision": commit or model.loaded_from["revision"],
+        "licence": model.loaded_from["licence"],
+    }
+    return model
+
+
+def _open_weights(row: Entry, weights: str | Path | None, settings: dict[str, Any]) -> Any:
+    """The module of a publisher's file or folder, in eval mode."""
+    path = Path(weights) if weights is not None else fetch(row.name)
     if not (
         path.is_file() or (path.is_dir() and row.repository is not None and row.filename is None)
     ):
@@ -64,35 +255,51 @@ def load(
             path=path,
             remedy="Give the path of a file in the model's published layout.",
         )
-    model: Any = (
-        resolve(row.opener)(path, **settings)
-        if row.opener
-        else _open_published(row, path, settings)
-    )
+    model: Any
+    if row.opener:
+        model = resolve(row.opener)(path, **settings)
+    else:
+        model = _assembled(row, path, settings)
+        model.source = str(path)
     model.loaded_from = {
-        "name": name if weights is None else f"{name}, {path.name}",
+        "name": row.name if weights is None else f"{row.name}, {path.name}",
         "licence": row.licence,
     }
     if weights is None:
-        model.source = name
-    return _with_adapter(model, adapter, settings)
+        model.source = row.name
+    return model
 
 
-def fetch(name: str) -> Path:
-    """The weights file or checkpoint folder of a name that :func:`load` takes, from the disk, the Hub or its cache.
-
-    Raises:
-        MusicZooError: An unknown name, or something that cannot be fetched.
-    """
-    return _fetch(name)[0]
+def _assembled(row: Entry, path: Path, settings: dict[str, Any]) -> Any:
+    kind = architecture(row.architecture)
+    if kind.reads_published is None:
+        raise MusicZooError(
+            f"No file of another publisher is known for the architecture {kind.name}.",
+            path=path,
+            remedy="Give a checkpoint folder: local-dir:PATH.",
+        )
+    options = {name: settings.pop(name) for name in kind.reader_options if name in settings}
+    published: Published = resolve(kind.reads_published)(path, **options)
+    if published.name not in (None, row.name):
+        raise MusicZooError(
+            f"This is a file of {published.name}, not of {row.name}.",
+            path=path,
+            remedy=f'Write load("{published.name}", ...).',
+        )
+    with uninitialised():
+        model = resolve(kind.module).from_config(
+            published.config.to_dict(),
+            published.representation,
+            **{**published.settings, **settings},
+        )
+    fill(model.net, published.tensors, path)
+    return model.eval()
 
 
 def _fetch(name: str) -> tuple[Path, str | None]:
     """A weights file or a folder, and the commit if it is from the Hub."""
     if name.startswith(LOCAL):
         return Path(name.removeprefix(LOCAL)).expanduser(), None
-    from musiczoo.hub.transfer import fetch_file, fetch_folder, fetch_published
-
     if name.startswith(HUB):
         repository, _, revision = name.removeprefix(HUB).partition("@")
         if repository.count("/") != 1:
@@ -114,60 +321,3 @@ def _fetch(name: str) -> tuple[Path, str | None]:
             remedy=f'Give its path: musiczoo.load("{name}", weights="...").',
         )
     return fetch_file(row.repository, row.filename, row.revision, note), None
-
-
-def _open_folder(name: str, settings: dict[str, Any]) -> lightning.LightningModule:
-    from musiczoo.hub.checkpoint import open_checkpoint
-
-    adapter = settings.pop("lora", None)
-    folder, commit = _fetch(name)
-    model = open_checkpoint(folder, **settings)
-    if commit is not None:
-        name = f"{name.partition('@')[0]}@{commit}"
-    elif name.startswith(LOCAL):
-        name = f"{LOCAL}{folder.resolve()}"
-    # What is published must not tell the paths of the machine it was trained on.
-    told = f"{LOCAL}{folder.name}" if name.startswith(LOCAL) else name.partition("@")[0]
-    if model.lora is None:
-        # Otherwise the source is that of the base.
-        model.source = name
-    model.loaded_from = {
-        "name": told,
-        "revision": commit or model.loaded_from["revision"],
-        "licence": model.loaded_from["licence"],
-    }
-    return _with_adapter(model, adapter, settings)
-
-
-def _open_published(row: Entry, path: Path, settings: dict[str, Any]) -> Any:
-    """The module of a publisher's file or folder, in eval mode."""
-    kind = architecture(row.architecture)
-    if kind.reads_published is None:
-        raise MusicZooError(
-            f"No file of another publisher is known for the architecture {kind.name}.",
-            path=path,
-            remedy="Give a checkpoint folder: local-dir:PATH.",
-        )
-    options = {name: settings.pop(name) for name in kind.reader_options if name in settings}
-    published: Published = resolve(kind.reads_published)(path, **options)
-    if published.name not in (None, row.name):
-        raise MusicZooError(
-            f"This is a file of {published.name}, not of {row.name}.",
-            path=path,
-            remedy=f'Write load("{published.name}", ...).',
-        )
-    with torch.random.fork_rng(devices=[]), uninitialised():
-        model = resolve(kind.module).from_config(
-            published.config.to_dict(),
-            published.representation,
-            **{**published.settings, **settings},
-        )
-    fill(model.net, published.tensors, path)
-    return model.eval()
-
-
-def _with_adapter(model: Any, adapter: Any, settings: dict[str, Any]) -> lightning.LightningModule:
-    opened: lightning.LightningModule = (
-        model if adapter is None else model.add_lora(adapter, settings.get("seed", 0))
-    )
-    return opened

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from musiczoo.hub.tensors import fill, uninitialised
@@ -48,8 +47,7 @@ def assemble(build: Callable[[Any], Net], published: Published, path: Path | Non
     Raises:
         MusicZooError: Missing, surplus and misshapen tensors are named, with both shapes.
     """
-    # What is drawn while the net is built is replaced; the user's random numbers must not notice.
-    with torch.random.fork_rng(devices=[]), uninitialised():
+    with uninitialised():
         net = build(published.config)
     fill(net, published.tensors, path)
     return net.eval()

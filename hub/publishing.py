@@ -13,34 +13,39 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from musiczoo.hub.card import Card
-from musiczoo.hub.checkpoint import (
+from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.hub.format import (
     CONFIG,
     WEIGHTS,
+    Checkpoint,
     read_checkpoint,
-    save_checkpoint,
     with_card,
     write_config,
 )
 from musiczoo.hub.licences import check_licence
+from musiczoo.hub.registry import LOCAL
 from musiczoo.hub.transfer import UPLOAD_ERRORS, explained
 from musiczoo.music.errors import MusicZooError
 
 
 @dataclass(frozen=True)
-class Published:
-    """Where a model has gone.
+class Publication:
+    """Where a model was published.
 
     Attributes:
         repository: ``"org/name"``.
         url: Of its page.
         commit: The commit that holds the model.
-        load_name: What :func:`musiczoo.load` takes to get exactly these weights.
+        load_name: The name by which :func:`musiczoo.load` gets exactly these weights.
     """
 
     repository: str
     url: str
     commit: str
     load_name: str
+
+
+Published = Publication  # the name until 0.1
 
 
 def publish(
@@ -59,8 +64,8 @@ def publish(
     message: str = "",
     token: str | None = None,
     endpoint: str | None = None,
-) -> Published:
-    """Publishes a model on the Hugging Face Hub: weights, configuration, card, and inputs and outputs to verify a download.
+) -> Publication:
+    """Publishes a model on the Hugging Face Hub as a checkpoint folder.
 
     Everything is checked before anything is sent, and it is one commit: an upload that is
     interrupted leaves the repository as it was (a repository made for it stays, empty) and can be
@@ -74,7 +79,7 @@ def publish(
         licence_name: Of a licence that is ``"other"``.
         licence_link: To its text.
         figures: What was measured, see :meth:`musiczoo.hub.card.Card.with_figures`.
-        card: What else the model card says; of a folder, its own by default.
+        card: What else the model card states; of a folder, its own by default.
         dtype: ``"float32"`` or ``"bfloat16"``; a folder is sent as it is.
         private: Make the repository private if it does not exist yet.
         revision: Branch; made from the main branch if there is none.
@@ -91,6 +96,35 @@ def publish(
             no permission, no network.
     """
     check_licence(licence, licence_name, licence_link)
+    _check_target(repository, token)
+    source = read_checkpoint(model) if isinstance(model, str | Path) else None
+    title = repository.rpartition("/")[2]
+    facts = card or (Card() if source is None else source.card)
+    facts = replace(
+        facts,
+        title=facts.title or title,
+        load_name=f"hf-hub:{repository}" + (f"@{tag or revision}" if tag or revision else ""),
+        licence=licence,
+        licence_name=licence_name,
+        licence_link=licence_link,
+    ).with_figures(figures or {})
+    with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
+        folder = Path(temporary) / title
+        if source is None:
+            save_checkpoint(model, folder, card=facts, dtype=dtype)
+        else:
+            _copy(source, folder, facts)
+        _check_base(folder, repository)
+        api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
+        message = message or f"{facts.title}, by musiczoo"
+        try:
+            return _upload(api, folder, repository, private, revision, tag, message)
+        except UPLOAD_ERRORS as error:
+            raise explained(error, repository) from error
+
+
+def _check_target(repository: str, token: str | None) -> None:
+    """Checks the name of the repository and that there is a token, before anything is sent."""
     if repository.count("/") != 1:
         raise MusicZooError(
             f"{repository!r} is no repository.",
@@ -98,7 +132,7 @@ def publish(
             remedy="Write org/name, with your user name or organisation.",
         )
     try:
-        # Makes an address, for which it looks at the name; nothing is sent.
+        # Makes an address, and checks the name for it; nothing is sent.
         huggingface_hub.hf_hub_url(repository, CONFIG)
     except ValueError as error:
         raise explained(error, repository) from error
@@ -108,52 +142,29 @@ def publish(
             where=repository,
             remedy="Log in (hf auth login) or set HF_TOKEN.",
         )
-    with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
-        folder = Path(temporary) / repository.rpartition("/")[2]
-        given = isinstance(model, str | Path)
-        source = read_checkpoint(model) if given else None
-        facts = card or (source.card if source is not None else Card())
-        load_name = f"hf-hub:{repository}" + (f"@{tag or revision}" if tag or revision else "")
-        facts = replace(
-            facts,
-            title=facts.title or repository.rpartition("/")[2],
-            load_name=load_name,
-            licence=licence,
-            licence_name=licence_name,
-            licence_link=licence_link,
-        ).with_figures(figures or {})
-        if source is not None:
-            source.check_files()
-            for name in source.content["files"]:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source.folder / name, folder / name)
-            write_config(replace(with_card(source, facts), folder=folder))
-        else:
-            save_checkpoint(model, folder, card=facts, dtype=dtype)
-        if str(read_checkpoint(folder).content.get("adapter", {}).get("base", "")).startswith(
-            "local-dir:"
-        ):
-            raise MusicZooError(
-                "The base of the adapter is a folder of this machine, which nobody else can load.",
-                where=repository,
-                remedy=(
-                    "Publish the base and train the adapter beside hf-hub:org/base, or merge it"
-                    " (model.merge_adapter())."
-                ),
-            )
-        api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
-        try:
-            return _upload(
-                api,
-                folder,
-                repository,
-                private,
-                revision,
-                tag,
-                message or f"{facts.title}, by musiczoo",
-            )
-        except UPLOAD_ERRORS as error:
-            raise explained(error, repository) from error
+
+
+def _copy(source: Checkpoint, folder: Path, card: Card) -> None:
+    """Copies a checkpoint folder, with another card."""
+    source.check_files()
+    for name in source.content["files"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.folder / name, folder / name)
+    write_config(replace(with_card(source, card), folder=folder))
+
+
+def _check_base(folder: Path, repository: str) -> None:
+    """Refuses an adapter whose base nobody else can load."""
+    base = str(read_checkpoint(folder).content.get("adapter", {}).get("base", ""))
+    if base.startswith(LOCAL):
+        raise MusicZooError(
+            "The base of the adapter is a folder of this machine, which nobody else can load.",
+            where=repository,
+            remedy=(
+                "Publish the base and train the adapter beside hf-hub:org/base, or merge it"
+                " (model.merge_adapter())."
+            ),
+        )
 
 
 def _upload(
@@ -164,7 +175,7 @@ def _upload(
     branch: str | None,
     tag: str | None,
     message: str,
-) -> Published:
+) -> Publication:
     api.create_repo(repository, private=private, exist_ok=True)
     if branch is not None:
         api.create_branch(repository, branch=branch, exist_ok=True)
@@ -198,6 +209,6 @@ def _upload(
     )
     if tag is not None:
         api.create_tag(repository, tag=tag, revision=commit.oid)
-    return Published(
+    return Publication(
         repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}"
     )

@@ -27,6 +27,8 @@ from musiczoo.music.errors import MusicZooError
 __all__ = [
     "ARCHITECTURES",
     "ENTRIES",
+    "HUB",
+    "LOCAL",
     "REPRESENTATIONS",
     "SHIPPED",
     "Architecture",
@@ -41,6 +43,8 @@ __all__ = [
     "resolve",
 ]
 
+LOCAL = "local-dir:"  # what the name of a checkpoint folder on this machine begins with
+HUB = "hf-hub:"  # and of one on the Hugging Face Hub
 SHIPPED = Path(str(resources.files("musiczoo.hub"))) / "shipped"
 #: The architectures by name; :func:`architectures` adds those of installed packages first.
 ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in ROWS}

@@ -96,7 +96,7 @@ ROWS: tuple[Architecture, ...] = (
         module="musiczoo.models.audiobox.module:AudioboxModule",
         reads_published="musiczoo.models.audiobox.published:read_published",
         reader_options=("config",),
-        usage="ratings = model.ratings([samples], rate=44_100)  # (clips, 4)",
+        usage="ratings = model.ratings([samples], rate=44_100)  # (1, 4)",
         summary="Audiobox Aesthetics: ratings of sound on four axes",
     ),
     Architecture(
@@ -115,7 +115,7 @@ ROWS: tuple[Architecture, ...] = (
         representation=_M3_PATCHES,
         reads_published="musiczoo.models.clamp2.published:read_published",
         reader_options=("text_model",),
-        usage="features = model.features([tune])  # (pieces, dim)",
+        usage='features = model.features([musiczoo.music.read("piece.musicxml")])  # (1, dim)',
         summary="CLaMP 2 and the symbolic half of CLaMP 3: features of music and of text",
     ),
     Architecture(
@@ -124,7 +124,7 @@ ROWS: tuple[Architecture, ...] = (
         representation=_M3_PATCHES,
         reads_published="musiczoo.models.m3.published:read_published",
         recipes="musiczoo.configs:m3",
-        usage="features = model.features([tune])  # (pieces, dim)",
+        usage='features = model.features([musiczoo.music.read("piece.musicxml")])  # (1, dim)',
         summary="M3, the encoder of symbolic music behind CLaMP 2 and 3",
     ),
     Architecture(
@@ -132,7 +132,7 @@ ROWS: tuple[Architecture, ...] = (
         module="musiczoo.models.mel_aesthetics.module:MelAestheticsModule",
         representation={"log_mel": "musiczoo.representations.log_mel:LogMel"},
         recipes="musiczoo.configs:mel_aesthetics",
-        usage="logits = model.scores([samples], rate=44_100)  # (clips,)",
+        usage="[logit] = model.scores([samples], rate=44_100)",
         summary="a small audio scorer: real pieces above degraded ones",
     ),
     Architecture(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pickle
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def read_safetensors(files: Iterable[Path]) -> dict[str, Tensor]:
     for path in files:
         try:
             with safe_open(path, framework="pt") as content:
-                found = {
-                    name: content.get_tensor(name) for name in content.keys()
-                }  # the reader is no mapping
+                # The reader is no mapping.
+                names = content.keys()
+                found = {name: content.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
             raise MusicZooError(
                 f"This is no readable safetensors file ({error}).",
@@ -52,7 +53,7 @@ def read_safetensors(files: Iterable[Path]) -> dict[str, Tensor]:
 def read_torch_file(path: Path) -> dict[str, Any]:
     """The content of a ``.pth``, ``.pt`` or ``.ckpt`` file, with nothing executed.
 
-    Its tensors are windows on the file.
+    Its tensors stay on the disk until they are used.
 
     Raises:
         MusicZooError: The file is missing, damaged, or holds more than tensors and plain
@@ -114,7 +115,7 @@ def tensor_table(content: Mapping[str, Any], key: str, path: Path) -> dict[str, 
 
 
 def shape_of(tensors: Mapping[str, Tensor], name: str, axes: int, path: Path) -> torch.Size:
-    """The shape of a tensor that tells sizes of a net.
+    """The shape of a tensor that sizes of a net are read from.
 
     Raises:
         MusicZooError: It is missing or has another number of axes.
@@ -134,7 +135,12 @@ def shape_of(tensors: Mapping[str, Tensor], name: str, axes: int, path: Path) ->
 
 
 def count_layers(tensors: Mapping[str, Tensor], stem: str) -> int:
-    """How many numbers follow a stem in the names of tensors: ``"encoder.layer."`` of ``encoder.layer.0.bias`` and so on."""
+    """The number of layers: of different numbers that follow a stem in the names of tensors.
+
+    Args:
+        tensors: Of a file.
+        stem: Such as ``"encoder.layer."``, for ``encoder.layer.0.bias`` and so on.
+    """
     return len(
         {match[1] for name in tensors if (match := re.match(rf"{re.escape(stem)}(\d+)\.", name))}
     )
@@ -194,7 +200,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path | None = None
 def rounded(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Copies on the CPU with floating-point tensors in another type.
 
-    What shares its memory goes on sharing it.
+    Tensors that share their memory share it in the copies too.
     """
     copies: dict[tuple[int, torch.Size, tuple[int, ...]], Tensor] = {}
     result = {}
@@ -210,12 +216,33 @@ def rounded(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tens
     return result
 
 
-class uninitialised(TorchFunctionMode):  # noqa: N801  # it is used as `with uninitialised():`
+@contextmanager
+def uninitialised() -> Iterator[None]:
     """A context in which nets are built without drawing their weights.
 
     For nets whose every tensor is replaced right after (:func:`fill`): to draw the weights of a
-    large net takes longer than to read them.
+    large net takes longer than to read them. The user's random numbers are left alone.
     """
+    with torch.random.fork_rng(devices=[]), _NoDraws():
+        yield
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out the calls that set the values of a tensor at random."""
+
+    # By name: transformers wraps some of torch's own.
+    names = frozenset(
+        {
+            "normal_",
+            "uniform_",
+            "trunc_normal_",
+            "erfinv_",
+            "kaiming_normal_",
+            "kaiming_uniform_",
+            "xavier_normal_",
+            "xavier_uniform_",
+        }
+    )
 
     def __torch_function__(
         self,
@@ -224,15 +251,7 @@ class uninitialised(TorchFunctionMode):  # noqa: N801  # it is used as `with uni
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Leaves out the calls that set the values of a tensor at random."""
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in _DRAWS:
+        if getattr(func, "__name__", "") in self.names:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
-
-
-# By name: transformers wraps some of torch's own.
-_DRAWS = frozenset(
-    "normal_ uniform_ trunc_normal_ erfinv_ kaiming_normal_ kaiming_uniform_ xavier_normal_"
-    " xavier_uniform_".split()
-)

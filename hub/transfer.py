@@ -21,11 +21,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from musiczoo.hub.format import CARD, CONFIG, read_checkpoint
 from musiczoo.music.errors import MusicZooError
 
 _log = logging.getLogger(__name__)
-# The errors of the client's HTTP library have no common name over its versions (httpx, httpx2) but
-# this base class.
+# The errors of the client's HTTP library differ by its version (httpx, httpx2); this base class is
+# all that they share.
 _HTTP_ERROR = next(
     base
     for base in HfHubHTTPError.__mro__
@@ -34,8 +35,55 @@ _HTTP_ERROR = next(
 CLIENT_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, EntryNotFoundError, _HTTP_ERROR)
 UPLOAD_ERRORS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, RuntimeError)
 _LOG_IN = "Log in (hf auth login) or set HF_TOKEN."
-CONFIG = "config.json"
-CARD = "README.md"
+
+# What the client's errors mean: class, message, remedy. From the particular to the general, for
+# most of these classes are subclasses of later ones.
+_MEANINGS: tuple[tuple[type[Exception], str, str], ...] = (
+    (
+        OfflineModeIsEnabled,
+        "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked.",
+        "Unset it to go online.",
+    ),
+    (
+        LocalEntryNotFoundError,
+        "The Hugging Face Hub cannot be reached{offline} and the file is not in its cache.",
+        (
+            "Go online once, or get the files on another machine and give local-dir:PATH, or"
+            " weights=PATH for a weights file."
+        ),
+    ),
+    (
+        GatedRepoError,
+        "The repository asks for its terms to be accepted first.",
+        "Accept them at {address}, then log in: hf auth login",
+    ),
+    (
+        RevisionNotFoundError,
+        "The repository has no such revision.",
+        "Look up its branches, tags and commits on the Hub.",
+    ),
+    (
+        RepositoryNotFoundError,
+        "The Hugging Face Hub has no such repository, or it is private.",
+        "Check the name; for a private one log in (hf auth login) or set HF_TOKEN.",
+    ),
+    (
+        EntryNotFoundError,
+        "The Hugging Face Hub has no such file (any more).",
+        "Look at the repository's files or at an older revision, or give weights=PATH.",
+    ),
+    (
+        HFValidationError,
+        "This is no repository name ({stated}).",
+        "Write org/name, and @revision behind it if you like.",
+    ),
+    (LocalTokenNotFoundError, "There is no access token for the Hugging Face Hub.", _LOG_IN),
+    (
+        BadRequestError,
+        "The Hugging Face Hub refuses the request: {stated}",
+        "Change what it complains about and try again.",
+    ),
+)
 
 
 def fetch_file(repository: str, filename: str, revision: str | None = None, note: str = "") -> Path:
@@ -48,7 +96,7 @@ def fetch_file(repository: str, filename: str, revision: str | None = None, note
         note: Logged before the download (origin and terms).
 
     Raises:
-        MusicZooError: It cannot be had.
+        MusicZooError: It cannot be fetched.
     """
     if note:
         _log.info("%s", note)
@@ -68,7 +116,7 @@ def fetch_file(repository: str, filename: str, revision: str | None = None, note
 
 
 def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, str]:
-    """A checkpoint folder of the Hub: its ``config.json``, and of one and the same commit the files that it lists.
+    """A checkpoint folder of the Hub: ``config.json`` and the files it lists, of one commit.
 
     Args:
         repository: ``"org/name"``.
@@ -78,10 +126,8 @@ def fetch_folder(repository: str, revision: str | None = None) -> tuple[Path, st
         The folder in the cache, and the commit.
 
     Raises:
-        MusicZooError: It cannot be had, or it is no checkpoint folder.
+        MusicZooError: It cannot be fetched, or it is no checkpoint folder.
     """
-    from musiczoo.hub.checkpoint import read_checkpoint
-
     config = fetch_file(repository, CONFIG, revision)
     # The cache keeps each commit in a folder of its name; a push between two downloads cannot mix
     # them.
@@ -103,7 +149,7 @@ def fetch_published(repository: str, revision: str | None = None, note: str = ""
         note: Logged before the download (origin and terms).
 
     Raises:
-        MusicZooError: A file cannot be had.
+        MusicZooError: A file cannot be fetched.
     """
     config = fetch_file(repository, CONFIG, revision, note)
     for name in ("model.safetensors", "tokenizer.json"):
@@ -121,58 +167,14 @@ def explained(error: Exception, where: str) -> MusicZooError:
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         # Uploads in several threads wrap what went wrong.
         error = error.__cause__
-    told = " ".join(str(error).split())[:300]
+    stated = " ".join(str(error).split())[:300]
     offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
-    # From the particular to the general: most of these classes are subclasses of later ones.
-    meanings: list[tuple[type[Exception], str, str]] = [
-        (
-            OfflineModeIsEnabled,
-            "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked.",
-            "Unset it to go online.",
-        ),
-        (
-            LocalEntryNotFoundError,
-            f"The Hugging Face Hub cannot be reached{offline} and the file is not in its cache.",
-            (
-                "Go online once, or get the files on another machine and give local-dir:PATH, or"
-                " weights=PATH for a weights file."
-            ),
-        ),
-        (
-            GatedRepoError,
-            "The repository asks for its terms to be accepted first.",
-            f"Accept them at {constants.ENDPOINT}, then log in: hf auth login",
-        ),
-        (
-            RevisionNotFoundError,
-            "The repository has no such revision.",
-            "Look up its branches, tags and commits on the Hub.",
-        ),
-        (
-            RepositoryNotFoundError,
-            "The Hugging Face Hub has no such repository, or it is private.",
-            "Check the name; for a private one log in (hf auth login) or set HF_TOKEN.",
-        ),
-        (
-            EntryNotFoundError,
-            "The Hugging Face Hub has no such file (any more).",
-            "Look at the repository's files or at an older revision, or give weights=PATH.",
-        ),
-        (
-            HFValidationError,
-            f"This is no repository name ({told}).",
-            "Write org/name, and @revision behind it if you like.",
-        ),
-        (LocalTokenNotFoundError, "There is no access token for the Hugging Face Hub.", _LOG_IN),
-        (
-            BadRequestError,
-            f"The Hugging Face Hub refuses the request: {told}",
-            "Change what it complains about and try again.",
-        ),
-    ]
-    for kind, message, remedy in meanings:
+    for kind, message, remedy in _MEANINGS:
         if isinstance(error, kind):
-            return MusicZooError(message, where=where, remedy=remedy)
+            words = {"stated": stated, "offline": offline, "address": constants.ENDPOINT}
+            return MusicZooError(
+                message.format(**words), where=where, remedy=remedy.format(**words)
+            )
     status = (
         error.response.status_code
         if isinstance(error, HfHubHTTPError) and error.response is not None
@@ -193,5 +195,5 @@ def explained(error: Exception, where: str) -> MusicZooError:
             where=where,
             remedy="Check the network and try again; what was not finished has changed nothing.",
         )
-    problem = f"The Hugging Face Hub could not be used ({type(error).__name__}: {told})."
+    problem = f"The Hugging Face Hub could not be used ({type(error).__name__}: {stated})."
     return MusicZooError(problem, where=where, remedy="Try again later.")

@@ -98,7 +98,7 @@ def test_the_data_of_the_record_is_named_where_the_publisher_names_none(tmp_path
 def test_many_prompts_are_not_all_shown(tmp_path: Path) -> None:
     folder = save_checkpoint(bar_stream(), tmp_path / "saved")
     content = json.loads((folder / "config.json").read_text())
-    content["prompts"] = [
+    content["conditioning"]["prompts"] = [
         ["Romantic", f"Composer {number:03}", "Art Song", number] for number in range(1, 101)
     ]
     text = render_card(content)

@@ -19,6 +19,7 @@ from torch import nn
 from musiczoo.hub import checkpoint as hub_checkpoint
 from musiczoo.hub.checkpoint import open_checkpoint, read_checkpoint, save_checkpoint
 from musiczoo.hub.folders import new_folder
+from musiczoo.hub.format import with_files
 from musiczoo.hub.tensors import check_fit, fill, rounded
 from musiczoo.music.errors import MusicZooError
 from tests.hub.models import bar_stream
@@ -42,7 +43,7 @@ def change_tensors(
     tensors = load_file(folder / file)
     change(tensors)
     save_file(tensors, folder / file)
-    told = hub_checkpoint._described(folder, {})
+    told = with_files(folder, {})
     change_config(folder, lambda content: content.update(files=told.content["files"]))
 
 
@@ -54,7 +55,7 @@ def test_what_a_folder_holds(folder: Path) -> None:
         "model.safetensors",
     ]
     content = json.loads((folder / "config.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == 2
     assert content["architecture"] == "bar_stream"
     assert content["config"]["hidden"] == 32
     assert content["representation"] == {
@@ -62,7 +63,12 @@ def test_what_a_folder_holds(folder: Path) -> None:
         "settings": {"patch_size": 16, "max_length": 64, "omit_rests": False},
     }
     assert content["stage"] == "finetune"
-    assert content["prompts"][0] == ["Baroque", "Bach, Johann Sebastian", "Choral", 370]
+    assert content["conditioning"]["prompts"][0] == [
+        "Baroque",
+        "Bach, Johann Sebastian",
+        "Choral",
+        370,
+    ]
     assert content["parameters"] == sum(
         parameter.numel() for parameter in bar_stream().net.parameters()
     )
@@ -136,7 +142,7 @@ def test_a_file_that_is_not_what_was_saved(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.update(format=2), "upgrade"),
+        (lambda c: c.update(format=3), "upgrade"),
         (lambda c: c.pop("format"), "no configuration of musiczoo"),
         (lambda c: c.update(architecture="bar_streem"), "It knows bar_stream"),
         (lambda c: c.update(architecture=None), "architecture"),
@@ -159,7 +165,7 @@ def test_a_file_that_is_not_what_was_saved(
             "wrong row",
         ),
         (lambda c: c["files"].update({"model.safetensors": 3}), "wrong row"),
-        (lambda c: c["prompts"].append("Baroque"), "prompts"),
+        (lambda c: c["conditioning"]["prompts"].append("Baroque"), "conditioning"),
         (lambda c: c["card"].update(licence="mitt"), "mit"),
     ],
 )
@@ -211,7 +217,7 @@ def test_no_pickle_is_ever_opened(folder: Path, tmp_path: Path) -> None:
 
     torch.save({"x": Bomb()}, folder / "model.safetensors")
     (folder / "pytorch_model.bin").write_bytes((folder / "model.safetensors").read_bytes())
-    told = hub_checkpoint._described(folder, {})
+    told = with_files(folder, {})
     change_config(folder, lambda content: content.update(files=told.content["files"]))
     with pytest.raises(MusicZooError, match="no readable safetensors"):
         open_checkpoint(folder)
