@@ -90,3 +90,32 @@ def test_unusual_tunes_are_engraved() -> None:
 def test_a_broken_svg() -> None:
     with pytest.raises(MusicZooError, match="SVG"):
         svg_to_png("<svg")
+
+
+HIGH = "X:1\nT:High\nM:{meter}\nL:1/8\nQ:{tempo}\nK:D\n{bars}\n"
+
+
+@pytest.mark.parametrize(
+    ("meter", "tempo", "bars"),
+    [
+        ("6/8", "3/8=100", "d'3 f'2e' | d'2c' B2A | d3 f2e |]"),
+        ("4/4", "1/4=100", "d''2b'2 a'4 | d'2c'2 B2A2 |]"),
+        ("4/4", '"Allegro ma non troppo" 1/4=60', "a'c''a'GbC^cc | [Q:1/2=144]a'c''a'GbC^cc |]"),
+        ("9/8", "3/8=100", "c''C^d^gc'dfGg | [Q:3/8=144]^bd'^Ce''^ee''c''f'g |]"),
+    ],
+)
+def test_a_tempo_mark_is_in_one_piece_and_touches_nothing(meter, tempo, bars) -> None:
+    svg = engrave(read_abc(HIGH.format(meter=meter, tempo=tempo, bars=bars)))[0]
+    marks = re.findall(r'<g id="[^"]*" class="tempo".*?</g>', svg, re.DOTALL)
+    assert len(marks) == 1 + bars.count("[Q:")
+    page = ink(svg_to_png(svg, zoom=2.0))
+    for mark in marks:
+        others = ink(svg_to_png(svg.replace(mark, ""), zoom=2.0))
+        rows, columns = np.nonzero(page & ~others)
+        # A staff space is 14 pixels high; nothing is nearer than half of one.
+        near = others[rows.min() - 7 : rows.max() + 8, columns.min() - 7 : columns.max() + 8]
+        assert not near.any()
+        # A note, its dot, the sign "=" and the number stand together.
+        assert np.diff(np.unique(columns)).max() < 16
+        if "\uecb7" in mark:
+            assert re.search("[\ue000-\uf8ff]\u200a\uecb7", mark)
