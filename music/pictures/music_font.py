@@ -1,4 +1,4 @@
-"""A font file for the musical characters that verovio sets as text, such as the note in a metronome mark.
+"""A font file for the musical characters that verovio sets as text, as in a metronome mark.
 
 verovio draws notes from outlines but writes these few as characters of its SMuFL font, which it
 carries as outlines in XML and inside style sheets only. Renderers that know no web fonts need a
@@ -24,7 +24,7 @@ def musical_characters(text: str) -> str:
 
 @cache
 def music_font_file(characters: str, family: str) -> str | None:
-    """A TrueType file with these characters of a verovio font, made once in a process and removed at its end.
+    """A TrueType file of characters of a verovio font, removed when the process ends.
 
     Args:
         characters: What :func:`musical_characters` found.
