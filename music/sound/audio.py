@@ -53,7 +53,9 @@ _INAUDIBLE = 1e-4
 
 
 def find_soundfont() -> Path | None:
-    """The soundfont to use when none is named: ``MUSICZOO_SOUNDFONT``, the best one in the system's folders, or an installed package's.
+    """The soundfont to use when none is named.
+
+    That of ``MUSICZOO_SOUNDFONT``, the best one in the system's folders, or an installed package's.
 
     Returns:
         Its path, or None where there is none.
@@ -217,7 +219,9 @@ def write_wav(path: str | Path, samples: NDArray[np.floating], rate: int = 44100
 
 
 def write_flac(path: str | Path, samples: NDArray[np.floating], rate: int = 44100) -> Path:
-    """Write samples as a 16-bit FLAC file: the same samples as in a WAV file in about half the bytes.
+    """Write samples as a 16-bit FLAC file.
+
+    It holds the same samples as a WAV file in about half the bytes.
 
     Args:
         path: Where to write.

@@ -1,4 +1,4 @@
-"""A score as one table of notes in seconds: what a synthesizer plays."""
+"""A score as one table of notes in seconds, which a synthesizer plays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
-    from symusic.core import ScoreSecond, ScoreTick
+    from symusic.core import ScoreSecond, ScoreTick, TrackSecond
 
-#: More notes than this are noise, not music, however they are spread over the seconds that are played.
+#: More notes are noise, not music, however they are spread over the seconds that are played.
 MOST_NOTES, MOST_NOTES_A_SECOND = 10_000, 200
 _SHORTEST_QUARTER = 1000  # microseconds; 60,000 quarters a minute
 
@@ -62,57 +62,19 @@ def performance(
         MusicZooError: No ticks a quarter, a tempo of 0 or less or beyond 60,000 quarters a minute,
             or more notes than 10,000 and 200 a second within what is played.
     """
-    resolution = int(score.ticks_per_quarter)
-    if resolution <= 0:
-        raise MusicZooError(
-            f"The score has {resolution} ticks a quarter note.",
-            remedy="A score needs at least 1; 480 are usual.",
-        )
-    for tempo in score.tempos:
-        if not int(tempo.mspq) >= _SHORTEST_QUARTER:
-            raise MusicZooError(
-                f"The score has a tempo of {tempo.qpm:,.0f} quarters a minute, which cannot be"
-                " played.",
-                where=f"tick {tempo.time}",
-                remedy="Take the tempo out or mend it.",
-            )
-    if max_beats is not None and int(score.end()) > max_beats * resolution:
-        score = score.clip(0, int(max_beats * resolution), clip_end=True)
+    _check_playable(score)
+    if max_beats is not None and int(score.end()) > max_beats * int(score.ticks_per_quarter):
+        score = score.clip(0, int(max_beats * int(score.ticks_per_quarter)), clip_end=True)
     timed = cast("ScoreSecond", score.to("second"))
-    columns: list[list[NDArray[np.generic]]] = []
-    for track in timed.tracks:
-        if not len(track.notes):
-            continue
-        notes = track.notes.numpy()
-        start, length = notes["time"].astype(np.float64), notes["duration"].astype(np.float64)
-        length = length + np.minimum(start, 0)  # what lies before the beginning is not heard
-        start = np.maximum(start, 0)
-        heard = (
-            (length > 0)
-            & (notes["velocity"] > 0)
-            & (start < (np.inf if max_seconds is None else max_seconds))
-        )
-        count = int(heard.sum())
-        columns.append(
-            [
-                start[heard],
-                length[heard],
-                notes["pitch"][heard].astype(np.int64),
-                notes["velocity"][heard].astype(np.int64),
-                np.full(count, int(track.program), np.int64),
-                np.full(count, bool(track.is_drum)),
-            ]
-        )
+    latest = np.inf if max_seconds is None else max_seconds
+    columns = [_columns(track, latest) for track in timed.tracks if len(track.notes)]
     seconds = float(timed.end())
     if not columns:
         empty = np.zeros(0, np.int64)
         return Performance(
             np.zeros(0), np.zeros(0), empty, empty, empty, np.zeros(0, np.bool_), seconds
         )
-    most = int(
-        MOST_NOTES
-        + MOST_NOTES_A_SECOND * min(seconds, np.inf if max_seconds is None else max_seconds)
-    )
+    most = int(MOST_NOTES + MOST_NOTES_A_SECOND * min(seconds, latest))
     if (count := sum(len(column[0]) for column in columns)) > most:
         raise MusicZooError(
             f"{count:,} notes within what is to be played are too many.",
@@ -131,3 +93,38 @@ def performance(
         drum[order],
         seconds,
     )
+
+
+def _check_playable(score: ScoreTick) -> None:
+    resolution = int(score.ticks_per_quarter)
+    if resolution <= 0:
+        raise MusicZooError(
+            f"The score has {resolution} ticks a quarter note.",
+            remedy="A score needs at least 1; 480 are usual.",
+        )
+    for tempo in score.tempos:
+        if not int(tempo.mspq) >= _SHORTEST_QUARTER:
+            raise MusicZooError(
+                f"The score has a tempo of {tempo.qpm:,.0f} quarters a minute, which cannot be"
+                " played.",
+                where=f"tick {tempo.time}",
+                remedy="Take the tempo out or mend it.",
+            )
+
+
+def _columns(track: TrackSecond, latest: float) -> list[NDArray[np.generic]]:
+    """Onset, duration, pitch, velocity, program and drum of the notes of a track that sound."""
+    notes = track.notes.numpy()
+    start, length = notes["time"].astype(np.float64), notes["duration"].astype(np.float64)
+    length = length + np.minimum(start, 0)  # the part before the beginning is not played
+    start = np.maximum(start, 0)
+    sounds = (length > 0) & (notes["velocity"] > 0) & (start < latest)
+    count = int(sounds.sum())
+    return [
+        start[sounds],
+        length[sounds],
+        notes["pitch"][sounds].astype(np.int64),
+        notes["velocity"][sounds].astype(np.int64),
+        np.full(count, int(track.program), np.int64),
+        np.full(count, bool(track.is_drum)),
+    ]

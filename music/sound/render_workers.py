@@ -1,6 +1,6 @@
 """Processes that render clips, one piece at a time each.
 
-They may hang or die without harm to more than that piece.
+A worker that hangs or dies costs that piece alone.
 
 Each worker is ``python -m musiczoo.music.sound.render_workers`` with pipes to this process: a fork
 beside torch's threads could deadlock, and a process that :mod:`multiprocessing` spawns would run
@@ -17,7 +17,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from typing import IO, TYPE_CHECKING
 
@@ -25,12 +24,13 @@ import numpy as np
 
 from musiczoo.music.abc.tune import Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.sound.rendering import Clip, Rendering, render_clip
+from musiczoo.music.sound.clips import Clip, Rendering, render_clip
+from musiczoo.music.workers import end_with_parent
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
-#: Seconds for a worker to start and to read its soundfont; imports from a slow disk take their time.
+#: Seconds for a worker to start and to read its soundfont; imports from a slow disk take long.
 START_TIMEOUT = 120.0
 _FRAME = struct.Struct("<cQ")
 _READY, _SOUND, _SILENCE, _REASON = b"+", b"s", b"0", b"!"
@@ -81,7 +81,10 @@ _CLOSED = "The renderer was closed before the clip was ready."
 
 
 class _Minder(threading.Thread):
-    """A thread with its worker: takes orders, enforces the time limit, replaces the worker when it is gone."""
+    """A thread with its worker.
+
+    It passes on orders, enforces the time limit, and replaces a worker that has ended.
+    """
 
     def __init__(
         self, orders: queue.SimpleQueue[Order | None], rendering: Rendering, timeout: float
@@ -101,12 +104,12 @@ class _Minder(threading.Thread):
             try:
                 clip.set_result(self._rendered(piece))
             except Exception as error:
-                # Told to whoever waits for the clip, who would wait for ever if this thread ended.
+                # Raised to whoever waits for the clip, who would wait forever if this thread ended.
                 clip.set_exception(error)
         self.stop()
 
     def stop(self) -> None:
-        """Ends the worker, whatever it is at."""
+        """Ends the worker, whatever it does."""
         process = self._process
         if process is not None:
             process.kill()
@@ -115,8 +118,7 @@ class _Minder(threading.Thread):
     def _rendered(self, piece: bytes, *, again: bool = True) -> Clip:
         """The clip of a piece.
 
-        A second worker has a try where the first one dies, which may have nothing to do with the
-        piece.
+        Where a worker dies a second one tries: the death may have nothing to do with the piece.
         """
         process = self._running()
         assert process.stdin is not None
@@ -241,28 +243,13 @@ def _send(stream: IO[bytes], kind: bytes, content: bytes) -> None:
     stream.flush()
 
 
-def _end_with_parent() -> None:
-    """Ends this worker when the process that started it is gone, also in the midst of a piece.
-
-    Between pieces its input tells it.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _work(rendering: Rendering, orders: IO[bytes], answers: IO[bytes]) -> None:
     """Renders piece after piece until the orders end; runs in the worker."""
     from musiczoo.music.sound.synthesizer import synthesizer
 
     try:
         assert rendering.soundfont is not None
-        import symusic  # before the first piece, whose time is limited
+        import symusic  # noqa: F401 - before the first piece, whose time is limited
 
         synthesizer(rendering.soundfont, rendering.sample_rate)
     except MusicZooError as error:
@@ -296,11 +283,14 @@ def _number(text: str) -> float | None:
 
 
 def main() -> None:
-    """The worker's program: settings as arguments, pieces on standard input, clips on standard output."""
-    _end_with_parent()
+    """The worker's program.
+
+    Settings are its arguments, pieces come on standard input, clips go to standard output.
+    """
+    end_with_parent()
     soundfont, rate, beats, seconds = sys.argv[1:]
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=_PIPE_BYTES)
-    # Whatever a library may print goes to standard error; standard output carries clips alone.
+    # What a library may print goes to standard error; standard output carries clips alone.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         _work(
@@ -309,7 +299,7 @@ def main() -> None:
             answers,
         )
     except (BrokenPipeError, KeyboardInterrupt):
-        os._exit(1)  # the parent is gone or stopped; nobody reads what could still be said
+        os._exit(1)  # the parent is gone or stopped; nobody reads a message
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ ROLLOFF = 0.99
 def resample(samples: NDArray[np.float32], rate: int, target: int) -> NDArray[np.float32]:
     """Samples at another rate.
 
-    What lies before the first and after the last sample counts as silence.
+    Silence lies before the first and after the last sample.
 
     Args:
         samples: (..., n), the last axis is time.
@@ -42,7 +42,7 @@ def resample(samples: NDArray[np.float32], rate: int, target: int) -> NDArray[np
             )
     samples = np.asarray(samples, dtype=np.float32)
     divisor = math.gcd(int(rate), int(target))
-    # Every `phases` output samples take `step` input samples; then the pattern begins anew.
+    # Every `phases` output samples take `step` input samples; then the pattern repeats.
     step, phases = int(rate) // divisor, int(target) // divisor
     if step == phases:
         return samples
@@ -64,7 +64,7 @@ def resample(samples: NDArray[np.float32], rate: int, target: int) -> NDArray[np
 
 
 def _kernel(times: NDArray[np.float64], scale: float) -> NDArray[np.float32]:
-    """The weights of samples that lie so many zero crossings away."""
+    """The weights of samples at distances in zero crossings."""
     window = np.where(
         np.abs(times) < ZERO_CROSSINGS, np.cos(np.pi / 2 * times / ZERO_CROSSINGS) ** 2, 0.0
     )

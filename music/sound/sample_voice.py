@@ -1,4 +1,4 @@
-"""One sample of a soundfont at one pitch: what the notes of that key are cut from."""
+"""One sample of a soundfont at one pitch, from which the notes of that key are cut."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from musiczoo.music.sound.soundfont import Envelope, Oscillator, Region, Sample, hertz
+from musiczoo.music.sound.regions import Envelope, Oscillator, Region, hertz
+from musiczoo.music.sound.soundfont import Sample
 
-#: Samples computed at a time, whatever is asked for: so that results do not depend on earlier requests.
+#: Samples computed at a time, for any request, so that results do not depend on earlier requests.
 _CHUNK = 24_576
 # The filter works on overlapping windows, each with the cutoff of its middle; a window's echo may
 # be as long as itself.
@@ -19,7 +20,7 @@ _HANN = (0.25 * (1 - np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW))).astype(
     np.float32
 )  # overlapping fourfold, they add up to 1
 _DECAY_DECIBELS = 100.0
-#: Seconds of the shortest attack and release: less is heard as a click.
+#: Seconds of the shortest attack and release: shorter ones sound like a click.
 _SHORTEST_FADE = 0.001
 _NO_CUTOFF = 13_500
 _MOST_RESONANCE = 24.0
@@ -107,7 +108,10 @@ class Voice:
         return sound
 
     def _last_sample(self) -> int:
-        """Where a note has died away however long it is held: at the end of a sample without a loop, or of the decay."""
+        """Where a note has died away however long it is held.
+
+        At the end of a sample without a loop, or of the decay.
+        """
         end = np.iinfo(np.int64).max
         volume = self._region.volume
         if self._loop is None:
@@ -198,7 +202,10 @@ class Voice:
     def _low_pass(
         self, sound: NDArray[np.float32], cutoff: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """A two-pole resonant low-pass (the bilinear transform of the analogue one) whose cutoff, in cents, may move."""
+        """A two-pole resonant low-pass whose cutoff, in cents, may move.
+
+        It is the bilinear transform of the analogue one.
+        """
         signal = np.concatenate([self._past, sound])
         self._past = signal[-_LAG:]
         windows = np.lib.stride_tricks.sliding_window_view(signal, _WINDOW)[::_HOP] * _HANN
@@ -252,7 +259,10 @@ def _volume(envelope: Envelope, key: int, time: NDArray[np.float64]) -> NDArray[
 
 
 def _level(envelope: Envelope, key: int, time: float) -> float:
-    """:func:`_volume` of one moment, for every note: arrays of one element take ten times as long."""
+    """:func:`_volume` of one moment.
+
+    It is needed for every note, and arrays of one element take ten times as long.
+    """
     hold, decay = envelope.of_key(key)
     attack = max(envelope.attack, _SHORTEST_FADE)
     rise = min(1.0, max(0.0, (time - envelope.delay) / attack))

@@ -1,15 +1,13 @@
-"""SoundFont files: presets, their regions, and the samples that these play (SoundFont 2.01 technical specification; SF3 with Vorbis).
+"""SoundFont files: presets, their regions, and the samples that these play.
 
-A region is one sample with everything that the preset and the instrument say of it, resolved:
-sections 7 and 9.4 of the specification (values of the preset are added to those of the instrument).
-Modulators and what effects (reverb, chorus) are sent are not read.
+SoundFont 2.01 technical specification; SF3 with Vorbis.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,165 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.sound.regions import INSTRUMENT, KEYS, SAMPLE, VELOCITIES, Region, region_of
+from musiczoo.music.sound.regions import Envelope as Envelope  # users import these from here
+from musiczoo.music.sound.regions import Oscillator as Oscillator
+from musiczoo.music.sound.regions import hertz as hertz
 
 PERCUSSION_BANK = 128
 
-# Numbers of the generators (section 8.1.2).
-_START, _END, _LOOP_START, _LOOP_END = 0, 1, 2, 3
-_START_COARSE, _END_COARSE, _LOOP_START_COARSE, _LOOP_END_COARSE = 4, 12, 45, 50
-(
-    _LFO_TO_PITCH,
-    _VIBRATO_TO_PITCH,
-    _ENVELOPE_TO_PITCH,
-    _CUTOFF,
-    _RESONANCE,
-    _LFO_TO_CUTOFF,
-    _ENVELOPE_TO_CUTOFF,
-) = (
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    11,
-)
-_LFO_TO_VOLUME, _PAN, _LFO_DELAY, _LFO_RATE, _VIBRATO_DELAY, _VIBRATO_RATE = 13, 17, 21, 22, 23, 24
-# Each envelope: delay, attack, hold, decay, sustain, release, and what a key changes in hold and
-# decay, in this order.
-_MODULATION_ENVELOPE, _VOLUME_ENVELOPE = 25, 33
-_INSTRUMENT, _KEYS, _VELOCITIES, _KEY, _VELOCITY, _ATTENUATION = 41, 43, 44, 46, 47, 48
-_COARSE, _FINE, _SAMPLE, _MODE, _SCALE, _EXCLUSIVE, _ROOT = 51, 52, 53, 54, 56, 57, 58
-_NONE = -12000  # timecents
-_DEFAULTS = {
-    _CUTOFF: 13500,
-    _LFO_DELAY: _NONE,
-    _VIBRATO_DELAY: _NONE,
-    _SCALE: 100,
-    _KEY: -1,
-    _VELOCITY: -1,
-    _ROOT: -1,
-}
-_DEFAULTS |= {
-    first + step: _NONE
-    for first in (_MODULATION_ENVELOPE, _VOLUME_ENVELOPE)
-    for step in (0, 1, 2, 3, 5)
-}
-# What a preset may not say, since it is no amount that could be added (section 8.5).
-_OF_INSTRUMENTS_ONLY = {
-    _START,
-    _END,
-    _LOOP_START,
-    _LOOP_END,
-    _START_COARSE,
-    _END_COARSE,
-    _LOOP_START_COARSE,
-    _LOOP_END_COARSE,
-}
-_OF_INSTRUMENTS_ONLY |= {_KEY, _VELOCITY, _MODE, _EXCLUSIVE, _ROOT}
-_RANGES = (_KEYS, _VELOCITIES)
-_COARSE_STEP = 32768
 _COMPRESSED = 0x10
 _RECORDS = {"phdr": 38, "pbag": 4, "pgen": 4, "inst": 22, "ibag": 4, "igen": 4, "shdr": 46}
 _REMEDY = "Use another SF2 or SF3 file; this one may be damaged or cut short."
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """The course of a note's volume, or of what is modulated in it.
-
-    Attributes:
-        delay: Seconds, as are attack, hold, decay (to 100 dB below the peak, of the modulation to
-            0) and release (likewise).
-        attack: See ``delay``.
-        hold: See ``delay``.
-        decay: See ``delay``.
-        sustain: How far below the peak: decibels of the volume, a share of the modulation.
-        release: See ``delay``.
-        key_to_hold: Timecents that a key above 60 takes from the hold.
-        key_to_decay: Timecents that a key above 60 takes from the decay.
-    """
-
-    delay: float
-    attack: float
-    hold: float
-    decay: float
-    sustain: float
-    release: float
-    key_to_hold: int
-    key_to_decay: int
-
-    def of_key(self, key: int) -> tuple[float, float]:
-        """Hold and decay of a key, seconds."""
-        return self.hold * 2 ** (self.key_to_hold * (60 - key) / 1200), self.decay * 2 ** (
-            self.key_to_decay * (60 - key) / 1200
-        )
-
-
-@dataclass(frozen=True)
-class Oscillator:
-    """A low-frequency oscillator: a triangle that begins upwards from 0 after a delay.
-
-    Attributes:
-        delay: Seconds.
-        rate: Hertz.
-    """
-
-    delay: float
-    rate: float
-
-
-@dataclass(frozen=True)
-class Region:
-    """What one sample of a preset is played as.
-
-    Attributes:
-        sample: Number of the sample.
-        keys: Lowest and highest MIDI key.
-        velocities: Lowest and highest velocity.
-        root: The key at which the sample sounds as it was recorded, but for ``tuning``.
-        tuning: Semitones up.
-        scale: Semitones a key.
-        gain: Amplitude.
-        pan: -1 (left) to 1.
-        loops: Whether the sample is looped.
-        offsets: Samples that are added to the sample's start, end, loop start and loop end.
-        volume: The volume envelope.
-        modulation: The modulation envelope.
-        oscillator: The modulation oscillator.
-        vibrato: The vibrato oscillator.
-        pitch_by: Cents by the oscillator, the vibrato and the modulation envelope.
-        cutoff: Of the low-pass filter, in cents above 8.176 Hz; 13500 and more is none.
-        cutoff_by: Cents by the oscillator and the modulation envelope.
-        volume_by: Decibels by the oscillator.
-        resonance: The filter's peak in decibels.
-        exclusive: Its notes end one another in one part, when not 0.
-        fixed_key: Sounds as this key whatever is played, when not negative.
-        fixed_velocity: Likewise.
-    """
-
-    sample: int
-    keys: tuple[int, int]
-    velocities: tuple[int, int]
-    root: int
-    tuning: float
-    scale: float
-    gain: float
-    pan: float
-    loops: bool
-    offsets: tuple[int, int, int, int]
-    volume: Envelope
-    modulation: Envelope
-    oscillator: Oscillator
-    vibrato: Oscillator
-    pitch_by: tuple[int, int, int]
-    cutoff: int
-    cutoff_by: tuple[int, int]
-    volume_by: float
-    resonance: float
-    exclusive: int
-    fixed_key: int
-    fixed_velocity: int
 
 
 @dataclass(frozen=True)
@@ -197,7 +46,7 @@ class Sample:
 
 
 class SoundFont:
-    """A soundfont file; samples are read when they are first asked for.
+    """A soundfont file; samples are read when they are first used.
 
     Args:
         path: An SF2 or SF3 file.
@@ -277,7 +126,7 @@ class SoundFont:
         drums, and all else by the first preset.
 
         Raises:
-            MusicZooError: What the file says of the preset points outside it.
+            MusicZooError: The records of the preset point outside the file.
         """
         wanted = [
             (bank, program),
@@ -300,79 +149,18 @@ class SoundFont:
     def _resolved(self, preset: int) -> Iterator[Region]:
         records = self._records
         for outer in _zones(
-            records["phdr"], 24, records["pbag"], records["pgen"], preset, _INSTRUMENT
+            records["phdr"], 24, records["pbag"], records["pgen"], preset, INSTRUMENT
         ):
             for inner in _zones(
-                records["inst"], 20, records["ibag"], records["igen"], outer[_INSTRUMENT], _SAMPLE
+                records["inst"], 20, records["ibag"], records["igen"], outer[INSTRUMENT], SAMPLE
             ):
-                region = self._region(outer, inner)
+                pitch, correction = struct.unpack_from("<Bb", records["shdr"][inner[SAMPLE]], 40)
+                region = region_of(outer, inner, pitch, correction)
                 if (
                     region.keys[0] <= region.keys[1]
                     and region.velocities[0] <= region.velocities[1]
                 ):
                     yield region
-
-    def _region(self, outer: Mapping[int, int], inner: Mapping[int, int]) -> Region:
-        def value(generator: int) -> int:
-            amount = inner.get(generator, _DEFAULTS.get(generator, 0))
-            return amount if generator in _OF_INSTRUMENTS_ONLY else amount + outer.get(generator, 0)
-
-        def range_of(generator: int) -> tuple[int, int]:
-            ranges = [
-                (entry & 0xFF, entry >> 8 & 0xFF)
-                for zone in (outer, inner)
-                if (entry := zone.get(generator)) is not None
-            ]
-            return max((low for low, _ in ranges), default=0), min(
-                (high for _, high in ranges), default=127
-            )
-
-        def envelope(first: int, *, scale: float) -> Envelope:
-            delay, attack, hold, decay, sustain, release, key_to_hold, key_to_decay = (
-                value(first + step) for step in range(8)
-            )
-            return Envelope(
-                _seconds(delay),
-                _seconds(attack),
-                _seconds(hold),
-                _seconds(decay),
-                max(0.0, sustain * scale),
-                _seconds(release),
-                key_to_hold,
-                key_to_decay,
-            )
-
-        number = inner[_SAMPLE]
-        pitch, correction = struct.unpack_from("<Bb", self._records["shdr"][number], 40)
-        return Region(
-            sample=number,
-            keys=range_of(_KEYS),
-            velocities=range_of(_VELOCITIES),
-            root=value(_ROOT) if value(_ROOT) >= 0 else pitch if pitch <= 127 else 60,
-            tuning=value(_COARSE) + (value(_FINE) + correction) / 100,
-            scale=value(_SCALE) / 100,
-            gain=float(10 ** (-max(0, value(_ATTENUATION)) / 200)),
-            pan=max(-1.0, min(1.0, value(_PAN) / 500)),
-            loops=bool(value(_MODE) & 1),
-            offsets=(
-                value(_START) + _COARSE_STEP * value(_START_COARSE),
-                value(_END) + _COARSE_STEP * value(_END_COARSE),
-                value(_LOOP_START) + _COARSE_STEP * value(_LOOP_START_COARSE),
-                value(_LOOP_END) + _COARSE_STEP * value(_LOOP_END_COARSE),
-            ),
-            volume=envelope(_VOLUME_ENVELOPE, scale=0.1),
-            modulation=envelope(_MODULATION_ENVELOPE, scale=0.001),
-            oscillator=Oscillator(_seconds(value(_LFO_DELAY)), hertz(value(_LFO_RATE))),
-            vibrato=Oscillator(_seconds(value(_VIBRATO_DELAY)), hertz(value(_VIBRATO_RATE))),
-            pitch_by=(value(_LFO_TO_PITCH), value(_VIBRATO_TO_PITCH), value(_ENVELOPE_TO_PITCH)),
-            cutoff=value(_CUTOFF),
-            cutoff_by=(value(_LFO_TO_CUTOFF), value(_ENVELOPE_TO_CUTOFF)),
-            volume_by=value(_LFO_TO_VOLUME) / 10,
-            resonance=max(0, value(_RESONANCE)) / 10,
-            exclusive=value(_EXCLUSIVE),
-            fixed_key=value(_KEY),
-            fixed_velocity=value(_VELOCITY),
-        )
 
     def sample(self, number: int) -> Sample:
         """A recording by its number.
@@ -411,7 +199,10 @@ def _zones(
     index: int,
     last: int,
 ) -> Iterator[dict[int, int]]:
-    """The zones of a preset or instrument, each with what its global zone says; ``last`` is the generator that a zone must have."""
+    """The zones of a preset or instrument, each with the generators of its global zone.
+
+    ``last`` is the generator that a zone must have.
+    """
     begin, end = (
         struct.unpack_from("<H", headers[number], first_bag)[0] for number in (index, index + 1)
     )
@@ -421,22 +212,12 @@ def _zones(
         zone: dict[int, int] = {}
         for record in generators[start:stop]:
             generator, amount = struct.unpack("<HH", record)
-            signed = generator not in (*_RANGES, _INSTRUMENT, _SAMPLE) and amount >= 0x8000
+            signed = generator not in (KEYS, VELOCITIES, INSTRUMENT, SAMPLE) and amount >= 0x8000
             zone[generator] = amount - 0x10000 if signed else amount
         if last in zone:
             yield common | zone
         elif number == begin:
             common = zone
-
-
-def hertz(cents: float) -> float:
-    """The frequency of a pitch in cents above 8.176 Hz."""
-    return float(8.175798915643707 * 2 ** (max(-20_000.0, min(20_000.0, cents)) / 1200))
-
-
-def _seconds(timecents: int) -> float:
-    """Seconds of a time in timecents; what is below a millisecond is none."""
-    return 0.0 if timecents <= -12000 else float(2 ** (min(timecents, 8000) / 1200))
 
 
 def _decompressed(content: bytes, path: Path, name: str) -> NDArray[np.float32]:

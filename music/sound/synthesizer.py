@@ -6,7 +6,8 @@ SMART renders with (arXiv 2504.16839), amplitude is proportional to velocity; th
 of the SoundFont specification would square it. What differs from TinySoundFont:
 
 - every note is played, where it has no more than 256 voices;
-- releases fall by 100 dB in their time, as the specification has it, where its tails are about 1 dB louder;
+- releases fall by 100 dB in their time, as the specification has it, where its tails are about 1 dB
+  louder;
 - the filter stays where the modulation envelope has it when a key is released;
 - controllers, pedals and pitch bends are left out (pieces that models generate have none).
 
@@ -14,8 +15,8 @@ Neither has reverb or chorus. (symusic's own synthesizer is not used: the releas
 wrong samples in soundfonts with several a preset, so that a piano's A4 sounds two octaves too high,
 and take no notice of velocities.)
 
-The result depends on the notes, the soundfont and the rate alone, to the last bit: what is kept
-from earlier notes to save time is computed in pieces of one size, in one order.
+The result depends on the notes, the soundfont and the rate alone, to the last bit: sound that is
+kept from earlier notes to save time is computed in chunks of one size, in one order.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.music.sound.note_table import Performance
+from musiczoo.music.sound.regions import Region
 from musiczoo.music.sound.sample_voice import Voice
-from musiczoo.music.sound.soundfont import PERCUSSION_BANK, Region, SoundFont
+from musiczoo.music.sound.soundfont import PERCUSSION_BANK, SoundFont
 
 _CHOKE_SECONDS = 0.005
 _KEPT_BYTES = 256 * 2**20
@@ -64,7 +66,7 @@ class Synthesizer:
     def __init__(self, soundfont: SoundFont, rate: int) -> None:
         self.soundfont = soundfont
         self.rate = rate
-        # What was played last stands last.
+        # The voice that was played last stands last.
         self._voices: OrderedDict[_VoiceKey, Voice] = OrderedDict()
         self._kept = 0
 
@@ -134,7 +136,10 @@ class Synthesizer:
     def _stops(
         self, notes: list[tuple[int, ...]], regions: list[list[tuple[int, Region]]], frames: int
     ) -> list[int]:
-        """Where each note is cut at the latest: one of an exclusive class (an open hi-hat) shortly after the next of its class begins."""
+        """Where each note is cut at the latest.
+
+        One of an exclusive class (an open hi-hat) ends shortly after the next of its class begins.
+        """
         stops = [frames] * len(notes)
         last: dict[tuple[int, ...], int] = {}
         for index, sounding in enumerate(regions):
