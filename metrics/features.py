@@ -1,9 +1,9 @@
-"""Features of pieces as metrics take them: one row a piece, from one encoder, with rows that are none."""
+"""Features of pieces for metrics: one row a piece, of one encoder; NaN where there are none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from musiczoo.music.errors import MusicZooError
 
 
 def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows that are features at all, as float64, and which they are.
+    """The rows that are finite, as float64, and which they are.
 
     Args:
         features: (pieces, dimensions).
@@ -23,7 +23,7 @@ def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
         piece that an encoder cannot read has such a row.
 
     Raises:
-        MusicZooError: No matrix.
+        MusicZooError: The tensor is no matrix.
 
     Example:
         >>> usable_features(torch.tensor([[1.0, 2.0], [torch.nan, 0.0]]))
@@ -40,7 +40,7 @@ def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def same_dimensions(features: Tensor, references: Tensor) -> None:
-    """Refuses features of two encoders.
+    """Checks that features are of one encoder.
 
     Raises:
         MusicZooError: The two have different numbers of dimensions.
@@ -49,16 +49,48 @@ def same_dimensions(features: Tensor, references: Tensor) -> None:
         raise MusicZooError(
             f"Features of shape {tuple(features.shape)} do not go with references of shape"
             f" {tuple(references.shape)}.",
-            remedy="Take both from one encoder.",
+            remedy="Compute both with one encoder.",
         )
 
 
 class Encoder(Protocol):
-    """What gives features: M3, CLaMP 2, or any other encoder of ABC text."""
+    """An encoder of ABC text that gives features, such as M3 or CLaMP 2."""
 
     def features(self, texts: Sequence[str]) -> Tensor:
-        """(n, dimensions) float32 of n texts of interleaved ABC, without gradient, not normalised."""
+        """Features of texts.
+
+        Args:
+            texts: n texts of interleaved ABC.
+
+        Returns:
+            (n, dimensions) float32, without gradient, not normalised.
+        """
         ...
+
+
+def load_encoder(name: str, where: str = "encoder") -> Any:
+    """The encoder of a name.
+
+    Args:
+        name: One that :func:`musiczoo.load` opens.
+        where: The argument or flag that names it, for the error.
+
+    Returns:
+        A module with ``features``, an :class:`Encoder`.
+
+    Raises:
+        MusicZooError: There is no such model, or it gives no features.
+    """
+    from musiczoo.hub.loading import load
+
+    module: Any = load(name)
+    if not hasattr(module, "features"):
+        raise MusicZooError(
+            f"{name} gives no features of music.",
+            where=where,
+            remedy="Name one like m3-small or clamp2.",
+        )
+    return module
 
 
 def tune_features(
@@ -70,7 +102,7 @@ def tune_features(
 ) -> tuple[Tensor, list[str | None]]:
     """Features of pieces.
 
-    One that cannot be read costs no other: it has a row of NaN, and a reason.
+    A piece that cannot be read has a row of NaN, and a reason; the others are not affected.
 
     Args:
         encoder: Of ABC text.
@@ -80,12 +112,12 @@ def tune_features(
         batch_size: Pieces that are handed to the encoder at once.
 
     Returns:
-        (pieces, dimensions) float32, and for each piece why it has no features, or None. Without a
-        single piece that has some the tensor has no dimensions.
+        (pieces, dimensions) float32, and for each piece the reason why it has no features, or None.
+        Where no piece has features the tensor has 0 dimensions.
     """
     write = text
     if write is None:
-        # Not at the top: a metric on features that are there already needs no representation.
+        # Not at the top: metrics of features that are computed already need no representation.
         from musiczoo.representations.m3_patches import abc_text
 
         write = abc_text
@@ -103,7 +135,7 @@ def tune_features(
         try:
             rows |= dict(zip(some, encoder.features([texts[place] for place in some]), strict=True))
         except MusicZooError:
-            # One of them; which one, only the encoder knows.
+            # One of them cannot be read: try each.
             for place in some:
                 try:
                     rows[place] = encoder.features([texts[place]])[0]

@@ -1,4 +1,6 @@
-"""What a generated piece must be like to be an example for others (Wang et al. 2025, NotaGen, arXiv 2502.18008, section 3.3 and its code).
+"""Conditions for a generated piece to become an example in preference learning.
+
+Wang et al. 2025 (NotaGen, arXiv 2502.18008), section 3.3 and its code:
 
 "Additional criteria, such as syntax error checks or the exclusion of ground-truth plagiarism, can
 be applied to refine these sets."
@@ -11,7 +13,9 @@ from musiczoo.music.errors import MusicZooError
 
 
 def misalignment(piece: Tune) -> str | None:
-    """Why the voices of a piece do not go together, or None: all must have the bars and bar-lines of the first, each bar equally long.
+    """The reason why the voices of a piece do not fit together, or None.
+
+    All voices must have the bars and bar-lines of the first voice, each bar equally long.
 
     Args:
         piece: A tune, its omitted rests restored.
@@ -45,7 +49,10 @@ def misalignment(piece: Tune) -> str | None:
 
 
 def ungrouped_staves(piece: Tune) -> str | None:
-    """Why the staves are not in groups, or None: staves of one instrument (``nm=`` of their ``V:`` lines) must stand together."""
+    """The reason why the staves are not in groups, or None.
+
+    Staves of one instrument (``nm=`` of their ``V:`` lines) must stand together.
+    """
     seen: list[str] = []
     for definition in voice_definitions(piece).values():
         if definition.name and (not seen or seen[-1] != definition.name):

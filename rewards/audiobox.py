@@ -1,4 +1,4 @@
-"""How a listener would rate the sound of a piece, as Audiobox Aesthetics tells it: the reward of SMART."""
+"""Audiobox Aesthetics as a reward: listeners' ratings of sound, predicted; the reward of SMART."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from musiczoo.rewards.base import Scores
 
 
 class AudioboxAesthetics(AudioReward):
-    """Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139) as a reward, as SMART takes it (Jonason et al. 2025, arXiv 2504.16839).
+    """Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139) as a reward.
+
+    SMART uses it so (Jonason et al. 2025, arXiv 2504.16839).
 
     The value is the weighted mean of the axes' ratings, each divided by ten; ``details`` holds the
     ratings themselves, nominally 1 to 10. Silence is rated like any other sound.
@@ -30,11 +32,11 @@ class AudioboxAesthetics(AudioReward):
         axes: How much each axis counts: ``CE`` content enjoyment, ``CU`` content usefulness, ``PC``
             production complexity, ``PQ`` production quality. Content enjoyment alone, as in the
             paper, when left out.
-        renderer: What makes sound of pieces; a new one with the settings of the paper when None.
+        renderer: Renders pieces; a new one with the settings of the paper when None.
         device: Where the net computes.
 
     Raises:
-        MusicZooError: An axis that there is not, or weights of no sum.
+        MusicZooError: An unknown axis, or weights that are negative or all 0.
     """
 
     name = "audiobox_aesthetics"
@@ -67,7 +69,11 @@ class AudioboxAesthetics(AudioReward):
 
     @cached_property
     def module(self) -> AudioboxModule:
-        """The model, opened when it is first asked for."""
+        """The model, opened on first use.
+
+        Raises:
+            MusicZooError: The weights cannot be read or downloaded.
+        """
         from musiczoo.hub.loading import load
 
         module = load("audiobox-aesthetics", weights=self._weights)
@@ -77,11 +83,16 @@ class AudioboxAesthetics(AudioReward):
     def score_audio(self, samples: Sequence[NDArray[np.float32]], rate: int) -> Scores:
         """Rates clips.
 
-        One without samples, or with some that are no numbers, gets NaN and the reason.
+        A clip without samples, or with samples that are no numbers, gets NaN and the reason.
+
+        Args:
+            samples: One (2, n) array a clip.
+            rate: Samples a second.
 
         Raises:
-            MusicZooError: The weights cannot be had.
+            MusicZooError: The weights cannot be read or downloaded.
         """
+        # (clips, axes)
         ratings = torch.full((len(samples), len(AXES)), torch.nan, dtype=torch.float64)
         reasons = tuple(_fault(clip) for clip in samples)
         sound = [index for index, reason in enumerate(reasons) if reason is None]

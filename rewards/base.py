@@ -1,4 +1,4 @@
-"""What a reward is: one number a piece, the higher the better, or a reason why there is none."""
+"""Rewards: one number a piece, the higher the better, or a reason why there is none."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from torch import Tensor
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.recipes.labels import Labels
 from musiczoo.rewards.time_limit import TimeLimitError, within
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a reward says of pieces.
+    """The scores that a reward gives to pieces.
 
     Attributes:
         values: (n,) float64, NaN where a piece has no score.
         reasons: Why a piece has no score; None where it has one.
         details: Further numbers a piece by name, each (n,); those of a mixture's part begin with
             its name.
-        seconds: What the scoring took, by the name of the reward, and of its parts; only
+        seconds: Time of the scoring, by the name of the reward and of its parts; only
             :func:`checked_scores` measures it.
     """
 
@@ -38,7 +37,7 @@ class Scores:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """The mean of each detail over the pieces that have it, for logs; NaN where none has."""
+        """The mean of each detail over the pieces that have it; NaN without such a piece."""
         return {
             name: float(detail.double()[detail.isfinite()].mean())
             for name, detail in self.details.items()
@@ -53,14 +52,19 @@ class ScoresError(MusicZooError):
 
 
 class Reward(ABC):
-    """A score for each piece; ``reward(pieces)`` gives the numbers, :meth:`score` also the reasons where there are none."""
+    """A score for each piece.
+
+    ``reward(pieces)`` gives the numbers; :meth:`score` also the reasons where there are none.
+    """
 
     name: str
 
-    def prepare(
-        self, references: Mapping[Labels, Sequence[Work]]
-    ) -> None:  # most rewards compare with nothing
-        """Told once, before the first piece: the real works of each prompt, where the training data knows them."""
+    def prepare(self, references: Mapping[Any, Sequence[Work]]) -> None:  # noqa: B027  # optional
+        """Called once, before the first piece is scored.
+
+        Args:
+            references: The real works of each prompt, where the training data knows them.
+        """
 
     @abstractmethod
     def score(self, pieces: Sequence[Generated]) -> Scores:
@@ -72,15 +76,23 @@ class Reward(ABC):
 
 
 class FunctionReward(Reward):
-    """A function of the user's as a reward: pieces to as many numbers.
+    """A user's function as a reward: it gives one number for each piece.
 
-    Where it raises, it is asked for one piece at a time, so that one piece costs no other its
+    Where it raises, it is called with one piece at a time, so that one piece costs no other its
     score.
 
     Args:
         function: Takes a list of :class:`musiczoo.models.base.generative.Generated` and gives a
             tensor or a list of numbers.
         name: For logs; the function's own when None.
+
+    Example:
+        >>> nothing = torch.zeros(0)
+        >>> piece = Generated(None, "CDEF", nothing, nothing, nothing.bool(), "end")
+        >>> def length(pieces):
+        ...     return [len(piece.text) for piece in pieces]
+        >>> FunctionReward(length)([piece])
+        tensor([4.], dtype=torch.float64)
     """
 
     def __init__(
@@ -108,21 +120,23 @@ def checked_scores(
     score: Callable[[Sequence[Generated]], Scores] | None = None,
     timeout: float | None = None,
 ) -> Scores:
-    """The scores of a reward that may raise, hang, or give numbers that are none: each piece has a finite score, or NaN and a reason.
+    """The scores of a reward that may raise, hang, or give numbers that are not finite.
+
+    Each piece has a finite score, or NaN and a reason.
 
     Args:
-        reward: Any; it is named in the reasons.
-        pieces: What is scored, one at a time where the reward raises for all together.
-        score: What scores; the reward's own when None.
+        reward: Any reward; its name is part of the reasons.
+        pieces: They are scored together, or one at a time where the reward raises.
+        score: Scores the pieces; the reward's own method when None.
         timeout: Seconds after which no piece has a score (:mod:`musiczoo.rewards.time_limit`); None
-            waits for ever.
+            waits without limit.
 
     Returns:
         The scores, with the seconds that they took under the reward's name.
 
     Raises:
         ScoresError: Another number of scores, or of details, than there are pieces.
-        MusicZooError: A time limit of no time.
+        MusicZooError: A time limit that is not above 0.
     """
     begin = time.perf_counter()
     scoring = score or reward.score
@@ -144,7 +158,7 @@ def _checked(
     except ScoresError:
         raise
     except Exception as error:
-        # Whatever a user's reward raises; told as the reason of the pieces that it raises for.
+        # A user's reward may raise anything; it is the reason of the pieces that it raises for.
         if len(pieces) == 1:
             return Scores(
                 torch.full((1,), torch.nan, dtype=torch.float64),

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from musiczoo.comparison.soundfonts import listeners
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.rendering import Renderer, Rendering
+from musiczoo.rewards.audio import listeners
 from musiczoo.rewards.base import Reward, as_reward
 
 FEATURES = {"scale_consistency": 1.0, "empty_beat_rate": -1.0}
-"""What ``features`` asks for; this choice is ours."""
+"""The features of the reward ``features``; this choice is ours."""
 
 
 def named_reward(
@@ -29,13 +29,13 @@ def named_reward(
         name: ``"mel"`` or ``"audiobox"``, either with ``:WEIGHTS`` behind (a file, a folder, or a
             name that :func:`musiczoo.load` takes); ``"features"``; or ``"MODULE:NAME"`` of a
             reward, a class of rewards, or a function of the user's.
-        stack: Ends the renderers of the reward.
-        soundfont: Which one it listens on; None for the default, or the user's own choice.
-        device: Where its net computes.
+        stack: Closes the renderers of the reward.
+        soundfont: For rendering; None for the default, or the user's own choice.
+        device: Of its net.
 
     Raises:
-        MusicZooError: There is no such reward, its weights cannot be had, or the user's module
-            cannot be used.
+        MusicZooError: There is no such reward, its weights cannot be read or downloaded, or the
+            user's module cannot be used.
     """
     if name == "features":
         from musiczoo.rewards.features import SymbolicFeatures
@@ -50,12 +50,12 @@ def named_reward(
             else _audiobox(weights, renderer, device)
         )
     reward = _users(name)
-    anew: dict[Rendering, Renderer] = {}
+    by_settings: dict[Rendering, Renderer] = {}
     for part in listeners(reward):
         if soundfont is not None:
             settings = replace(part.renderer.rendering, soundfont=soundfont)
-            # Parts that are set alike go on to share one.
-            part.renderer = anew.setdefault(
+            # Parts with the same settings still share one.
+            part.renderer = by_settings.setdefault(
                 settings, Renderer(settings, part.renderer.workers, part.renderer.timeout)
             )
         stack.callback(part.renderer.close)
@@ -69,7 +69,7 @@ def _mel(weights: str, renderer: Renderer, device: str | torch.device) -> Reward
         f"local-dir:{weights}" if Path(weights or "-").is_dir() else weights or "mel-aesthetics",
         renderer,
     )
-    # Here, for weights that cannot be had are to be told before the first thousand completions.
+    # Loaded here, so that missing weights raise before the first thousand completions.
     reward.module.to(device)
     return reward
 
@@ -100,13 +100,14 @@ def _users(name: str) -> Reward:
             found = getattr(found, part)
         made = found() if isinstance(found, type) else found
     except Exception as error:
-        # A user's module, of which any line may fail.
+        # Any line of a user's module may fail.
         raise MusicZooError(
-            f"The reward {name} cannot be had ({type(error).__name__}: {error}).", where="--reward"
+            f"The reward {name} cannot be loaded ({type(error).__name__}: {error}).",
+            where="--reward",
         ) from error
     if not isinstance(made, Reward) and not callable(made):
         raise MusicZooError(
-            f"{name} is a {type(made).__name__}, no reward.",
+            f"{name} is a {type(made).__name__}, not a reward.",
             where="--reward",
             remedy="Name a Reward or a function.",
         )

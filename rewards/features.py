@@ -1,4 +1,4 @@
-"""Symbolic features as a reward: what a piece is to have more of, or how much of it it is to have."""
+"""Symbolic features as a reward: more of a feature, or a value in a range."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from musiczoo.rewards.base import Reward, Scores
 
 
 class SymbolicFeatures(Reward):
-    r"""A weighted mean of features that SMART measures (arXiv 2504.16839, section 4.2): cheap, and it needs no sound.
+    r"""A weighted mean of the features that SMART measures (arXiv 2504.16839, section 4.2).
+
+    It costs little and needs no sound.
 
     A feature with a number as its weight counts as it is, times the weight: the scales differ
     (``notes`` are tens, rates are 0 to 1), and a negative weight asks for less. A feature with a
     range counts 1 inside it and ``exp(-distance / width)`` outside, so that a piece that is nearer
     is better, however far off it is; a range of one value is as wide as that value, or 1. The sum
-    is divided by the sum of the weights' magnitudes. ``details`` holds all features, whatever is
-    asked for.
+    is divided by the sum of the weights' magnitudes. ``details`` holds all features, used or not.
 
     Args:
         features: Of :data:`musiczoo.metrics.midi_features.FEATURE_NAMES`, each with a weight or a
@@ -65,7 +66,7 @@ class SymbolicFeatures(Reward):
                 raise MusicZooError(
                     f"There is no feature {feature!r}.",
                     where="features",
-                    remedy=f"There is {', '.join(near)}.",
+                    remedy=f"Give {', '.join(near)}.",
                 )
         for feature, wanted in features.items():
             if isinstance(wanted, int | float):
@@ -91,7 +92,7 @@ class SymbolicFeatures(Reward):
         self._total = sum(abs(weight) for weight in self.weights.values())
         if not 0 < self._total < math.inf:
             raise MusicZooError(
-                f"The weights {self.weights} make no mean.",
+                f"No mean can be taken with the weights {self.weights}.",
                 where="features",
                 remedy="Give finite numbers, one at least not 0.",
             )
@@ -99,8 +100,7 @@ class SymbolicFeatures(Reward):
     def score(self, pieces: Sequence[Generated]) -> Scores:
         """Scores pieces.
 
-        One that is none, cannot be read, or does not have a feature that counts, gets NaN and a
-        reason.
+        A piece that cannot be read, or lacks a feature that counts, gets NaN and a reason.
         """
         values = torch.full((len(pieces),), torch.nan, dtype=torch.float64)
         details = {feature: values.clone() for feature in FEATURE_NAMES}
@@ -123,14 +123,14 @@ class SymbolicFeatures(Reward):
                 continue
             values[index] = (
                 sum(
-                    weight * self._worth(feature, found[feature])
+                    weight * self._value(feature, found[feature])
                     for feature, weight in self.weights.items()
                 )
                 / self._total
             )
         return Scores(values, tuple(reasons), details)
 
-    def _worth(self, feature: str, number: float) -> float:
+    def _value(self, feature: str, number: float) -> float:
         if feature not in self.ranges:
             return number
         low, high = self.ranges[feature]

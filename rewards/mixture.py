@@ -1,10 +1,10 @@
-"""Several rewards as one."""
+"""A mixture: several rewards as one."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.recipes.labels import Labels
+from musiczoo.rewards.audio import renderers, rendering_parts
 from musiczoo.rewards.base import Reward, Scores, as_reward, checked_scores
 
 AnyReward = Reward | Callable[[Sequence[Generated]], Any]
@@ -22,31 +22,34 @@ PartScale = Literal["none", "batch"]
 
 
 class Mixture(Reward):
-    """The weighted mean of rewards: ``sum(w * r) / sum(|w|)``, which is SMART's (arXiv 2504.16839, its published code) for weights above 0.
+    """The weighted mean of rewards, ``sum(w * r) / sum(|w|)``.
+
+    For weights above 0 it is that of SMART (arXiv 2504.16839, its published code).
 
     ``details`` holds each part's value under its name and the part's own details as
     ``name/detail``; :func:`checked_scores` gives the seconds of each part beside those of the
-    whole. A part with the weight 0 is measured without counting. Parts that raise or hang cost the
-    pieces their score, as any reward does, but never the run.
+    whole. A part with the weight 0 is measured but does not count. A part that raises or hangs
+    costs the pieces their score, as any reward does, but never the run.
 
-    Parts that listen, and whose renderers are set alike, share the first one's from here on, so
-    that each piece is rendered once; its rendering begins before the other parts are asked.
+    Parts whose renderers have the same settings share the first one's from here on, so that each
+    piece is rendered once; its rendering begins before the other parts are called.
 
     Args:
         rewards: Rewards or functions with their weights, as a mapping or as pairs. A negative
             weight is a penalty.
-        missing: What becomes of a piece that a part has no score for. ``"nan"``: it has none, and
-            the reason names the part; so all scores are of the same mixture. ``"skip"``: the mean
-            over the parts that have one; a piece can then gain by what a part refuses to score.
+        missing: The score of a piece that a part has no score for. ``"nan"``: NaN, and the reason
+            names the part; so all scores are of the same mixture. ``"skip"``: the mean over the
+            parts that have one; a piece can then gain when a part does not score it.
         scale: ``"none"`` mixes the parts as they are; so weights must suit their scales.
             ``"batch"`` first scales each part to mean 0 and standard deviation 1 over the pieces
-            that are scored together (a part that says the same of all adds nothing): scores of
+            that are scored together (a part with one value for all adds nothing): scores of
             different calls can then not be compared.
-        timeout: Seconds for each part; None waits for ever.
+        timeout: Seconds for each part; None waits without limit.
         name: For logs.
 
     Raises:
-        MusicZooError: No part, two of one name, weights that make no mean, or no such way to mix.
+        MusicZooError: No part, two parts of one name, weights whose magnitudes sum to 0 or are not
+            finite, or an unknown ``missing`` or ``scale``.
 
     Example:
         >>> none = torch.zeros(0)
@@ -82,7 +85,7 @@ class Mixture(Reward):
             )
         if not 0 < sum(abs(weight) for weight in self.weights) < math.inf:
             raise MusicZooError(
-                f"The weights {list(self.weights)} make no mean.",
+                f"No mean can be taken with the weights {list(self.weights)}.",
                 where="rewards",
                 remedy="Give finite numbers, one at least not 0.",
             )
@@ -95,8 +98,8 @@ class Mixture(Reward):
             )
         self._share_renderers()
 
-    def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:
-        """Passes the real works of each prompt on to all parts."""
+    def prepare(self, references: Mapping[Any, Sequence[Work]]) -> None:
+        """Gives the real works of each prompt to all parts."""
         for reward in self.rewards:
             reward.prepare(references)
 
@@ -114,6 +117,7 @@ class Mixture(Reward):
             reward.name: checked_scores(reward, pieces, timeout=self.timeout)
             for reward in self.rewards
         }
+        # (parts, pieces)
         raw = torch.stack([part.values for part in parts.values()])
         has = ~raw.isnan()
         weights = torch.tensor(self.weights, dtype=torch.float64).unsqueeze(1)
@@ -142,23 +146,12 @@ class Mixture(Reward):
         return Scores(mixed.masked_fill(fails, torch.nan), tuple(reasons), details, seconds)
 
     def renderers(self) -> list[Any]:
-        """The renderers of the parts that listen, those of mixtures within this one too, each once."""
-        found: list[Any] = []
-        for part in self._listeners():
-            if not any(part.renderer is renderer for renderer in found):
-                found.append(part.renderer)
-        return found
-
-    def _listeners(self) -> Iterator[Any]:
-        for reward in self.rewards:
-            if isinstance(reward, Mixture):
-                yield from reward._listeners()
-            elif getattr(reward, "renderer", None) is not None:
-                yield reward
+        """The renderers of the parts, those of mixtures within this one too, each once."""
+        return renderers(self)
 
     def _share_renderers(self) -> None:
         by_settings: list[Any] = []
-        for part in self._listeners():
+        for part in rendering_parts(self):
             renderer = part.renderer
             alike = [one for one in by_settings if one is renderer or _are_set_alike(one, renderer)]
             if alike:
@@ -181,12 +174,12 @@ def _scaled(values: Tensor) -> Tensor:
     count = has.sum(dim=1, keepdim=True).clamp(min=1)
     centred = values - values.nansum(dim=1, keepdim=True) / count
     deviation = (centred.square().nansum(dim=1, keepdim=True) / count).sqrt()
-    # What rounding alone makes of equal values must not be blown up.
-    told = deviation > 1e-12 * values.abs().nan_to_num(nan=0.0).amax(dim=1, keepdim=True)
-    return torch.where(told, centred / deviation, torch.where(has, 0.0, torch.nan))
+    # The differences that rounding makes between equal values must not be scaled up.
+    differs = deviation > 1e-12 * values.abs().nan_to_num(nan=0.0).amax(dim=1, keepdim=True)
+    return torch.where(differs, centred / deviation, torch.where(has, 0.0, torch.nan))
 
 
 def _reason(name: str, reason: str | None) -> str:
-    """Why a part has no score; with its name, unless that stands there already."""
-    told = str(reason)
-    return told if told.startswith(f"{name} ") else f"{name} gave no score, for {told}"
+    """Why a part has no score, with the name of the part."""
+    text = str(reason)
+    return text if text.startswith(f"{name} ") else f"{name} gave no score, for {text}"

@@ -1,4 +1,4 @@
-"""How near a piece comes to the real works of its prompt, in the features of an encoder of symbolic music.
+"""Similarity of a piece to the real works of its prompt, in the features of an encoder.
 
 With CLaMP 2 as the encoder this is the CLaMP 2 Score of NotaGen (Wang et al. 2025, arXiv
 2502.18008, Eq. 1), which chooses what CLaMP-DPO learns from.
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from musiczoo.metrics.clamp_score import clamp_scores
-from musiczoo.metrics.features import Encoder, tune_features
+from musiczoo.metrics.features import Encoder, load_encoder, tune_features
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.corpora.corpus import Work
@@ -37,17 +37,22 @@ _log = logging.getLogger(__name__)
 
 
 class CorpusSimilarity(Reward):
-    """Cosine of a piece's feature with the mean (un-normalised) feature of the real works of its prompt, or of one set for all pieces.
+    """Cosine of a piece's feature with the mean (un-normalised) feature of real works.
+
+    The works are those of the piece's prompt, or one set for all pieces.
 
     ``details["nearest"]`` is the largest cosine with a single real work that the piece is compared
-    with, by which plagiarism is told. Scores (MIDI) are quantised into notation first, on both
+    with; a copy is recognised by it. Scores (MIDI) are quantised into notation first, on both
     sides, for the encoder reads ABC: :func:`musiczoo.music.midi.from_score`.
 
     Args:
         encoder: A module with ``features``, or a name that :func:`musiczoo.load` takes.
         references: The real works of each prompt, by labels; or one sequence of works, tunes or
-            scores that every piece is compared with, whatever its labels, which is what pieces
-            without labels need. Left to the training data when None (:meth:`prepare`).
+            scores that every piece is compared with, whatever its labels, as pieces without labels
+            need. None waits for those of the training data (:meth:`prepare`).
+
+    Raises:
+        MusicZooError: None of the given references has notes.
     """
 
     name = "corpus_similarity"
@@ -56,47 +61,33 @@ class CorpusSimilarity(Reward):
         self, encoder: str | Encoder = "m3-small", references: References | None = None
     ) -> None:
         self._encoder = encoder
-        # One set for all stands under None.
+        # By prompt; one set for all pieces has the key None.
         self._features: dict[Labels | None, Tensor] = {}
         self._clusters: dict[Labels | None, list[str]] = {}
         self._given = references is not None
         self._labelled = references is None or isinstance(references, Mapping)
         if isinstance(references, Mapping):
-            self._take(references)
+            self._encode(references)
         elif references is not None:
-            self._take({None: _works(references)})
+            self._encode({None: _works(references)})
             if not self._features:
                 raise MusicZooError(
-                    "None of the references can be compared with.",
+                    "No piece can be compared with any of the references.",
                     where="references",
                     remedy="Give works with notes.",
                 )
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder, loaded when it is first asked for."""
-        if not isinstance(self._encoder, str):
-            return self._encoder
-        from musiczoo.hub.loading import load
+        """The encoder, loaded on first use."""
+        return load_encoder(self._encoder) if isinstance(self._encoder, str) else self._encoder
 
-        module: Any = load(self._encoder)
-        if not hasattr(module, "features"):
-            raise MusicZooError(
-                f"{self._encoder} gives no features of music.",
-                where="encoder",
-                remedy="Name m3-small or clamp2.",
-            )
-        encoder: Encoder = module
-        return encoder
-
-    def prepare(self, references: Mapping[Labels, Sequence[Work]]) -> None:
-        """Takes the real works of each prompt, unless the constructor was given some."""
+    def prepare(self, references: Mapping[Any, Sequence[Work]]) -> None:
+        """Encodes the real works of each prompt, unless the constructor was given some."""
         if not self._given:
-            self._take(references)
+            self._encode(references)
 
-    def _take(
-        self, references: Mapping[Labels, Sequence[Work]] | Mapping[None, Sequence[Work]]
-    ) -> None:
+    def _encode(self, references: Mapping[Any, Sequence[Work]]) -> None:
         self._features, self._clusters = {}, {}
         for labels, works in references.items():
             features, reasons = tune_features(self.encoder, [work.tune for work in works])
@@ -160,13 +151,13 @@ class CorpusSimilarity(Reward):
         return Scores(values, tuple(reasons), {"nearest": nearest})
 
     def copy_threshold(self, quantile: float = 0.99) -> float:
-        """The largest cosine with another work that real works of different clusters keep to, but for one in a hundred.
+        """The cosine with the nearest real work of another cluster, as a quantile of real works.
 
         The threshold of NotaGen's plagiarism rule (0.95) belongs to CLaMP 2; another encoder has
         another scale.
 
         Args:
-            quantile: Part of the real works that lie below.
+            quantile: Part of the real works whose cosine is below the threshold.
 
         Raises:
             MusicZooError: No prompt has two real works that are no near-duplicates.

@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from musiczoo.models.reference import ReferencePolicy, evaluating
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import Reward, checked_scores
+from musiczoo.rewards.audio import renderers
 
 Thing = TypeVar("Thing")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -116,7 +117,7 @@ class RolloutMaker:
         self.world_size = world_size
         self.progress = progress
         self.precision = precision
-        self.renderers = list(renderers(reward))
+        self.renderers = renderers(reward)
         self._told: set[str] = set()
 
     def make(
@@ -360,19 +361,6 @@ class RolloutMaker:
         parts: list[Any] = [None] * self.world_size
         torch.distributed.all_gather_object(parts, thing)
         return parts
-
-
-def renderers(reward: Any) -> Iterator[Any]:
-    """The renderers of a reward and of the parts of a mixture, each once."""
-    seen: list[Any] = []
-    waiting = [reward]
-    while waiting:
-        one = waiting.pop(0)
-        renderer = getattr(one, "renderer", None)
-        if renderer is not None and not any(renderer is other for other in seen):
-            seen.append(renderer)
-            yield renderer
-        waiting += getattr(one, "rewards", ())
 
 
 def _completion(

@@ -79,10 +79,10 @@ def test_details_hold_all_features_and_reasons_what_lacks():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (({},), "make no mean"),
-        (({"notes": 0.0},), "make no mean"),
-        (({"notes": math.nan},), "make no mean"),
-        (({"note": 1.0},), r"no feature 'note'\. There is notes"),
+        (({},), "No mean can be taken"),
+        (({"notes": 0.0},), "No mean can be taken"),
+        (({"notes": math.nan},), "No mean can be taken"),
+        (({"note": 1.0},), r"no feature 'note'\. Give notes"),
         (({"notes": 1.0}, {"pitches": 1.0}), "no feature 'pitches'"),
         (({"notes": 1.0}, {"notes": 2.0}), "notes has no range"),
         (({"notes": (3, 2)},), "3 to 2 is no range"),

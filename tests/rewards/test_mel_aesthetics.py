@@ -1,4 +1,4 @@
-"""The small ear as a reward: through the renderer, one clip's trouble is its own, and the shipped one hears what it should."""
+"""Mel aesthetics as a reward: through the renderer, each clip on its own, and the shipped model."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ def test_what_is_no_sound_has_a_reason() -> None:
 
 
 def test_weights_by_name(tmp_path: Path) -> None:
-    save_checkpoint(tiny(), tmp_path / "ear")
+    save_checkpoint(tiny(), tmp_path / "scorer")
     sound = [np.random.default_rng(0).normal(size=(2, RATE)).astype(np.float32)]
-    named = MelAesthetics(f"local-dir:{tmp_path / 'ear'}", Renderer(workers=0))
+    named = MelAesthetics(f"local-dir:{tmp_path / 'scorer'}", Renderer(workers=0))
     torch.testing.assert_close(
         named.score_audio(sound, RATE).values, preferred(tiny().eval().scores(sound, RATE))
     )
     unheard = MelAestheticsModule(channels=4, width=8, layers=1)
     with pytest.raises(MusicZooError, match="does not know how it rates real music"):
         MelAesthetics(unheard, Renderer(workers=0)).score_audio(sound, RATE)
-    with pytest.raises(MusicZooError, match="does not listen"):
+    with pytest.raises(MusicZooError, match="does not score sound"):
         MelAesthetics("m3-small", Renderer(workers=0)).score_audio(sound, RATE)
 
 

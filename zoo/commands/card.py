@@ -212,15 +212,9 @@ def _prompt(work: Work) -> Labels | None:
 
 
 def _encoder(options: argparse.Namespace) -> Any:
-    from musiczoo.hub.loading import load
+    from musiczoo.metrics.features import load_encoder
 
-    encoder: Any = load(options.encoder)
-    if not hasattr(encoder, "features"):
-        raise MusicZooError(
-            f"{options.encoder} gives no features of music.",
-            where="--encoder",
-            remedy="Name one like m3-small or clamp2.",
-        )
+    encoder = load_encoder(options.encoder, where="--encoder")
     return encoder.to(options.device or "cpu").eval()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musiczoo.comparison.report import make_folder, show_comparison, write_comparison
-from musiczoo.comparison.soundfonts import listeners, reference_rows
+from musiczoo.comparison.soundfonts import reference_rows
 from musiczoo.compose import device_of
 from musiczoo.hub.opening import MODEL_HELP, open_model
 from musiczoo.models.base.generative import GenerativeModule
@@ -19,6 +19,7 @@ from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.audio import named_soundfont
 from musiczoo.representations.remi import Remi
+from musiczoo.rewards.audio import listeners
 from musiczoo.rewards.base import Reward
 from musiczoo.rewards.by_name import named_reward
 

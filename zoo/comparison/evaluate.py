@@ -22,7 +22,6 @@ from rich.progress import (
 )
 
 from musiczoo.callbacks.rollouts.prompts import prompt_text
-from musiczoo.callbacks.rollouts.sampler import renderers
 from musiczoo.comparison.evaluation import Floats, Portrait
 from musiczoo.metrics.divergence import divergence
 from musiczoo.metrics.diversity import DistinctNgrams, PieceDistance, View
@@ -33,6 +32,7 @@ from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.reference import evaluating
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
+from musiczoo.rewards.audio import renderers
 from musiczoo.rewards.base import Reward, checked_scores
 
 _VIEWS: tuple[View, ...] = ("piano_roll", "onsets")
@@ -217,7 +217,7 @@ class _Scorer:
         self.reasons: Counter[str] = Counter()
         self._reward = reward
         self._timeout = timeout
-        self._renderers = list(renderers(reward))
+        self._renderers = renderers(reward)
         self._bar, self._task = bar, task
         self._came: set[int] = set()
         self._waiting: list[tuple[int, Generated]] = []

@@ -22,7 +22,7 @@ from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.rendering import Renderer
-from musiczoo.rewards.audio import AudioReward
+from musiczoo.rewards.audio import AudioReward, listeners
 from musiczoo.rewards.base import Reward, Scores, checked_scores
 
 if TYPE_CHECKING:
@@ -88,13 +88,6 @@ def reference_rows(
         scores = [_scores_of(part, samples, rate, timeout) for part in listening]
         rows.append(_row(name, "reference", listening, scores))
     return rows
-
-
-def listeners(reward: Any) -> list[AudioReward]:
-    """The rewards that listen: the reward itself, or those of the parts of a mixture."""
-    if isinstance(reward, AudioReward):
-        return [reward]
-    return [part for one in getattr(reward, "rewards", ()) for part in listeners(one)]
 
 
 class _Elsewhere(AudioReward):
