@@ -1,15 +1,17 @@
-"""Synthetic degradations: a worse version of a tune that is still valid notation, for preference pairs.
+"""Synthetic degradations: a worse version of a tune, still valid notation, for preference pairs.
 
 Kumar et al. 2026 (arXiv 2601.22764) make pairs for direct preference optimisation by changing the
 key, swapping pitches with a probability p and cutting off up to B_max bars. Their algorithm and its
 settings are not published; the exact rules here are ours:
 
-* A non-empty subset of the operations is drawn, each with probability 1/2, and applied in the order key, pitch, truncation.
-* Key: the ``K:`` line names another of the 15 signatures, with the mode it had, and the notes keep their letters. Or, with
-  ``key_mode="transposed"``, all voices sound 1 to 6 semitones higher or lower from some bar on
-  under the same ``K:`` line.
-* Pitch: each note is replaced with probability p by another letter of the same octave, without accidental. Or, with
-  ``pitch_mode="swapped"``, it changes pitches with another note of its voice. Lengths stay.
+* A non-empty subset of the operations is drawn, each with probability 1/2, and applied in the
+  order key, pitch, truncation.
+* Key: the ``K:`` line names another of the 15 signatures, with the mode it had, and the notes keep
+  their letters. Or, with ``key_mode="transposed"``, all voices sound 1 to 6 semitones higher or
+  lower from some bar on under the same ``K:`` line.
+* Pitch: each note is replaced with probability p by another letter of the same octave, without
+  accidental. Or, with ``pitch_mode="swapped"``, it exchanges pitches with another note of its
+  voice. Lengths stay.
 * Truncation: 1 to B_max bars go in all voices alike, from the end or from the middle.
 
 Whatever is drawn, the result sounds different, its key can be read, all bars that remain have the
@@ -26,14 +28,13 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from musiczoo.music.abc.bars import closes_repeat, normal_bar_line, opens_repeat, split_bar_line
 from musiczoo.music.abc.keys import parse_key
 from musiczoo.music.abc.note_heads import NoteText, note_texts, replaced_notes
 from musiczoo.music.abc.rests import require_equal_bars
-from musiczoo.music.abc.tokens import tokenize
 from musiczoo.music.abc.transpose import KEYS, signature_key, transpose
 from musiczoo.music.abc.transposed_part import INTERVALS, transpose_from
-from musiczoo.music.abc.tune import Bar, Tune, Voice
+from musiczoo.music.abc.tune import Tune, Voice
+from musiczoo.music.degradation.truncation import without_bars
 from musiczoo.music.errors import MusicZooError
 
 OPERATIONS = ("key", "pitch", "truncation")
@@ -43,8 +44,6 @@ _TRIES = 32
 _LETTERS = "CDEFGAB"
 # A note: voice, bar, and position among the notes of the bar.
 _Place = tuple[int, int, int]
-# What an inline field changes for the bars after it, so that it must outlive the bar it stands in.
-_LASTING_FIELDS = "KMLQV"
 
 
 class Operation(NamedTuple):
@@ -115,7 +114,7 @@ class Degradation:
 
 
 def degrade(tune: Tune, degradation: Degradation | None = None, *, rng: random.Random) -> Degraded:
-    """A worse version of a tune under the same header but for its key.
+    """A worse version of a tune; its header stays the same, except for the key.
 
     Args:
         tune: The tune, any number of voices.
@@ -270,70 +269,12 @@ def _truncate(tune: Tune, settings: Degradation, rng: random.Random) -> tuple[Tu
         )
     count = rng.randint(1, most)
     start = bars - count if settings.cut == "end" else rng.randint(1, bars - count - 1)
-    voices = tuple(Voice(voice.id, _without(voice.bars, start, count)) for voice in tune.voices)
+    voices = tuple(Voice(voice.id, without_bars(voice.bars, start, count)) for voice in tune.voices)
     return replace(tune, voices=voices), {"cut": settings.cut, "from_bar": start, "bars": count}
 
 
-def _without(bars: tuple[Bar, ...], start: int, count: int) -> tuple[Bar, ...]:
-    """The bars of a voice without ``count`` of them.
-
-    What the cut ones change for the others is kept.
-    """
-    head, cut, tail = bars[:start], bars[start : start + count], bars[start + count :]
-    last = head[-1]
-    if not tail:
-        return (*head[:-1], replace(last, right=_final_bar_line(last.right, cut[-1].right)))
-    fields: dict[str, str] = {}
-    for bar in cut:
-        for token in tokenize(bar.text):
-            if token.kind == "field" and token.text[1] in _LASTING_FIELDS:
-                fields.pop(token.text[1], None)
-                fields[token.text[1]] = token.text
-    joined = replace(last, right=_joined_bar_line(last.right, cut[-1].right))
-    return (
-        *head[:-1],
-        joined,
-        replace(tail[0], text="".join(fields.values()) + tail[0].text),
-        *tail[1:],
-    )
-
-
-def _repeats(first: str, second: str) -> tuple[bool, bool]:
-    """Whether a repeat is closed, and whether one is opened, where all between two bar-lines is taken out."""
-    closes = closes_repeat(first) or (closes_repeat(second) and not opens_repeat(first))
-    opens = opens_repeat(second) or (opens_repeat(first) and not closes_repeat(second))
-    return closes, opens
-
-
-def _final_bar_line(first: str, second: str) -> str:
-    """The bar-line at the end of a piece whose bars between two bar-lines are cut off: the last one, and no repeat stays open."""
-    line = split_bar_line(second)[0]
-    closes, _ = _repeats(first, second)
-    if closes:
-        return line if closes_repeat(second) and not opens_repeat(second) else ":|"
-    return "|]" if closes_repeat(second) else line
-
-
-def _joined_bar_line(first: str, second: str) -> str:
-    """The bar-line where all between two bar-lines is taken out of the middle of a piece."""
-    (line_a, volta_a), (line_b, volta_b) = split_bar_line(first), split_bar_line(second)
-    closes, opens = _repeats(first, second)
-    if closes or opens:
-        line = {(True, True): "::", (True, False): ":|", (False, True): "|:"}[closes, opens]
-    else:
-        special = [
-            line
-            for line in (line_b, line_a)
-            if not closes_repeat(line) and not opens_repeat(line) and line not in ("", "|")
-        ]
-        line = special[0] if special else "|"
-    # An ending that began before the cut goes on after it, unless the cut took its end along.
-    volta = volta_b or ("" if closes_repeat(second) else volta_a)
-    return normal_bar_line(line + volta)
-
-
 def _check(before: Tune, after: Tune, operations: list[Operation]) -> None:
-    """What every result keeps.
+    """Check that a result keeps the lengths of the bars that remain, and a key that can be read.
 
     Raises:
         MusicZooError: It does not.

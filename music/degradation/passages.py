@@ -1,8 +1,8 @@
-"""Takes: short passages of a piece as a piano plays them, in a tempo, a key and with velocities of their own.
+"""Short passages of a piece, each played by a piano in a tempo, key and velocity of its own.
 
-What is written for notation and what a model of MIDI writes differ in tempo, register, loudness and
-length. An ear that is to judge the second by the first must not go by these, so takes differ in all
-of them.
+Notated music and the music that models of MIDI generate differ in tempo, register, loudness and
+length. An audio scorer that is trained on the first must not judge the second by these, so passages
+differ in all of them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LOWEST, _HIGHEST = 21, 108  # the keys of a piano
 
 
 @dataclass(frozen=True)
-class Takes:
-    """How takes are drawn.
+class Passages:
+    """How passages are drawn.
 
     Attributes:
         least_seconds: The shortest passage.
@@ -38,7 +38,7 @@ class Takes:
         tempo: Slowest, commonest and fastest quarters a minute; drawn from a triangle over their
             logarithms.
         transpose: Semitones up or down at most.
-        velocity: Lowest and highest velocity of a take; its notes vary by a few around it.
+        velocity: Lowest and highest velocity of a passage; its notes vary by a few around it.
 
     Raises:
         MusicZooError: A setting out of range.
@@ -69,7 +69,7 @@ class Takes:
                 )
 
     def seconds(self, rng: random.Random) -> float:
-        """A length that a take is to have; short ones are as likely as ones twice as long."""
+        """A length for a passage, drawn uniformly over its logarithm."""
         return math.exp(rng.uniform(math.log(self.least_seconds), math.log(self.most_seconds)))
 
     def draw(self, piece: Tune | ScoreTick, seconds: float, rng: random.Random) -> ScoreTick:
@@ -77,9 +77,9 @@ class Takes:
 
         Args:
             piece: A tune, or a symusic score in ticks; all its pitched tracks are played.
-            seconds: How long it is to be; longer (up to ``most_seconds``) where it would have but a
-                few notes, and shorter where the piece ends before.
-            rng: Source of chance; the same state gives the same take.
+            seconds: Its length; longer (up to ``most_seconds``) where it would have only a few
+                notes, and shorter where the piece ends before.
+            rng: Source of chance; the same state gives the same passage.
 
         Returns:
             One track of program 0 that begins at 0, and one tempo.
@@ -120,8 +120,8 @@ class Takes:
         centre, spread = rng.randint(*self.velocity), rng.choice((0.0, 0.0, 3.0, 8.0))
         chance = np.random.default_rng(rng.getrandbits(64))
         velocity = np.clip(np.rint(centre + chance.normal(0.0, 1.0, len(time)) * spread), 1, 127)
-        take = ScoreTick(int(score.ticks_per_quarter))
-        take.tempos.append(TempoTick(0, tempo))
+        passage = ScoreTick(int(score.ticks_per_quarter))
+        passage.tempos.append(TempoTick(0, tempo))
         track = TrackTick("Piano", 0, False)
         track.notes = NoteTickList.from_numpy(
             time.astype(np.int32),
@@ -129,8 +129,11 @@ class Takes:
             pitch.astype(np.int8),
             velocity.astype(np.int8),
         )
-        take.tracks.append(track)
-        return take
+        passage.tracks.append(track)
+        return passage
+
+
+Takes = Passages  # the name until 0.1
 
 
 def sounding_classes(score: ScoreTick, seconds: float, steps: int) -> NDArray[np.bool_]:

@@ -1,20 +1,22 @@
-"""Synthetic degradations of performances: the same piece as someone would play it who cannot, for training ears.
+"""Synthetic degradations of performances, to train audio scorers: a piece as a poor player plays it.
 
 Each kind spoils one side of a performance and leaves the others alone, with a strength from 0 (a
-listener hears it) to 1 (little is left):
+listener notices it) to 1 (little is left):
 
-============
-=====================================================================================================
-pitch         notes moved by 1 to 6 semitones: 25 to 80 % of them timing        onsets jittered: the
-standard deviation is 20 to 50 % of the median time between onsets, or of 0.2 s if that is less
-order         pitches (and with strength from 0.5 on, lengths of steps) exchanged between notes: 50
-to 100 % of them gaps          all notes left out that begin in some 1 to 3 holes, which cover 35 to
-85 % of the time clutter       random notes added: 0.6 to 3 times as many as there are duration
-lengths multiplied by random factors: from 0.4 to 3 up to from 0.1 to 12 register      notes moved
-by 1 to 3 octaves: 30 to 90 % of them stuck         from some moment on, one note or up to one
-quarter of music again and again random        notes of random pitch, onset and length; the strength
-is how far their number is from the piece's ============
-=====================================================================================================
+============  ====================================================================================
+pitch         notes moved by 1 to 6 semitones: 25 to 80 % of them
+timing        onsets jittered: the standard deviation is 20 to 50 % of the median time between
+              onsets, or of 0.2 s if that is less
+order         pitches (and with strength from 0.5 on, lengths of steps) exchanged between notes:
+              50 to 100 % of them
+gaps          all notes left out that begin in some 1 to 3 holes, which cover 35 to 85 % of the time
+clutter       random notes added: 0.6 to 3 times the number of notes
+duration      lengths multiplied by random factors: from 0.4 to 3 up to from 0.1 to 12
+register      notes moved by 1 to 3 octaves: 30 to 90 % of them
+stuck         from some moment on, one note or up to one quarter of music again and again
+random        notes of random pitch, onset and length; the strength is how far their number is from
+              the piece's
+============  ====================================================================================
 
 No paper gives these settings; they are ours. The first five follow what MusPy and SMART (arXiv
 2504.16839, section 4) see in music of poor models: notes outside the scale, uneven density, empty
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 LOWEST, HIGHEST = 21, 108
-"""The keys of a piano, which no note leaves that was on it."""
+"""The keys of a piano: no note on it is moved beyond them."""
 
 _DEFAULT_TEMPO = 120.0  # of a MIDI file that names none
 
@@ -52,7 +54,10 @@ class _Pace:
 
 @dataclass
 class _Notes:
-    """The notes of all pitched tracks, sorted by onset: ticks, ticks, MIDI numbers, 1 to 127, index of the track."""
+    """The notes of all pitched tracks, sorted by onset.
+
+    Times and durations are ticks, pitches MIDI numbers, velocities 1 to 127, tracks indices.
+    """
 
     time: NDArray[np.int64]
     duration: NDArray[np.int64]
@@ -190,7 +195,7 @@ def _stuck(notes: _Notes, strength: float, rng: np.random.Generator, pace: _Pace
 
 def _random(notes: _Notes, strength: float, rng: np.random.Generator, pace: _Pace) -> _Notes:
     factor = float(np.exp(rng.choice([-1.0, 1.0]) * strength * np.log(4.0)))
-    # Some are short as well: a model may learn to stop at once.
+    # Some are short too: a model may learn to stop at once.
     part = 1.0 if rng.random() < 0.5 else float(rng.uniform(0.1, 1.0))
     return _chance(notes, max(1, round(factor * part * len(notes))), rng, 24, part)
 
@@ -198,7 +203,10 @@ def _random(notes: _Notes, strength: float, rng: np.random.Generator, pace: _Pac
 def _chance(
     notes: _Notes, count: int, rng: np.random.Generator, beyond: int, part: float = 1.0
 ) -> _Notes:
-    """Random notes over (a first part of) the piece's time, its pitches and ``beyond`` semitones more, with its lengths and velocities."""
+    """Random notes over (a first part of) the piece's time.
+
+    They have its pitches and ``beyond`` semitones more, its lengths and its velocities.
+    """
     start = int(notes.time.min())
     end = start + max(1, round(part * (notes.end - start)))
     low, high = (
@@ -227,7 +235,10 @@ PERFORMANCE_DEGRADATIONS = tuple(_KINDS)
 """The names of the degradations."""
 
 CLIP_KINDS = ("real", *PERFORMANCE_DEGRADATIONS, "mixed", "silence", "noise")
-"""The kinds of clips that an ear is trained with: the piece itself, each degradation, two of them one after the other, and no notes."""
+"""The kinds of clips that an audio scorer is trained with.
+
+The piece itself, each degradation, two of them one after the other, and no notes.
+"""
 
 
 def degrade_performance(
@@ -238,11 +249,11 @@ def degrade_performance(
     Args:
         score: The performance.
         kind: One of :data:`PERFORMANCE_DEGRADATIONS`.
-        strength: From 0, which a listener hears, to 1, which leaves little of the piece.
+        strength: From 0, which a listener notices, to 1, which leaves little of the piece.
         rng: Source of chance; the same state gives the same result.
 
     Returns:
-        A new score with the same tracks; one without a pitched note comes back as it is.
+        A new score with the same tracks; one without a pitched note is returned unchanged.
 
     Raises:
         MusicZooError: An unknown kind, or a strength outside 0 to 1.
@@ -277,7 +288,7 @@ def degrade_performance(
     for index, track in enumerate(result.tracks):
         if not track.is_drum:
             own = made.take(np.flatnonzero(made.track == index))
-            track.notes = Note.from_numpy(  # type: ignore[assignment]  # of ticks, as is said at its end
+            track.notes = Note.from_numpy(  # type: ignore[assignment]  # of ticks, see the last argument
                 own.time.astype(np.int32),
                 own.duration.astype(np.int32),
                 own.pitch.astype(np.int8),

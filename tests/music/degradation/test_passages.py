@@ -1,4 +1,4 @@
-"""Takes: within their limits, the piece's own notes, the same for the same chance."""
+"""Passages: within their limits, the piece's own notes, the same for the same chance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from symusic.core import NoteTick, ScoreTick, TempoTick, TrackTick
 
 from musiczoo.music.abc import read_abc
-from musiczoo.music.degradation.passages import Takes, sounding_classes
+from musiczoo.music.degradation.passages import Passages, sounding_classes
 from musiczoo.music.errors import MusicZooError
 
 
@@ -24,17 +24,17 @@ def piece(notes: int = 200, low: int = 60) -> ScoreTick:
     return score
 
 
-def test_a_take_is_a_passage_of_the_piece() -> None:
-    takes = Takes()
+def test_a_passage_is_part_of_the_piece() -> None:
+    passages = Passages()
     tempos, shifts, centres, seconds = [], [], [], []
     for seed in range(200):
         rng = random.Random(seed)
-        wanted = takes.seconds(rng)
-        take = takes.draw(piece(), wanted, rng)
+        wanted = passages.seconds(rng)
+        passage = passages.draw(piece(), wanted, rng)
         assert 2.0 <= wanted <= 10.0
-        [track] = take.tracks
+        [track] = passage.tracks
         assert (track.program, track.is_drum) == (0, False)
-        [tempo] = take.tempos
+        [tempo] = passage.tempos
         tempos.append(float(tempo.qpm))
         notes = track.notes.numpy()
         assert notes["time"][0] == 0
@@ -54,7 +54,7 @@ def test_a_take_is_a_passage_of_the_piece() -> None:
         assert best, shift
         shifts.append(int(notes["pitch"].min()) - 60)
         centres.append(float(np.mean(notes["velocity"])))
-        length = float(take.to("second").end())
+        length = float(passage.to("second").end())
         assert length <= 10.01
         assert length <= wanted + 0.01 or len(track.notes) == 6
         seconds.append(length / wanted)
@@ -69,7 +69,7 @@ def test_a_take_is_a_passage_of_the_piece() -> None:
 
 
 def test_chance_decides() -> None:
-    one, same, other = (Takes().draw(piece(), 5.0, random.Random(seed)) for seed in (1, 1, 2))
+    one, same, other = (Passages().draw(piece(), 5.0, random.Random(seed)) for seed in (1, 1, 2))
     assert one == same
     assert one != other
 
@@ -78,7 +78,7 @@ def test_the_keyboard_is_not_left() -> None:
     for low in (21, 101):
         for seed in range(20):
             pitches = (
-                Takes()
+                Passages()
                 .draw(piece(low=low), 5.0, random.Random(seed))
                 .tracks[0]
                 .notes.numpy()["pitch"]
@@ -89,10 +89,10 @@ def test_the_keyboard_is_not_left() -> None:
 
 def test_a_tune_is_played_and_a_short_one_whole() -> None:
     tune = read_abc("X:1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|]\n")
-    take = Takes(tempo=(120, 120, 120), transpose=0, velocity=(80, 80)).draw(
+    passage = Passages(tempo=(120, 120, 120), transpose=0, velocity=(80, 80)).draw(
         tune, 10.0, random.Random(0)
     )
-    assert [int(pitch) for pitch in take.tracks[0].notes.numpy()["pitch"]] == [
+    assert [int(pitch) for pitch in passage.tracks[0].notes.numpy()["pitch"]] == [
         60,
         62,
         64,
@@ -102,7 +102,7 @@ def test_a_tune_is_played_and_a_short_one_whole() -> None:
         71,
         72,
     ]
-    assert float(take.to("second").end()) == pytest.approx(4.0)
+    assert float(passage.to("second").end()) == pytest.approx(4.0)
 
 
 def test_pitch_classes_that_sound() -> None:
@@ -128,7 +128,7 @@ def test_pitch_classes_that_sound() -> None:
 
 def test_a_piece_without_notes_is_refused() -> None:
     with pytest.raises(MusicZooError, match="no tracks with notes"):
-        Takes().draw(ScoreTick(480), 5.0, random.Random(0))
+        Passages().draw(ScoreTick(480), 5.0, random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_a_piece_without_notes_is_refused() -> None:
 )
 def test_settings_out_of_range(settings: dict[str, Any]) -> None:
     with pytest.raises(MusicZooError, match="out of range"):
-        Takes(**settings)
+        Passages(**settings)
