@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def write_scores(folder: Path, count: int) -> None:
@@ -49,7 +50,25 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (tmp_path / "new.musicxml").stat().st_size > 0
 
 
-def test_files_and_recipes_that_the_readme_names_exist() -> None:
-    recipes = [f"configs/{name}.yaml" for name in re.findall(r"--config (\w+/\S+)", README)]
-    for path in re.findall(r"\]\(((?:docs|configs|tests)/[^)#]+)\)", README) + recipes:
-        assert (ROOT / path).is_file(), path
+def test_first_screen_shows_what_it_is_a_picture_the_commands_and_python() -> None:
+    screen = README.splitlines()[:35]
+    assert any(line.startswith("![") for line in screen)
+    assert any(line.startswith("make demo") for line in screen)
+    assert any(line.startswith("make test") for line in screen)
+    assert "```python" in screen
+
+
+def test_cells_of_tables_are_short() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("|")]
+    cells = [cell.strip() for row in rows for cell in row.strip("|").split("|")]
+    assert rows
+    assert max(map(len, cells)) <= 40
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=str)
+def test_files_and_recipes_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(r"--config ([a-z]\w+/[\w.]+)", text):
+        assert (ROOT / f"configs/{name}.yaml").is_file(), name
+    for path in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+        assert (page.parent / path).exists(), path
