@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from musiczoo.datamodules.token_cache import TokenSource
 from musiczoo.datamodules.tokenising import Unread, score_id
 from musiczoo.music.abc import Tune
+from musiczoo.music.corpora import BUILT_IN, corpus_of, find_source
 from musiczoo.music.corpora.cache import Source, cache_folder
 from musiczoo.music.corpora.corpus import Corpus, Work
 from musiczoo.music.corpora.files import files_below, files_named
-from musiczoo.music.corpora.names import BUILT_IN, corpus_of, find_source
 from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import MIDI_SUFFIXES

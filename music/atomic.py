@@ -14,7 +14,7 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
     """Write a file so that readers see the old content or the new one, never a part.
 
     The bytes go to a temporary file in the same folder (so that the final move stays on one file
-    system), which then takes the name. A symbolic link is followed, and the file gets the
+    system), which then gets the name. A symbolic link is followed, and the file gets the
     permissions that the process's umask gives to any new file.
 
     Args:

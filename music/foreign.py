@@ -1,6 +1,6 @@
 """Formats that music21 reads and we do not: Humdrum, MEI, Capella, NoteWorthy, MuseData, RomanText.
 
-Read by it, handed over as MusicXML.
+It reads them and passes them on as MusicXML.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.reader import read_musicxml
 from musiczoo.music.musicxml.source import SIZE_LIMIT
 
-#: Suffix -> music21's name of the format. Only these: music21 also opens its own pickles, which run code, and guesses at any text.
+#: Suffix -> music21's name of the format. Only these: music21 also opens its own pickles, which run
+#: code, and guesses at any text.
 FORMATS = {
     ".krn": "humdrum",
     ".mei": "mei",
@@ -54,7 +55,7 @@ def read_foreign(path: str | Path) -> Tune:
             ),
         )
     _check(file)
-    # music21 takes two seconds to import; who reads MusicXML and ABC alone does not wait for it.
+    # The import of music21 takes two seconds; reading MusicXML and ABC does not wait for it.
     from music21 import converter, stream
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 

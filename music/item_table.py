@@ -207,7 +207,7 @@ def making(path: Path, work: str) -> Iterator[None]:
             message,
             path=getattr(error, "path", None) or path,
             remedy=(
-                f"Free some space or move the cache ({CACHE_VARIABLE}); the next run goes on from"
+                f"Free some space or move the cache ({CACHE_VARIABLE}); the next run continues from"
                 f" what was {work}."
             ),
         ) from error

@@ -1,4 +1,7 @@
-"""Clusters of near-duplicate works: the same tune in another collection, key, barring or note value, a chorale that comes back.
+"""Clusters of near-duplicate works.
+
+Such as the same tune in another collection, key, barring or note value, or a chorale in a cantata
+and in a collection.
 
 A work is described by its skyline, the line of the highest sounding notes (Uitdenbogerd and Zobel
 1999, "Melodic matching techniques for large music databases"), and the skyline by its shingles, the
@@ -39,7 +42,7 @@ Bach's chorales that harmonise the same hymn by title, 161 come together so, in 
 """
 
 MIN_COMMON = 6
-"""... if that is at least so many shingles.
+"""... if that is at least this number of shingles.
 
 Below it short tunes meet by chance in a scale, so they must have equal shingles.
 """
@@ -162,7 +165,7 @@ def clusters(works: Sequence[Shingles]) -> list[int]:
 
 
 def _candidates(works: Sequence[Shingles]) -> Iterator[tuple[int, int]]:
-    """Pairs that share enough uncommon shingles to be worth the exact comparison."""
+    """Pairs that share enough uncommon shingles for an exact comparison."""
     if len(works) < 2:
         return
     owners = np.repeat(np.arange(len(works)), [len(work) for work in works])

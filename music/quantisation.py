@@ -63,7 +63,7 @@ class MeterBar:
 
     @property
     def beat(self) -> Fraction:
-        """Length of a beat: three units in compound meters, at most a quarter note in simple ones."""
+        """Length of a beat: three units in compound meters, else at most a quarter note."""
         above, below = self.meter
         if above % 3 == 0 and above > 3 and below >= 8:
             return Fraction(12, below)

@@ -1,8 +1,8 @@
 """The corpora inside music21's own package.
 
 Nothing is distributed with musiczoo: the files lie in the package music21, whose authors pass them
-on with their encoders' permission, and each row of :data:`BUILT_IN` says what is known of the
-rights.
+on with their encoders' permission, and each row of :data:`BUILT_IN` states what is known of
+the rights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BuiltIn:
         title: What it holds.
         patterns: Files below music21's corpus folder.
         licence: What is known of the rights.
-        restricted: True where the encoders' terms restrict use; a warning says so, and no shipped
+        restricted: True where the encoders' terms restrict use; a warning is logged, and no shipped
             weights are trained on it.
         labels: The rule for the conditioning prompt, where the corpus knows period, composer and
             instrumentation.

@@ -57,8 +57,8 @@ class CorpusFile:
     Attributes:
         path: Relative to the corpus, with slashes.
         size: Bytes.
-        mtime_ns: Time of the last change in nanoseconds. With the path and the size it tells
-            whether a file has to be read again.
+        mtime_ns: Time of the last change in nanoseconds. With the path and the size it
+            decides whether a file has to be read again.
         left_out: Why it is not read; None where it is.
     """
 
@@ -72,7 +72,7 @@ def files_below(root: Path, *, without: Path | None = None) -> list[CorpusFile]:
     """Every file of a folder and the folders below it, in order of path.
 
     Links to files count as files; links to folders are listed and not followed, so that no file is
-    met twice and no circle is run in. A hidden folder (``.git``) is listed as one.
+    met twice and the search always ends. A hidden folder (``.git``) is listed as one.
 
     Args:
         root: The folder.

@@ -3,7 +3,7 @@
 A corpus is read once, with worker processes, into a Parquet file in the user's cache folder
 (:mod:`musiczoo.music.corpora.cache`). A folder that is a copy of a published corpus is read by its
 recipe (:mod:`musiczoo.music.recipes`), which knows what belongs to it and how its works are
-labelled. :func:`register` gives a folder a name (:mod:`musiczoo.music.corpora.registration`).
+labelled. :mod:`musiczoo.music.corpora.registration` gives a folder a name.
 """
 
 from __future__ import annotations
@@ -20,34 +20,11 @@ from musiczoo.music.corpora.built_in import BUILT_IN, files_of
 from musiczoo.music.corpora.cache import load_table, make_table, table_path
 from musiczoo.music.corpora.corpus import Corpus
 from musiczoo.music.corpora.files import SUFFIXES, CorpusFile, files_below, files_named
-from musiczoo.music.corpora.registration import (
-    check_name,
-    corpora_folder,
-    forget,
-    register,
-    registered,
-)
-from musiczoo.music.corpora.source import AUTO, NO_RECIPE, Source, folder_source
+from musiczoo.music.corpora.registration import corpora_folder, registered
+from musiczoo.music.corpora.source import AUTO, Source, folder_source
 from musiczoo.music.corpora.table import read_table
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.parquet_cache import CACHE_VARIABLE, cache_folder, read_note
-
-__all__ = [
-    "AUTO",
-    "BUILT_IN",
-    "CACHE_VARIABLE",
-    "NO_RECIPE",
-    "cache_folder",
-    "cached_corpus",
-    "check_name",
-    "corpus_names",
-    "corpus_of",
-    "find_source",
-    "forget",
-    "load_corpus",
-    "register",
-    "registered",
-]
+from musiczoo.music.parquet_cache import read_note
 
 _log = logging.getLogger(__name__)
 

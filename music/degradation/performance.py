@@ -1,4 +1,4 @@
-"""Synthetic degradations of performances, to train audio scorers: a piece as a poor player plays it.
+"""Degradations of performances, to train audio scorers: a piece as a poor player plays it.
 
 Each kind spoils one side of a performance and leaves the others alone, with a strength from 0 (a
 listener notices it) to 1 (little is left):

@@ -50,7 +50,7 @@ def ticks_per_quarter(moments: Iterable[Fraction]) -> int:
 def to_score(tune: Tune, *, tempo: float | None = None, expand_repeats: bool = True) -> ScoreTick:
     """Turn a tune into a symusic score, one track a voice.
 
-    Ticks are exact as long as 32,767 ticks a quarter suffice; beyond that (such as 11-tuplets beside
+    Ticks are exact as long as 32,767 ticks a quarter suffice; beyond that (11-tuplets beside
     13-tuplets beside septuplets) times are rounded to 1/20,160 of a quarter note. Bars that are
     shorter or longer than their meter (pickups, repeats in mid-bar) get a time signature of their
     true length, so that downbeats stay right. Programs are guessed from the voices' names. Grace

@@ -1,7 +1,7 @@
 """The MIDI text format (MTF): every message of a MIDI file as a line of text.
 
 CLaMP 2 reads it (Wu et al. 2024, arXiv 2410.13267).
-The first line says ``ticks_per_beat N``. The others are the messages of all tracks merged in time,
+The first line is ``ticks_per_beat N``. The others are the messages of all tracks merged in time,
 each with its type and its values: of a channel message first the ticks since the message before,
 then the channel and the rest (``note_on 240 0 60 80``); of a meta message the values first and the
 ticks last (``set_tempo 500000 0``).

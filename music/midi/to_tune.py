@@ -61,15 +61,7 @@ def from_score(
         for array in arrays
     ]
     exact = beats.is_exact(np.concatenate([track_times.ravel() for track_times in times]))
-    keys = _keys(
-        score,
-        bars,
-        [
-            (array["pitch"], array["duration"])
-            for track, array in zip(tracks, arrays, strict=True)
-            if not track.is_drum
-        ],
-    )
+    keys = _keys(score, bars)
     voices: list[tuple[TrackTick, list[Chord]]] = []
     staves: list[list[str]] = []
     for track, array, track_times in zip(tracks, arrays, times, strict=True):
@@ -98,9 +90,7 @@ def _bars_until(end: Fraction, bars: Sequence[MeterBar]) -> list[MeterBar]:
     return used
 
 
-def _keys(
-    score: ScoreTick, bars: Sequence[MeterBar], notes: list[tuple[np.ndarray, np.ndarray]]
-) -> list[tuple[int, bool]]:
+def _keys(score: ScoreTick, bars: Sequence[MeterBar]) -> list[tuple[int, bool]]:
     """(sharps, minor) for each bar; a signature inside a bar holds from the next one on."""
     resolution = int(score.ticks_per_quarter)
     given = sorted(
@@ -109,10 +99,13 @@ def _keys(
     )
     given = [item for item in given if abs(item[1]) <= 7]
     if not given:
+        arrays = [
+            track.notes.numpy() for track in score.tracks if len(track.notes) and not track.is_drum
+        ]
         pairs = [
             pair
-            for pitches, durations in notes
-            for pair in zip(pitches.tolist(), durations.tolist(), strict=True)
+            for array in arrays
+            for pair in zip(array["pitch"].tolist(), array["duration"].tolist(), strict=True)
         ]
         return [estimate_key(pairs)] * len(bars)
     keys, current, position = [], given[0][1:], 0

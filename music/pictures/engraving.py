@@ -116,7 +116,7 @@ def _apart_from_notes(mark: str) -> str:
 def svg_to_png(svg: str, *, zoom: float = 2.0, background: str = "#ffffff") -> bytes:
     """Draw an SVG page as a PNG picture.
 
-    Text is set in STIX General (metrically close to the Times that verovio lays out for) with
+    Text is set in STIX General (metrically close to the Times that verovio measures with) with
     DejaVu for characters it lacks. Both come as files with matplotlib under free licences (its
     LICENSE_STIX and LICENSE_DEJAVU); fonts of the system are not used, so that the picture is the
     same on every machine.

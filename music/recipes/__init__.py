@@ -1,4 +1,4 @@
-"""Recipes for published corpora: what belongs to them, how they are labelled, what is a duplicate, and whose they are."""
+"""Recipes for published corpora: their files, labels, duplicates and rights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def recipe_named(name: str) -> Recipe:
     """The recipe of a name.
 
     Raises:
-        MusicZooError: There is none of this name.
+        MusicZooError: No recipe has this name.
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)

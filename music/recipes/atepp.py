@@ -42,7 +42,7 @@ def _plan(root: Path, files: Sequence[str]) -> Plan:
             scores.setdefault(movement, score)
         if performance:
             performances.setdefault(movement, []).append(performance)
-            # Version 1.0 says "quality", the later ones "notes".
+            # The column is "quality" in version 1.0, "notes" in the later ones.
             if remark := (row.get("quality") or row.get("notes", "")).strip():
                 remarks[performance] = remark
     left_out = {path: "not in the corpus's table" for path in files}

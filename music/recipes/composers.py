@@ -22,13 +22,15 @@ _PARTICLES = frozenset(
 # Whoever is called so without a first name is this one: other family names are borne by too many.
 # fmt: off
 _FAMILY_NAME_ALONE = frozenset({
-    "albeniz", "albinoni", "bartok", "beethoven", "berlioz", "bizet", "boccherini", "borodin", "brahms", "bruckner", "buxtehude",
-    "chopin", "clementi", "corelli", "czerny", "debussy", "donizetti", "dvorak", "elgar", "faure", "frescobaldi", "gershwin",
-    "gesualdo", "glinka", "gounod", "granados", "grieg", "handel", "haendel", "janacek", "joplin", "liszt", "lully", "mahler",
-    "medtner", "mendelssohn", "monteverdi", "mozart", "mussorgsky", "offenbach", "pachelbel", "paganini", "palestrina", "pergolesi",
-    "poulenc", "prokofiev", "puccini", "purcell", "rachmaninoff", "rachmaninov", "rameau", "ravel", "respighi", "rossini", "satie",
-    "schoenberg", "schubert", "scriabin", "shostakovich", "sibelius", "smetana", "stravinsky", "sweelinck", "tchaikovsky", "telemann",
-    "verdi", "vivaldi", "wagner",
+    "albeniz", "albinoni", "bartok", "beethoven", "berlioz", "bizet", "boccherini", "borodin",
+    "brahms", "bruckner", "buxtehude", "chopin", "clementi", "corelli", "czerny", "debussy",
+    "donizetti", "dvorak", "elgar", "faure", "frescobaldi", "gershwin", "gesualdo", "glinka",
+    "gounod", "granados", "grieg", "handel", "haendel", "janacek", "joplin", "liszt", "lully",
+    "mahler", "medtner", "mendelssohn", "monteverdi", "mozart", "mussorgsky", "offenbach",
+    "pachelbel", "paganini", "palestrina", "pergolesi", "poulenc", "prokofiev", "puccini",
+    "purcell", "rachmaninoff", "rachmaninov", "rameau", "ravel", "respighi", "rossini", "satie",
+    "schoenberg", "schubert", "scriabin", "shostakovich", "sibelius", "smetana", "stravinsky",
+    "sweelinck", "tchaikovsky", "telemann", "verdi", "vivaldi", "wagner",
 })
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""The corpora of the Digital and Cognitive Musicology Lab, gathered in the Distant Listening Corpus."""
+"""The corpora of the Digital and Cognitive Musicology Lab (Distant Listening Corpus)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ _ID_LENGTH = 11
 
 
 def _fields(stem: str) -> tuple[str, str, str] | None:
-    """Family name, first name and YouTube identifier of ``"Surname, First, Title, identifier"``; titles may hold commas."""
+    """Family name, first name and YouTube identifier in a file's name.
+
+    It is ``"Surname, First, Title, identifier"``; titles may hold commas.
+    """
     parts = stem.split(", ")
     return (
         (parts[0], parts[1], parts[-1])

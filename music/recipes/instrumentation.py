@@ -1,4 +1,4 @@
-"""NotaGen's six instrumentations from what a corpus says of the instruments.
+"""NotaGen's six instrumentations from the instruments that a corpus gives.
 
 The paper (arXiv 2502.18008, section 3.3) describes them in words: Keyboard (piano and organ),
 Chamber (a small group, each a part of its own), Orchestral, Art Song (one or two voices with
@@ -23,15 +23,16 @@ _KEYBOARD_CODES = frozenset(
 )
 # fmt: off
 _VOICE_CODES = frozenset({
-    "vox", "cant", "canto", "soprn", "soprano", "mezzo", "alto", "calto", "icalto", "contrl", "contr", "tenor", "tenort", "barit",
-    "bass", "bassus", "basspr", "quint", "quinto", "sesto", "sexto", "feme", "male", "nfant", "lyrsp", "drmsp", "colsp", "lyrtn",
-    "drmtn", "heltn", "cantus", "altus",
+    "vox", "cant", "canto", "soprn", "soprano", "mezzo", "alto", "calto", "icalto", "contrl",
+    "contr", "tenor", "tenort", "barit", "bass", "bassus", "basspr", "quint", "quinto", "sesto",
+    "sexto", "feme", "male", "nfant", "lyrsp", "drmsp", "colsp", "lyrtn", "drmtn", "heltn",
+    "cantus", "altus",
 })
 # fmt: on
 
 
 def of_ensemble(keyboards: int, voices: int, others: int) -> str | None:
-    """The instrumentation of so many keyboards, singing voices and other instruments.
+    """The instrumentation of numbers of keyboards, singing voices and other instruments.
 
     None where none of the six fits.
 
@@ -63,7 +64,10 @@ def of_programs(programs: Iterable[int]) -> str | None:
 
 
 def of_humdrum(codes: Iterable[str]) -> str | None:
-    """The instrumentation of spines with these Humdrum instrument codes (``"piano"`` of ``*Ipiano``); staves of a keyboard count once."""
+    """The instrumentation of spines with these Humdrum instrument codes.
+
+    Such as ``"piano"`` of ``*Ipiano``. Staves of a keyboard count once.
+    """
     spines = list(codes)
     keyboards = len({code for code in spines if code in _KEYBOARD_CODES})
     voices = sum(code in _VOICE_CODES for code in spines)

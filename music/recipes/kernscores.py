@@ -1,4 +1,4 @@
-"""KernScores: the library of Humdrum scores of the Center for Computer Assisted Research in the Humanities."""
+"""KernScores: the Humdrum scores of the Center for Computer Assisted Research in the Humanities."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def _labels(text: str, path: str) -> Labels | None:
         if lived
         else None
     )
-    # A composer that we do not know is named as the file does, if it does so in IMSLP's way and
-    # says when he lived.
+    # A composer that we do not know has the name in the file, if that is written in IMSLP's way and
+    # the file gives the years of life.
     composer = composer or (ascii_name(named) if named.count(",") == 1 else None)
     instrumentation = of_humdrum(_codes(text)) or next(
         (

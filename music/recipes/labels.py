@@ -1,8 +1,8 @@
-"""What a conditioning prompt says of a work, and the rules by which corpora know it.
+"""The labels of a conditioning prompt, and the rules by which corpora give them.
 
 NotaGen (Wang et al. 2025, arXiv 2502.18008, section 3.3) puts period, composer and instrumentation
 before a piece. Folk tunes have no composer and no instrumentation: their source is the collection,
-and what tells them apart is the dance.
+and the dance distinguishes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ None where they are not known.
 """
 
 TagRule = Callable[[str], tuple[str, ...]]
-"""``rule(path)``: what else a corpus says of the works of a file, such as genres."""
+"""``rule(path)``: other tags of the works of a file, such as genres."""
 
 _RHYTHM = re.compile(r"^R:(.*)$", re.MULTILINE)
 _SPELLINGS = {"slipjig": "slip jig", "fling": "highland fling"}
@@ -46,7 +46,9 @@ def one_label(period: str, composer: str, instrumentation: str) -> LabelRule:
 
 
 def folk_tunes(collection: str) -> LabelRule:
-    """The rule of a collection of folk tunes: the collection as source, the rhythm of the ``R:`` line as what is played.
+    """The rule of a collection of folk tunes.
+
+    The collection stands for the composer, the rhythm of the ``R:`` line for the instrumentation.
 
     Args:
         collection: Name of the collection; it stands in the composer's place.
@@ -59,7 +61,10 @@ def folk_tunes(collection: str) -> LabelRule:
 
 
 def rhythm(abc: str) -> str:
-    """The rhythm type of a tune in lower case and one spelling, ``"tune"`` where the text does not tell it."""
+    """The rhythm type of a tune in lower case and one spelling.
+
+    It is ``"tune"`` where the text gives none.
+    """
     found = _RHYTHM.search(abc)
     name = " ".join(found.group(1).lower().split()) if found else ""
     return _SPELLINGS.get(name, name) or _NO_RHYTHM

@@ -101,7 +101,7 @@ LAKH = Recipe(
     ),
     duplicates=(
         "A file is read once: lmd_full before lmd_matched, clean_midi and, last, lmd_aligned are"
-        " copies of the same content; files of clean_midi are told by their content."
+        " copies of the same content; files of clean_midi are recognised by their content."
     ),
     recognise=_lakh_recognise,
     plan=_lakh_plan,

@@ -44,7 +44,7 @@ def _recipe(
     score_name = re.compile(rf"{prefix}\d+")
 
     def recognise(root: Path) -> bool:
-        # A copy has a folder for each composer; the first few tell what the scores are called.
+        # A copy has a folder for each composer; the first few show how the scores are named.
         folders = sorted((root / _SCORES).iterdir())[:5] if (root / _SCORES).is_dir() else []
         return any(
             score_name.fullmatch(path.stem)

@@ -32,7 +32,7 @@ def _plan(root: Path, files: Sequence[str]) -> Plan:
         if path not in left_out:
             continue
         if row["subset:no_license_conflict"] != "True":
-            left_out[path] = "licence conflict: the website and the file say different things"
+            left_out[path] = "licence conflict: the website and the file state different licences"
         elif row["subset:deduplicated"] != "True":
             left_out[path] = (
                 f"a duplicate of {row.get('best_unique_arrangement') or 'another score'}"
@@ -57,7 +57,7 @@ PDMX = Recipe(
     publisher="https://zenodo.org/records/13763756",
     licence=(
         "The collection CC BY 4.0; each score public domain or CC0 by its uploader's word. Scores"
-        " whose file says otherwise are left out."
+        " whose file states another licence are left out."
     ),
     layout=(
         "PDMX.csv with the folder mxl/ beside it (unpack mxl.tar.gz); data/, mid/, metadata/ and"

@@ -1,4 +1,4 @@
-"""What a recipe is: how to read a published corpus from a copy that the user has downloaded."""
+"""A recipe: how to read a published corpus from a copy that the user has downloaded."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from musiczoo.music.recipes.labels import LabelRule, TagRule
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with the files of one copy of a corpus.
+    """How the files of one copy of a corpus are read and labelled.
 
     Attributes:
         left_out: Path -> why the file is not read. Files that are no music anyway need not be
             named.
         label: The rule for period, composer and instrumentation.
-        tags: The rule for what else the corpus says of a work.
+        tags: The rule for other tags that the corpus gives a work.
     """
 
     left_out: dict[str, str] = field(default_factory=dict)
@@ -30,11 +30,11 @@ class Recipe:
     """A published corpus. Nothing of it is distributed with musiczoo, and nothing is downloaded.
 
     Attributes:
-        name: As the command line takes it.
+        name: As on the command line.
         title: What it holds.
         publisher: Page to download it from.
         licence: What is known of the rights.
-        restricted: True where the terms restrict use; a warning says so.
+        restricted: True where the terms restrict use; a warning is logged.
         layout: What the folder looks like, for people.
         labels: Where labels and tags come from, for people.
         duplicates: What is left out, and why, for people.

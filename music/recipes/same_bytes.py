@@ -30,7 +30,7 @@ def same_bytes(root: Path, files: Sequence[str]) -> dict[str, str]:
 def md5_of(file: Path) -> str:
     """MD5 of a file's content, in hexadecimal.
 
-    Of one that cannot be opened something that equals nothing else.
+    For one that cannot be opened, a text that equals no other one.
     """
     try:
         with file.open("rb") as stream:

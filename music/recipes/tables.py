@@ -1,4 +1,4 @@
-"""Metadata tables of corpora: CSV, TSV and JSON files whose errors are told as ours."""
+"""Metadata tables of corpora: CSV, TSV and JSON files, whose errors are raised as ours."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def years(born: str, died: str) -> tuple[int, int] | None:
-    """Two years out of a table; None where one of them is missing or no number."""
+    """Two years from a table; None where one of them is missing or no number."""
     try:
         return int(float(born)), int(float(died))
     except ValueError:

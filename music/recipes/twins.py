@@ -1,4 +1,4 @@
-"""Scores that a corpus holds in several formats: one is read, and the others say which."""
+"""Scores that a corpus holds in several formats: one is read, the others are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def one_of_each(
 
     Args:
         files: Paths of files that may be music.
-        score_of: What is equal of two files that hold the same score.
+        score_of: Gives a key that is equal for files that hold the same score.
 
     Returns:
         Path -> reason.

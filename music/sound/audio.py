@@ -221,19 +221,11 @@ def write_wav(path: str | Path, samples: NDArray[np.floating], rate: int = 44100
 def write_flac(path: str | Path, samples: NDArray[np.floating], rate: int = 44100) -> Path:
     """Write samples as a 16-bit FLAC file.
 
-    It holds the same samples as a WAV file in about half the bytes.
-
-    Args:
-        path: Where to write.
-        samples: Shape (channels, samples) or (samples,), in [-1, 1]; values beyond are clipped.
-        rate: Samples a second.
-
-    Returns:
-        The path written.
+    It holds the same samples as the file of :func:`write_wav`, which has the same arguments, in
+    about half the bytes.
 
     Raises:
-        MusicZooError: Samples of another shape or not finite, soundfile is not installed, or a path
-            that cannot be written.
+        MusicZooError: As :func:`write_wav`, or soundfile is not installed.
     """
     try:
         import soundfile

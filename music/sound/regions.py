@@ -131,7 +131,7 @@ class Region:
         oscillator: The modulation oscillator.
         vibrato: The vibrato oscillator.
         pitch_by: Cents by the oscillator, the vibrato and the modulation envelope.
-        cutoff: Of the low-pass filter, in cents above 8.176 Hz; 13500 and more is none.
+        cutoff: Of the low-pass filter, in cents above 8.176 Hz; 13500 and more is no filter.
         cutoff_by: Cents by the oscillator and the modulation envelope.
         volume_by: Decibels by the oscillator.
         resonance: The filter's peak in decibels.
@@ -259,5 +259,5 @@ def hertz(cents: float) -> float:
 
 
 def _seconds(timecents: int) -> float:
-    """Seconds of a time in timecents; what is below a millisecond is none."""
+    """Seconds of a time in timecents; what is below a millisecond counts as 0."""
     return 0.0 if timecents <= -12000 else float(2 ** (min(timecents, 8000) / 1200))

@@ -52,7 +52,7 @@ class SoundFont:
         path: An SF2 or SF3 file.
 
     Raises:
-        MusicZooError: It cannot be read, or is none.
+        MusicZooError: It cannot be read, or is not a soundfont.
     """
 
     def __init__(self, path: str | Path) -> None:

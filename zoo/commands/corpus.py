@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from musiczoo.music.corpora.cache import Source
-from musiczoo.music.corpora.names import (
+from musiczoo.music.corpora import (
     AUTO,
     BUILT_IN,
     NO_RECIPE,
@@ -25,6 +24,7 @@ from musiczoo.music.corpora.names import (
     register,
     registered,
 )
+from musiczoo.music.corpora.cache import Source
 from musiczoo.music.corpora.report import report, write_report
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes import RECIPES, Recipe, recipe_named

@@ -16,14 +16,7 @@ import pytest
 
 from musiczoo.music import atomic, code_digest, write
 from musiczoo.music.abc import read_abc
-from musiczoo.music.corpora import cache as corpus_cache
-from musiczoo.music.corpora import names as corpora
-from musiczoo.music.corpora import reading as corpus_reading
-from musiczoo.music.corpora import rows as corpus_rows
-from musiczoo.music.corpora.built_in import files_of
-from musiczoo.music.corpora.corpus import Corpus, Skipped
-from musiczoo.music.corpora.files import files_named
-from musiczoo.music.corpora.names import (
+from musiczoo.music.corpora import (
     BUILT_IN,
     cache_folder,
     corpus_names,
@@ -33,6 +26,13 @@ from musiczoo.music.corpora.names import (
     register,
     registered,
 )
+from musiczoo.music.corpora import cache as corpus_cache
+from musiczoo.music.corpora import names as corpora
+from musiczoo.music.corpora import reading as corpus_reading
+from musiczoo.music.corpora import rows as corpus_rows
+from musiczoo.music.corpora.built_in import files_of
+from musiczoo.music.corpora.corpus import Corpus, Skipped
+from musiczoo.music.corpora.files import files_named
 from musiczoo.music.corpora.report import report, write_report
 from musiczoo.music.corpora.table import SCHEMA
 from musiczoo.music.errors import MusicZooError
@@ -274,7 +274,7 @@ def test_only_new_and_changed_files_are_read_again(folder, tmp_path, monkeypatch
     corpus = load(folder, tmp_path)
     assert sorted(read) == ["a_new.abc", "rests.abc"]
     assert corpus[0].path == "a_new.abc"
-    again = load(folder, tmp_path / "anew")
+    again = load(folder, tmp_path / "again")
     assert list(corpus) == list(again)
     assert (corpus.skipped, corpus.left_out) == (again.skipped, again.left_out)
     assert corpus.path.read_bytes() == again.path.read_bytes()
@@ -623,7 +623,7 @@ def test_a_full_disk(folder, tmp_path, monkeypatch, writes):
 
     with monkeypatch.context() as patched:
         patched.setattr(atomic.os, "fsync", full)
-        with pytest.raises(MusicZooError, match=r"No space left.*goes on from what was read"):
+        with pytest.raises(MusicZooError, match=r"No space left.*continues from what was read"):
             load(folder, tmp_path)
     written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert [path.suffix for path in written] == [".parquet"] * writes

@@ -1,4 +1,4 @@
-"""Sound from a soundfont made here: one looped sine, two octaves of General MIDI's range are enough to hear a pitch."""
+"""Sound from a soundfont made here: one looped sine, two octaves of General MIDI's range are enough to find a pitch."""
 
 from __future__ import annotations
 
