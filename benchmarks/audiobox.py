@@ -57,7 +57,7 @@ def seconds_of(step: Callable[[], object]) -> float:
 
 
 def compare(module: AudioboxModule, seconds: float, repeats: int) -> dict[str, object]:
-    """Times of the ways for a clip of so many seconds."""
+    """Times of the ways for a clip of the given length."""
     samples = clip(seconds, seed=1)
     window = torch.from_numpy(windows_of(samples, RATE)[0])[None]
     padded = torch.nn.functional.pad(window, (0, WINDOW - window.shape[1]))
