@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.corpora.table import SCHEMA as SCHEMA  # users import these from here
 from musiczoo.music.corpora.table import read_table as read_table
+from musiczoo.music.corpora.table import with_clusters as with_clusters
+from musiczoo.music.corpora.table import with_labels as with_labels
 from musiczoo.music.near_duplicates import Shingles
 from musiczoo.music.parquet_cache import read_note as read_note
 from musiczoo.music.parquet_cache import write_table as write_table
