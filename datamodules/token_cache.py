@@ -190,7 +190,7 @@ def cached_clusters(
 ) -> list[int]:
     """For each piece the index of the first one of its cluster of near-duplicates.
 
-    Clusters are of all corpora together and of whatever is left in them, so they are kept beside
+    Clusters are of all corpora together, without what was left out, so they are kept beside
     the tables, not in them.
     """
     digest = hashlib.sha256(json.dumps([piece.id for piece in pieces]).encode())

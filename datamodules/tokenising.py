@@ -38,7 +38,7 @@ TOKEN_TYPE = np.dtype("<u2")
 
 @dataclass(frozen=True)
 class StreamRules:
-    """What of a corpus is kept.
+    """Rules for what is kept of a corpus.
 
     Attributes:
         programs: See :func:`musiczoo.music.midi.piano_stream.reduced`. Notated pieces have no
@@ -153,7 +153,7 @@ class Tokeniser:
         """The tokens of a piece with what is known of them.
 
         Raises:
-            MusicZooError: The piece is left out; the message says why.
+            MusicZooError: The piece is left out; the message gives the reason.
         """
         programs = self.rules.programs
         if isinstance(piece, Tune):

@@ -11,9 +11,9 @@ from symusic.core import (
     TrackTick,
 )
 
-from musiczoo.music import piano_stream
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.midi import piano_stream
 from musiczoo.music.midi.from_tune import to_score
 from musiczoo.music.midi.piano_stream import (
     ALL_AS_PIANO,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Track
 
-from musiczoo.music import synthesis
+from musiczoo.music.sound import synthesizer
 from musiczoo.music.sound.audio import find_soundfont
 from musiczoo.music.sound.note_table import performance
 from musiczoo.music.sound.sample_voice import _level, _volume
@@ -244,7 +244,7 @@ def test_what_was_played_before_changes_no_bit(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2):
         for piece, expected in reversed(list(zip(pieces, alone, strict=True))):
             np.testing.assert_array_equal(play(shared, piece, 5.0, 48000), expected)
-    monkeypatch.setattr(synthesis, "_KEPT_BYTES", 100_000)
+    monkeypatch.setattr(synthesizer, "_KEPT_BYTES", 100_000)
     small = Synthesizer(SoundFont(PACKAGED), 48000)
     for piece, expected in list(zip(pieces, alone, strict=True)) * 2:
         np.testing.assert_array_equal(play(small, piece, 5.0, 48000), expected)
