@@ -1,4 +1,7 @@
-"""Measures of generated music and of models, as ``torchmetrics`` metrics: their states sum over batches and processes."""
+"""Measures of generated music and of models, as ``torchmetrics`` metrics.
+
+Their states sum over batches and processes.
+"""
 
 from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_alignment
 from musiczoo.metrics.bits import BitsPerSymbol

@@ -1,7 +1,7 @@
 """Bar-alignment error: the share of bars whose voices are not equally long.
 
 Wang et al. 2025 (NotaGen, arXiv 2502.18008) report it in percent (0.269 for the fine-tuned model,
-0.377 for human sheets). Their program is not published, so the exact rule is ours and stands at
+0.377 for human sheets). Their program is not published, so the exact rule is ours: see
 :func:`bar_alignment`.
 """
 
@@ -22,8 +22,7 @@ from musiczoo.music.abc.bars import split_bars
 from musiczoo.music.abc.rests import BarClock
 from musiczoo.music.errors import MusicZooError
 
-# What the voices of one bar say: voice -> music code, or None where a voice does not have exactly
-# one bar.
+# One bar of all voices: voice -> music code, or None where a voice does not have exactly one bar.
 _Row = dict[str, str | None]
 
 _COUNTER = re.compile(r"\[r:[^\]]*\]")
@@ -33,7 +32,7 @@ _HEADER_LINE = re.compile(r"([A-Za-z+]):(.*)")
 
 @dataclass(frozen=True, slots=True)
 class BarAlignment:
-    """How the voices of one piece stand to each other.
+    """The alignment of the voices of one piece.
 
     Attributes:
         bars: Multi-voice bars: those in which at least two voices are present.
@@ -62,14 +61,15 @@ def bar_alignment(piece: Tune | Generated) -> BarAlignment:
         piece: A tune, in which every voice is present in every bar; or a generated piece, whose
             text is judged line by line as the model wrote it, before rests are restored. Bars that
             were left out as rests are not present there, and the last line of a piece that was cut
-            off is not looked at.
+            off does not count.
 
     Returns:
         The number of bars compared and the misaligned ones.
 
     Example:
         >>> from musiczoo.music.abc import read_abc
-        >>> bar_alignment(read_abc("M:4/4\nL:1/4\nK:C\n[V:1]CDEF|[V:2]C4|\n[V:1]C4|[V:2]C3|\n"))
+        >>> text = "M:4/4\nL:1/4\nK:C\n[V:1]CDEF|[V:2]C4|\n[V:1]C4|[V:2]C3|\n"
+        >>> bar_alignment(read_abc(text))
         BarAlignment(bars=2, misaligned=(1,))
     """
     if isinstance(piece, Tune):
@@ -108,7 +108,7 @@ def _rows_of_tune(tune: Tune) -> Iterator[_Row]:
 def _rows_of_text(text: str) -> tuple[Tune, list[_Row]]:
     """The header and the rows of interleaved text.
 
-    Not by the reader, which restores rests and so evens out what is to be compared.
+    The reader of ABC is not used: it restores rests, and so hides differences between voices.
     """
     lines = [line for line in text.split("\n") if line.strip()]
     start = next(
@@ -125,7 +125,7 @@ def _rows_of_text(text: str) -> tuple[Tune, list[_Row]]:
         codes: dict[str, str] = {}
         for voice, code in zip(pieces[::2], pieces[1::2], strict=True):
             codes[voice] = codes.get(voice, "") + code
-        # What comes before the first voice's name belongs to none, and can be aligned with none.
+        # Code before the first voice's name belongs to no voice, and can be aligned with none.
         row: _Row = {"": None} if stray.strip() else {}
         rows.append(row | {voice: _only_bar(code) for voice, code in codes.items()})
     return Tune(fields, ()), rows
@@ -137,10 +137,11 @@ def _only_bar(code: str) -> str | None:
 
 
 class BarAlignmentError(Metric):
-    r"""Misaligned bars in percent of all multi-voice bars of all pieces (micro-average), by the rule of :func:`bar_alignment`.
+    r"""Misaligned bars in percent of all multi-voice bars of all pieces (micro-average).
 
-    NaN while no multi-voice bar was seen. ``pieces`` and ``aligned_pieces`` hold how many pieces
-    had such bars, and how many of those were aligned throughout.
+    The rule is that of :func:`bar_alignment`. NaN while no multi-voice bar was seen. ``pieces``
+    counts the pieces that had such bars, ``aligned_pieces`` those of them that were aligned
+    throughout.
 
     Args:
         settings: Of :class:`torchmetrics.Metric`.

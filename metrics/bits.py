@@ -1,8 +1,9 @@
-"""Bits per symbol: how many bits a model needs for held-out music, for each symbol of it."""
+"""Bits per symbol: the bits that a model needs for held-out music, divided by its symbols."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -16,14 +17,81 @@ from musiczoo.music.errors import MusicZooError
 Average = Literal["micro", "macro"]
 
 
-class BitsPerSymbol(Metric):
+class LikelihoodMetric(Metric):
+    """A cost of texts, divided by a number of symbols; the base of bits and perplexity.
+
+    Args:
+        symbol: What is counted, for reports (``"target"``, ``"character"``, ``"bar"``, ``"note"``).
+        average: ``"micro"`` or ``"macro"``, see :class:`BitsPerSymbol`.
+        settings: Of :class:`torchmetrics.Metric`.
+
+    Raises:
+        MusicZooError: There is no such average.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    cost: Tensor
+    symbols: Tensor
+    piece_values: Tensor
+    pieces: Tensor
+
+    def __init__(self, symbol: str = "target", average: Average = "micro", **settings: Any) -> None:
+        super().__init__(**settings)
+        check_average(average)
+        self.symbol = symbol
+        self.average: Average = average
+        # Sums of millions of small numbers: in float32 the later ones would be rounded away.
+        for name in ("cost", "symbols", "piece_values", "pieces"):
+            self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(
+        self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None
+    ) -> None:
+        """Adds texts.
+
+        Args:
+            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
+                shape, in nats.
+            symbols: Number of symbols in these texts: of all together, or (for the macro-average)
+                of each. None counts the scored targets.
+
+        Raises:
+            MusicZooError: Sums without a number of symbols, no symbols for a likelihood, another
+                number of counts than texts, or a macro-average of one count for several texts.
+        """
+        nats, counts = nats_and_symbols(scores, symbols, self.average)
+        costs, counts = self._cost(nats.to(self.cost.device)), counts.to(self.cost.device)
+        self.cost += costs.sum()
+        self.symbols += counts.sum()
+        self.piece_values += self._value((costs / counts)[counts > 0]).sum()
+        self.pieces += (counts > 0).sum()
+
+    def compute(self) -> Tensor:
+        """Scalar; NaN before the first text, infinite where it is too large for a number."""
+        if self.average == "micro":
+            return self._value(self.cost / self.symbols)
+        return self.piece_values / self.pieces
+
+    @abstractmethod
+    def _cost(self, nats: Tensor) -> Tensor:
+        """The cost of texts in the unit of the metric."""
+
+    @abstractmethod
+    def _value(self, cost: Tensor) -> Tensor:
+        """The value of a cost a symbol."""
+
+
+class BitsPerSymbol(LikelihoodMetric):
     """Negative log-likelihood in bits, divided by a number of symbols.
 
-    What is divided by decides what may be compared. Without ``symbols`` it is the model's own
-    targets: for bar-stream models that is ``val/bits_per_character``, whose targets include the
+    The symbol decides which models may be compared. Without ``symbols`` it is the model's own
+    target: for bar-stream models that is ``val/bits_per_character``, whose targets include the
     marks that end patches and pieces. With the number of characters of the text itself, of its
-    bars, or of its notes, models of any tokenisation can be compared, for the total belongs to the
-    same music.
+    bars, or of its notes, models of any tokenisation can be compared, because the total belongs to
+    the same music.
 
     Args:
         symbol: What is counted, for reports (``"target"``, ``"character"``, ``"bar"``, ``"note"``).
@@ -46,55 +114,15 @@ class BitsPerSymbol(Metric):
         4.0
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
+    def _cost(self, nats: Tensor) -> Tensor:
+        return nats / math.log(2)
 
-    bits: Tensor
-    symbols: Tensor
-    piece_means: Tensor
-    pieces: Tensor
-
-    def __init__(self, symbol: str = "target", average: Average = "micro", **settings: Any) -> None:
-        super().__init__(**settings)
-        check_average(average)
-        self.symbol = symbol
-        self.average: Average = average
-        # Sums of millions of small numbers: in float32 the later ones would be rounded away.
-        for name in ("bits", "symbols", "piece_means", "pieces"):
-            self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(
-        self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None
-    ) -> None:
-        """Adds texts.
-
-        Args:
-            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
-                shape, in nats.
-            symbols: Number of symbols in these texts: of all together, or (for the macro-average)
-                of each. None counts the scored targets.
-
-        Raises:
-            MusicZooError: Sums without a number of symbols, no symbols for a likelihood, another
-                number of counts than texts, or a macro-average of one count for several texts.
-        """
-        nats, counts = nats_and_symbols(scores, symbols, self.average)
-        bits, counts = nats.to(self.bits.device) / math.log(2), counts.to(self.bits.device)
-        self.bits += bits.sum()
-        self.symbols += counts.sum()
-        self.piece_means += (bits / counts)[counts > 0].sum()
-        self.pieces += (counts > 0).sum()
-
-    def compute(self) -> Tensor:
-        """Scalar, bits per symbol; NaN before the first text."""
-        return (
-            self.bits / self.symbols if self.average == "micro" else self.piece_means / self.pieces
-        )
+    def _value(self, cost: Tensor) -> Tensor:
+        return cost
 
 
 def check_average(average: str) -> None:
-    """Refuses what is no average.
+    """Checks the name of an average.
 
     Raises:
         MusicZooError: There is no such average.
@@ -108,13 +136,13 @@ def check_average(average: str) -> None:
 def nats_and_symbols(
     scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None, average: Average
 ) -> tuple[Tensor, Tensor]:
-    """What texts cost, and how many symbols they have.
+    """The cost of texts in nats, and their numbers of symbols.
 
     Args:
         scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
             shape, in nats.
         symbols: Of all texts together, or of each; None counts the scored targets.
-        average: ``"macro"`` insists on a count for each text.
+        average: ``"macro"`` needs a count for each text.
 
     Returns:
         Nats (negative log-likelihood) and symbols, (texts,) float64; one text where there is one
@@ -132,7 +160,7 @@ def nats_and_symbols(
     if symbols is None:
         if not isinstance(scores, TokenLogProbs):
             raise MusicZooError(
-                "Sums do not tell how many symbols they are of.",
+                "Sums alone have no number of symbols.",
                 where="symbols",
                 remedy="Give symbols=N.",
             )

@@ -1,8 +1,7 @@
-"""The picture of a report card: errors, CLaMP scores, Frechet distances and likelihoods, pieces beside the ground truth."""
+"""The picture of a report card: the figures of pieces beside those of the ground truth."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from musiczoo.metrics.figures import Figures, ReportCard
 from musiczoo.metrics.frechet import FrechetDistance
-from musiczoo.music.atomic import write_atomically
+from musiczoo.music.pictures.charts import chart, png_of, without_formulas
 from musiczoo.music.pictures.piano_roll import COLOURS
 
 _Bars = Sequence[tuple[str, Callable[[Figures], float | None]]]
@@ -30,11 +29,11 @@ _BITS: _Bars = (
 def report_card_picture(
     card: ReportCard, path: str | Path | None = None, *, dpi: int = 130
 ) -> bytes:
-    r"""Draw a card. What it does not know is left out.
+    r"""The card as a picture; figures that it does not have are left out.
 
     Args:
         card: The figures.
-        path: Where to write the PNG as well, or None.
+        path: File that the PNG is written to as well, or None.
         dpi: Dots an inch.
 
     Returns:
@@ -47,9 +46,6 @@ def report_card_picture(
         >>> report_card_picture(ReportCard(Figures("pieces", 3, 3, {})))[:4]
         b'\x89PNG'
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = card.columns()
     panels: list[Callable[[Any], None]] = [lambda axes: _grouped(axes, columns, _PERCENT, "%")]
     if any(one.scores for one in columns):
@@ -58,18 +54,13 @@ def report_card_picture(
         panels.append(lambda axes: _distances(axes, columns))
     if any(one.likelihoods for one in columns):
         panels.append(lambda axes: _grouped(axes, columns, _BITS, "bits"))
-    figure = Figure(figsize=(4.2 * len(panels), 3.6), dpi=dpi, layout="constrained")
+    figure = chart(4.2 * len(panels), 3.6, dpi)
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axes)
         axes.tick_params(labelsize=8)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    data = stream.getvalue()
-    if path is not None:
-        write_atomically(path, data)
-    return data
+    return png_of(figure, path)
 
 
 def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> None:
@@ -84,7 +75,7 @@ def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> N
         ]
         places = np.arange(len(shown)) + (number - (len(columns) - 1) / 2) * width
         drawn = axes.bar(
-            places, heights, 0.94 * width, color=COLOURS[number], label=_plain(one.name)
+            places, heights, 0.94 * width, color=COLOURS[number], label=without_formulas(one.name)
         )
         axes.bar_label(
             drawn,
@@ -98,13 +89,13 @@ def _grouped(axes: Any, columns: Sequence[Figures], bars: _Bars, unit: str) -> N
 
 
 def _scores(axes: Any, columns: Sequence[Figures]) -> None:
-    """How the cosines of the pieces are spread, as shares, for sets of different size."""
+    """The distribution of the cosines, as shares, because sets differ in size."""
     known = [value for one in columns for value in one.scores]
     edges = np.linspace(min(known), max(known) + 1e-9, 21)
     for number, one in enumerate(columns):
         if one.scores:
             share = np.full(len(one.scores), 100 / len(one.scores))
-            label = _plain(f"{one.name} (n = {len(one.scores)})")
+            label = without_formulas(f"{one.name} (n = {len(one.scores)})")
             axes.hist(
                 one.scores, edges, weights=share, color=COLOURS[number], alpha=0.55, label=label
             )
@@ -120,12 +111,12 @@ def _scores(axes: Any, columns: Sequence[Figures]) -> None:
 
 
 def _distances(axes: Any, columns: Sequence[Figures]) -> None:
-    """The distances, each with its numbers of pieces: they cannot be compared without."""
+    """The distances, each with its numbers of pieces, without which they cannot be compared."""
     names: list[str] = []
     for number, one in enumerate(columns):
         for place, distance in enumerate(one.frechet):
             estimator = distance.estimator if isinstance(distance, FrechetDistance) else "infinity"
-            label = None if place else _plain(one.name)
+            label = None if place else without_formulas(one.name)
             bar = axes.barh(
                 len(names), max(distance.value, 0.0), 0.7, color=COLOURS[number], label=label
             )
@@ -143,8 +134,3 @@ def _legend(axes: Any) -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2
     )
-
-
-def _plain(text: str) -> str:
-    """Users' names as they are: a dollar sign would start a formula."""
-    return text.replace("$", r"\$")

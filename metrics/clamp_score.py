@@ -1,8 +1,8 @@
-"""Average CLaMP score: how near generated pieces come to real ones of their prompt, in the features of an encoder.
+"""Average CLaMP score: likeness to real works of a prompt, in the features of an encoder.
 
 Wang et al. 2025 (NotaGen, arXiv 2502.18008) measure it with CLaMP 2 (Wu et al. 2024, arXiv
-2410.13267), and choose with it what their model learns from. It is a cosine with a centre: it says
-nothing of variety, and a model that was trained on it should be judged by another encoder as well.
+2410.13267), and choose with it what their model learns from. It is a cosine with a centre: it does
+not measure variety, and a model that was trained on it should be judged by another encoder as well.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 
-from musiczoo.metrics.features import same_dimensions, usable_features
+from musiczoo.metrics.features import same_dimensions, usable_features, usable_references
 from musiczoo.music.errors import MusicZooError
 
 
 def clamp_scores(features: Tensor, reference_features: Tensor) -> Tensor:
     """Cosine of each piece's features with the mean features of reference pieces.
 
-    The mean is taken of the features as the encoder gives them, not normalised to one length first:
-    so do the authors of NotaGen.
+    The mean is that of the features as the encoder gives them, not normalised to one length first,
+    as the authors of NotaGen compute it.
 
     Args:
         features: (pieces, dimensions).
@@ -38,22 +38,19 @@ def clamp_scores(features: Tensor, reference_features: Tensor) -> Tensor:
         MusicZooError: No reference that can be used, or features of another encoder.
 
     Example:
-        >>> clamp_scores(torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+        >>> real = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> clamp_scores(torch.tensor([[1.0, 2.0, 2.0]]), real)
         tensor([0.7071], dtype=torch.float64)
     """
-    references = usable_features(reference_features)[0]
-    if not len(references):
-        raise MusicZooError(
-            "There is no reference to compare with.",
-            where="reference_features",
-            remedy="Give the features of real pieces.",
-        )
+    references = usable_references(reference_features)
     same_dimensions(features, references)
     return _cosines(features.detach().double(), references.mean(dim=0, keepdim=True))
 
 
 def leave_one_out_scores(features: Tensor) -> Tensor:
-    """Cosine of each piece's features with the mean of all the others': what real pieces score among themselves.
+    """Cosine of each piece's features with the mean of all the others'.
+
+    Real pieces are measured against themselves by it.
 
     Args:
         features: (pieces, dimensions).
@@ -74,7 +71,7 @@ def leave_one_out_scores(features: Tensor) -> Tensor:
 
 
 def _cosines(features: Tensor, centres: Tensor) -> Tensor:
-    """Row by row; NaN instead of torch's 0 where a direction is missing."""
+    """(rows,), row by row; NaN instead of torch's 0 where a row has no direction."""
     lengths = features.norm(dim=1) * centres.norm(dim=1)
     cosines = functional.cosine_similarity(features, centres, dim=1)
     return torch.where(lengths > 0, cosines, torch.nan)
@@ -96,8 +93,10 @@ class ClampScore(Metric):
         MusicZooError: A prompt without a usable reference, or features of several encoders.
 
     Example:
-        >>> metric = ClampScore({"reel": torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "jig": torch.tensor([[0.0, 1.0]])})
-        >>> metric.update(torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]), ["reel", "reel", "jig"])
+        >>> reels, jigs = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0]])
+        >>> metric = ClampScore({"reel": reels, "jig": jigs})
+        >>> pieces = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]])
+        >>> metric.update(pieces, ["reel", "reel", "jig"])
         >>> {name: round(value.item(), 4) for name, value in metric.compute().items()}
         {'average': 0.5, 'pooled': 0.6667}
     """

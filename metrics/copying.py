@@ -1,17 +1,20 @@
-"""Copy rate: how much of new pieces stands in the training corpus already.
+"""Copy rate: the part of new pieces that is in the training corpus already.
 
 A piece is cut into all its spans of a few successive bars. A span is described by what sounds in
 it, free of its key: for every note its onset in the bar, its written length, and its distance in
 semitones from the span's first note. Two spans with the same description are the same music in
-another key. What is and is not seen:
+another key. What makes a difference:
 
-* Voices: all notes of all voices together, so the order, number and names of voices, and doublings in unison, make no difference.
-  ``voices="top"`` takes the first voice of the body alone, its highest note where it has chords.
-* Octaves: a span that is moved as a whole, by any number of semitones, is a copy; one voice moved by an octave against the others is not.
-* Note values: must be equal as they sound (quarter notes), whatever unit or meter they are written in; so must the lengths of bars.
-* Ties, slurs, grace notes, decorations, chord symbols, lyrics, bar-lines and repeats are not looked at; repeats are not played out.
-  Tied notes stay two notes.
-* Spans in which nothing sounds are not counted, nor do pieces with fewer bars than a span have any.
+* Voices: all notes of all voices together, so the order, number and names of voices, and doublings
+  in unison, make no difference. ``voices="top"`` means the first voice of the body alone, its
+  highest note where it has chords.
+* Octaves: a span that is moved as a whole, by any number of semitones, is a copy; one voice moved
+  by an octave against the others is not.
+* Note values: must be equal as they sound (quarter notes), whatever unit or meter they are written
+  in; so must the lengths of bars.
+* Ties, slurs, grace notes, decorations, chord symbols, lyrics, bar-lines and repeats make no
+  difference; repeats are not played. Tied notes stay two notes.
+* Spans in which nothing sounds are not counted. Pieces with fewer bars than a span have no spans.
 """
 
 from __future__ import annotations
@@ -60,11 +63,13 @@ def span_hashes(
     digests, references = _bar_digests(tune, voices)
     if len(digests) < bars:
         return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.intp)
+    # (spans, bars)
     windows = sliding_window_view(digests, bars)
     pitches = sliding_window_view(references, bars)
     sounding = pitches >= 0
     (places,) = np.nonzero(sounding.any(axis=1))
     windows, pitches, sounding = windows[places], pitches[places], sounding[places]
+    # (spans, 1): the pitch of the first note
     first = np.take_along_axis(pitches, sounding.argmax(axis=1)[:, None], axis=1)
     intervals = np.where(sounding, pitches - first, 0)
     hashes = np.zeros(len(places), dtype=np.uint64)
@@ -82,7 +87,13 @@ def _mixed(values: Hashes) -> Hashes:
 
 
 def _bar_digests(tune: Tune, voices: Voices) -> tuple[Hashes, NDArray[np.int64]]:
-    """For each bar a digest of its notes relative to the first one's pitch, and that pitch; -1 where nothing sounds."""
+    """For each bar a digest of its notes relative to the first one's pitch, and that pitch.
+
+    The pitch is -1 where nothing sounds.
+
+    Returns:
+        (bars,) uint64 and (bars,) int64.
+    """
     parsed = tune.parsed if voices == "all" else tune.parsed[:1]
     count = max((len(voice.bars) for voice in parsed), default=0)
     notes: list[set[tuple[Fraction, int, Fraction]]] = [set() for _ in range(count)]
@@ -119,7 +130,7 @@ def _bar_digests(tune: Tune, voices: Voices) -> tuple[Hashes, NDArray[np.int64]]
 
 
 class SpanIndex:
-    """The spans of a corpus, to be looked up.
+    """The spans of a corpus, for looking up spans of other pieces.
 
     Args:
         hashes: From :func:`span_hashes`, in any order, repeated or not.
@@ -141,7 +152,7 @@ class SpanIndex:
         """
         if bars < 1:
             raise MusicZooError(
-                f"A span of {bars} bars is none.", where="bars", remedy="Give 1 or more."
+                f"A span cannot have {bars} bars.", where="bars", remedy="Give 1 or more."
             )
         found = [span_hashes(tune, bars, voices)[0] for tune in tunes]
         return cls(np.concatenate(found) if found else np.empty(0, dtype=np.uint64), bars, voices)
@@ -151,10 +162,10 @@ class SpanIndex:
         return len(self.hashes)
 
     def copied(self, tune: Tune) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-        """Which spans of a piece stand in the corpus.
+        """Whether the spans of a piece are in the corpus.
 
         Returns:
-            For each sounding span whether it does, and the index of its first bar.
+            For each sounding span whether it is, and the index of its first bar.
 
         Raises:
             MusicZooError: Music code that cannot be read.
@@ -190,10 +201,10 @@ def longest_run(copied: NDArray[np.bool_], places: NDArray[np.intp], bars: int =
 class CopyRate(Metric):
     r"""Copied spans in percent of all spans of all pieces (micro-average).
 
-    See the module for what a copy is.
+    The module defines what a copy is.
 
-    To put the number into proportion, measure held-out human pieces of the same kind against the
-    same index: real music shares formulas, too. NaN while no span was seen. Generated pieces that
+    For comparison, measure held-out human pieces of the same kind against the same index: real
+    music shares formulas, too. NaN while no span was seen. Generated pieces that
     cannot be read have no spans.
 
     Args:
@@ -204,7 +215,8 @@ class CopyRate(Metric):
         >>> from musiczoo.music.abc import read_abc, transpose
         >>> known = read_abc("L:1/4\nK:C\nCDEF|GABc|dcBA|GFED|C4|\n")
         >>> metric = CopyRate(SpanIndex.of([known]))
-        >>> metric.update([transpose(known, "G"), read_abc("L:1/4\nK:C\nCDEF|GABc|dcBA|GFEE|C4|\n")])
+        >>> other = read_abc("L:1/4\nK:C\nCDEF|GABc|dcBA|GFEE|C4|\n")
+        >>> metric.update([transpose(known, "G"), other])
         >>> metric.compute()
         tensor(50.)
     """
@@ -223,7 +235,7 @@ class CopyRate(Metric):
         self.add_state("spans", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, pieces: Iterable[Tune | Generated]) -> None:
-        """Looks the spans of pieces up.
+        """Adds pieces.
 
         Args:
             pieces: Tunes or results of generation.
@@ -240,7 +252,7 @@ class CopyRate(Metric):
             except MusicZooError:
                 if isinstance(piece, Tune):
                     raise
-                # What a model wrote need not be music: Validity counts such pieces.
+                # A generated text need not be music: Validity counts such pieces.
                 continue
             self.copied += int(copied.sum())
             self.spans += len(copied)

@@ -1,4 +1,4 @@
-"""How far a model has gone from the one that it was tuned from: KL(model || reference) on what the model itself has written."""
+"""Divergence of a tuned model from its reference, on completions that the model generated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.generative import Generated, GenerativeModule
-from musiczoo.models.reference import evaluating
 from musiczoo.music.errors import MusicZooError
 
 Estimator = Literal["exact", "k3"]
@@ -26,13 +26,13 @@ def divergence(
     """KL(model || reference) of each completion, the mean over its sampled tokens in nats.
 
     With ``"exact"`` the divergence of the two distributions is summed over the whole vocabulary at
-    each token, so that only the contexts are a sample. That takes the logits, which are to be had
-    of nets of transformers. Otherwise it is Schulman's estimate "k3" from the probabilities of the
-    sampled tokens (``exp(r) - r - 1`` with ``r`` the log-ratio of reference and model), which GRPO
-    uses: without bias, never negative, but noisier.
+    each token, so that only the contexts are a sample. Both models must give the logits of all
+    choices for that. Otherwise it is Schulman's estimate "k3" from the probabilities of the sampled
+    tokens (``exp(r) - r - 1`` with ``r`` the log-ratio of reference and model), which GRPO uses:
+    without bias, never negative, but noisier.
 
     Args:
-        model: What wrote the completions; it and the reference are left as they were.
+        model: Generated the completions; it and the reference are left as they were.
         reference: Of the same representation.
         results: Of ``model.generate``.
         temperature: At which they were sampled; divides the logits of both. At 0 both are taken at
@@ -40,35 +40,32 @@ def divergence(
         batch_size: Completions at once.
 
     Returns:
-        (n,) float64, NaN for completions that are longer than the context or hold no sampled token;
-        and how it was found.
+        (n,) float64, NaN for completions that are longer than the context or have no sampled token;
+        and the estimator.
 
     Raises:
         MusicZooError: The two do not share a representation.
+
+    Example:
+        >>> from musiczoo.models.bar_stream import BarStreamModule
+        >>> model = BarStreamModule(patch_layers=1, char_layers=1, hidden=16, heads=2)
+        >>> divergence(model, model, [])[0].shape
+        torch.Size([0])
     """
     if model.representation.to_config() != reference.representation.to_config():
         raise MusicZooError(
-            "Model and reference do not speak of the same tokens.",
+            "Model and reference do not have the same tokens.",
             where="reference",
             remedy="Compare models of one kind.",
         )
     temperature = temperature or 1.0
     estimator: Estimator = "exact" if _gives_logits(model) and _gives_logits(reference) else "k3"
     found = torch.full((len(results),), torch.nan, dtype=torch.float64)
-    items: list[tuple[int, Tensor, Tensor]] = []
-    for index, result in enumerate(results):
-        try:
-            tokens, sampled = model.rollout_item(result)
-        except MusicZooError:
-            continue  # longer than the context: it keeps its NaN
-        if bool(sampled.any()):
-            items.append((index, tokens, sampled))
-    # Of similar length together: a batch is as long as its longest.
-    items.sort(key=lambda item: len(item[1]))
+    items = _items(model, results)
     for first in range(0, len(items), batch_size):
         some = items[first : first + batch_size]
         batch = model.representation.collate([tokens for _, tokens, _ in some])
-        with evaluating(model), evaluating(reference):
+        with evaluating(model, keep_rng=True), evaluating(reference, keep_rng=True):
             apart = (
                 _exact(model, reference, batch, temperature)
                 if estimator == "exact"
@@ -77,6 +74,22 @@ def divergence(
         for (index, _, sampled), row in zip(some, apart, strict=True):
             found[index] = row[: len(sampled)][sampled].mean()
     return found, estimator
+
+
+def _items(
+    model: GenerativeModule, results: Sequence[Generated]
+) -> list[tuple[int, Tensor, Tensor]]:
+    """Index, tokens and mask of sampled targets of each result that fits the context."""
+    items: list[tuple[int, Tensor, Tensor]] = []
+    for index, result in enumerate(results):
+        try:
+            tokens, sampled = model.rollout_item(result)
+        except MusicZooError:
+            continue  # it is longer than the context
+        if bool(sampled.any()):
+            items.append((index, tokens, sampled))
+    # Similar lengths make one batch, because a batch is as long as its longest item.
+    return sorted(items, key=lambda item: len(item[1]))
 
 
 def _gives_logits(module: GenerativeModule) -> bool:
@@ -95,7 +108,7 @@ def _exact(
     batch: Mapping[str, Tensor],
     temperature: float,
 ) -> Tensor:
-    """(batch, longest - 1) float64."""
+    """(batch, targets) float64."""
     mine, its = (_log_distribution(module, batch, temperature) for module in (model, reference))
     return (mine.exp() * (mine - its)).sum(dim=-1)
 

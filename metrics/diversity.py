@@ -1,10 +1,10 @@
 """Diversity: how much pieces differ from one another.
 
-A model that is tuned too hard for a reward writes one piece over and over.
+A model that is tuned too hard for a reward generates one piece over and over.
 
-Two views, either of which a collapse may escape: distinct n-grams of token ids (Li et al. 2016,
-arXiv 1510.03055), and the mean distance of pairs of pieces in what sounds (piano rolls, onsets of
-pitch classes) or in the features of an encoder.
+There are two views, and a collapse may be visible in one of them only: distinct n-grams of token
+ids (Li et al. 2016, arXiv 1510.03055), and the mean distance of pairs of pieces in what sounds
+(piano rolls, onsets of pitch classes) or in the features of an encoder.
 
 The distance is 1 minus the cosine of two rows. Its mean over all pairs of ``n`` rows needs no
 pairs: with the rows scaled to length 1, the cosines of all ordered pairs, each row with itself
@@ -56,7 +56,7 @@ def distinct_ngrams(sequences: Iterable[Tensor], n: int) -> float:
         n: Tokens of an n-gram.
 
     Raises:
-        MusicZooError: n-grams of no token, or ids that are no row.
+        MusicZooError: n-grams of fewer than one token, or ids that are not one row.
 
     Example:
         >>> distinct_ngrams([torch.tensor([1, 2, 1, 2]), torch.tensor([1, 2])], 2)
@@ -75,7 +75,7 @@ class DistinctNgrams(Metric):
         settings: Of :class:`torchmetrics.Metric`.
 
     Raises:
-        MusicZooError: n-grams of no token.
+        MusicZooError: n-grams of fewer than one token.
 
     Example:
         >>> metric = DistinctNgrams((1, 2))
@@ -98,7 +98,7 @@ class DistinctNgrams(Metric):
             )
         self.orders = tuple(dict.fromkeys(orders))
         for n in self.orders:
-            # The different n-grams themselves, so that they can be told apart over batches and
+            # The different n-grams themselves, so that they can be compared over batches and
             # processes.
             self.add_state(f"ngrams_{n}", [], dist_reduce_fx="cat")
             self.add_state(f"total_{n}", torch.tensor(0), dist_reduce_fx="sum")
@@ -111,7 +111,7 @@ class DistinctNgrams(Metric):
                 count.
 
         Raises:
-            MusicZooError: Ids that are no row.
+            MusicZooError: Ids that are not one row.
         """
         rows = [
             piece.tokens[piece.scored] if isinstance(piece, Generated) else piece
@@ -128,8 +128,8 @@ class DistinctNgrams(Metric):
             windows = [
                 sliding_window_view(row.detach().cpu().numpy(), n) for row in rows if len(row) >= n
             ]
-            # Also where there are none: processes without n-grams must gather rows of the same kind
-            # as the others.
+            # Also where there are no n-grams: all processes must gather rows of the same kind.
+            # (n-grams, n)
             found = np.concatenate([np.zeros((0, n), dtype=np.int64), *windows])
             total += len(found)
             getattr(self, f"ngrams_{n}").append(
@@ -154,11 +154,11 @@ def mean_pairwise_distance(rows: Tensor) -> Tensor:
         rows: (n, dimensions), one a piece; rows without a direction (zeros, NaN) are left out.
 
     Returns:
-        Scalar float64: 0 where all rows point the same way, 1 where they have nothing in common.
+        Scalar float64: 0 where all rows have one direction, 1 where they have nothing in common.
         NaN for fewer than two rows.
 
     Raises:
-        MusicZooError: No matrix.
+        MusicZooError: The tensor is no matrix.
 
     Example:
         >>> mean_pairwise_distance(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]))
@@ -169,7 +169,7 @@ def mean_pairwise_distance(rows: Tensor) -> Tensor:
 
 
 def _units(rows: Tensor) -> Tensor:
-    """The rows that have a direction, scaled to length 1, float64."""
+    """(usable, dimensions) float64: the rows that have a direction, scaled to length 1."""
     if rows.ndim != 2:
         raise MusicZooError(
             f"A tensor of shape {tuple(rows.shape)} has no rows.",
@@ -183,7 +183,7 @@ def _units(rows: Tensor) -> Tensor:
 
 
 def _mean_distance(total: Tensor, count: Tensor) -> Tensor:
-    """Of unit rows, by their sum and their number."""
+    """The mean distance of unit rows, from their sum and their number."""
     n = count.double()
     if n < 2:
         return torch.full((), torch.nan, dtype=torch.float64, device=total.device)
@@ -193,7 +193,7 @@ def _mean_distance(total: Tensor, count: Tensor) -> Tensor:
 
 
 class _Distances(Metric):
-    """The mean distance of rows that come in batches: their sum, scaled to length 1 each, is all that it takes."""
+    """The mean distance of rows that come in batches, from the sum of their directions."""
 
     is_differentiable = False
     higher_is_better = True
@@ -251,21 +251,22 @@ class FeatureDistance(_Distances):
             raise MusicZooError(
                 f"Features of shape {tuple(features.shape)} do not have {len(self.total)}"
                 " dimensions.",
-                remedy="Take all from one encoder.",
+                remedy="Compute all with one encoder.",
             )
         self._add(features)
 
 
 class PieceDistance(_Distances):
-    r"""Mean distance of pairs of pieces in what sounds in their first beats: 0 where all are the same, 1 where no two share anything.
+    r"""Mean distance of pairs of pieces in what sounds in their first beats.
+
+    It is 0 where all are the same and 1 where no two share anything.
 
     Pieces in whose beginning nothing sounds (and results of generation that are no pieces) have no
-    direction: they are left out and counted in ``skipped``, which says by itself that a model falls
-    silent.
+    direction: they are left out and counted in ``skipped``, which shows a model that falls silent.
 
     Args:
         by: ``"piano_roll"``, every pitch at every step; or ``"onsets"``, the pitch classes that
-            begin at each step, which sees through octaves and durations.
+            begin at each step, whatever their octaves and durations.
         beats: Quarter notes of a roll.
         resolution: Steps of a quarter note.
         settings: Of :class:`torchmetrics.Metric`.

@@ -39,6 +39,25 @@ def usable_features(features: Tensor) -> tuple[Tensor, Tensor]:
     return rows[usable], usable
 
 
+def usable_references(features: Tensor) -> Tensor:
+    """The features of reference pieces that are finite, as float64; one row at least.
+
+    Args:
+        features: (references, dimensions).
+
+    Raises:
+        MusicZooError: No reference has features.
+    """
+    references = usable_features(features)[0]
+    if not len(references):
+        raise MusicZooError(
+            "There is no reference to compare with.",
+            where="reference_features",
+            remedy="Give the features of real pieces.",
+        )
+    return references
+
+
 def same_dimensions(features: Tensor, references: Tensor) -> None:
     """Checks that features are of one encoder.
 

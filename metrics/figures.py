@@ -1,10 +1,10 @@
-"""The figures of sets of pieces as one card: to print, to draw, to keep."""
+"""The figures of sets of pieces as one card: as rows of a table and as plain JSON values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 from musiczoo.metrics.frechet import FrechetDistance, FrechetInfinity
@@ -12,29 +12,65 @@ from musiczoo.metrics.held_out import Likelihoods
 
 
 @dataclass(frozen=True)
+class Medians:
+    """Medians over the readable pieces.
+
+    Attributes:
+        bars: Bars of the longest voice.
+        notes: Sounding notes, ties merged.
+        voices: Voices.
+    """
+
+    bars: float | None = None
+    notes: float | None = None
+    voices: float | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A part of a whole in percent.
+
+    Attributes:
+        percent: The part; None where there is no whole.
+        of: The size of the whole.
+    """
+
+    percent: float | None = None
+    of: int = 0
+
+
+@dataclass(frozen=True)
+class ClampFigures:
+    """CLaMP scores of a set; the ground truth's own are leave-one-out.
+
+    Attributes:
+        mean: Mean cosine with the mean feature of the whole ground truth.
+        by_prompt: Mean over prompts, each piece compared with the real works of its prompt.
+        prompts: Prompts in that mean.
+        scores: The cosine of each piece that has features.
+    """
+
+    mean: float | None = None
+    by_prompt: float | None = None
+    prompts: int = 0
+    scores: tuple[float, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class Figures:
     """The figures of one set of pieces.
 
-    What was not asked for, or cannot be computed, is None or empty.
+    A figure that was not asked for, or cannot be computed, is None or empty.
 
     Attributes:
         name: Of the set.
         pieces: Pieces given, unreadable ones included.
         readable: Of these, those that read as music in which something sounds.
-        unreadable: Why the others do not, with how many.
-        bars: Median over pieces of the bars of the longest voice.
-        notes: Median of sounding notes, ties merged.
-        voices: Median of voices.
-        bar_alignment_error: Misaligned bars in percent of ``aligned_bars``.
-        aligned_bars: Bars with several voices.
-        copy_rate: Copied spans in percent of ``spans``.
-        spans: Sounding spans of all pieces.
-        clamp_score: Mean cosine with the mean feature of the whole ground truth; the ground truth's
-            own is leave-one-out.
-        clamp_score_by_prompt: Mean over prompts, each piece compared with the real works of its
-            prompt.
-        prompts: Prompts in that mean.
-        scores: The cosine of each piece that has features.
+        unreadable: The reasons why the others do not, with how many.
+        medians: Bars, notes and voices of a piece.
+        misaligned: Misaligned bars, of all bars with several voices.
+        copied: Copied spans, of all sounding spans.
+        clamp: CLaMP scores.
         frechet: Distances from the ground truth; the ground truth's own is that of a random part of
             it from the rest.
         likelihoods: Under the model.
@@ -45,17 +81,10 @@ class Figures:
     pieces: int
     readable: int
     unreadable: Mapping[str, int]
-    bars: float | None = None
-    notes: float | None = None
-    voices: float | None = None
-    bar_alignment_error: float | None = None
-    aligned_bars: int = 0
-    copy_rate: float | None = None
-    spans: int = 0
-    clamp_score: float | None = None
-    clamp_score_by_prompt: float | None = None
-    prompts: int = 0
-    scores: tuple[float, ...] = field(default=(), repr=False)
+    medians: Medians = Medians()
+    misaligned: Rate = Rate()
+    copied: Rate = Rate()
+    clamp: ClampFigures = ClampFigures()
     frechet: tuple[FrechetDistance | FrechetInfinity, ...] = ()
     likelihoods: Likelihoods | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -64,10 +93,81 @@ class Figures:
     def percent_readable(self) -> float:
         """Readable pieces in percent; NaN without pieces.
 
-        >>> Figures("pieces", pieces=4, readable=3, unreadable={"The file is empty.": 1}).percent_readable
+        >>> Figures("pieces", pieces=4, readable=3, unreadable={"empty": 1}).percent_readable
         75.0
         """
         return 100.0 * self.readable / self.pieces if self.pieces else math.nan
+
+    @property
+    def bars(self) -> float | None:
+        """Median over pieces of the bars of the longest voice."""
+        return self.medians.bars
+
+    @property
+    def notes(self) -> float | None:
+        """Median of sounding notes, ties merged."""
+        return self.medians.notes
+
+    @property
+    def voices(self) -> float | None:
+        """Median of voices."""
+        return self.medians.voices
+
+    @property
+    def bar_alignment_error(self) -> float | None:
+        """Misaligned bars in percent of :attr:`aligned_bars`."""
+        return self.misaligned.percent
+
+    @property
+    def aligned_bars(self) -> int:
+        """Bars with several voices."""
+        return self.misaligned.of
+
+    @property
+    def copy_rate(self) -> float | None:
+        """Copied spans in percent of :attr:`spans`."""
+        return self.copied.percent
+
+    @property
+    def spans(self) -> int:
+        """Sounding spans of all pieces."""
+        return self.copied.of
+
+    @property
+    def clamp_score(self) -> float | None:
+        """Mean cosine with the mean feature of the whole ground truth."""
+        return self.clamp.mean
+
+    @property
+    def clamp_score_by_prompt(self) -> float | None:
+        """Mean over prompts of the cosine with the real works of a prompt."""
+        return self.clamp.by_prompt
+
+    @property
+    def prompts(self) -> int:
+        """Prompts in :attr:`clamp_score_by_prompt`."""
+        return self.clamp.prompts
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The cosine of each piece that has features."""
+        return self.clamp.scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures by name, without groups, as plain JSON values; NaN and infinity are None."""
+        found: dict[str, Any] = {name: _plain(getattr(self, name)) for name in _NAMES}
+        for place, distance in enumerate(self.frechet):
+            found["frechet"][place]["described"] = distance.describe()
+        return found
+
+
+_NAMES = (
+    *("name", "pieces", "readable", "unreadable", "bars", "notes", "voices"),
+    *("bar_alignment_error", "aligned_bars", "copy_rate", "spans"),
+    *("clamp_score", "clamp_score_by_prompt", "prompts", "scores"),
+    *("frechet", "likelihoods", "left_out", "percent_readable"),
+)
+"""The figures in the order of the JSON file."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +187,9 @@ class ReportCard:
         return [self.pieces] if self.truth is None else [self.pieces, self.truth]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """What a table shows: the name of a figure, then its value for each of :meth:`columns`.
+        """Rows of a table: the name of a figure, then its value for each of :meth:`columns`.
 
-        Figures that nobody has are left out.
+        Figures that no column has are left out.
         """
         columns = self.columns()
         rows = [(name, *(_shown(one) for one in columns)) for name, _shown in _ROWS]
@@ -101,23 +201,16 @@ class ReportCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; NaN and infinity, which JSON does not know, are None."""
-        found = _plain(
-            {
-                "pieces": asdict(self.pieces),
-                "truth": None if self.truth is None else asdict(self.truth),
-            }
-        )
-        for name, one in (("pieces", self.pieces), ("truth", self.truth)):
-            if one is not None:
-                found[name]["percent_readable"] = _plain(one.percent_readable)
-                for place, distance in enumerate(one.frechet):
-                    found[name]["frechet"][place]["described"] = distance.describe()
-        assert isinstance(found, dict)
-        return found
+        return {
+            "pieces": self.pieces.to_dict(),
+            "truth": None if self.truth is None else self.truth.to_dict(),
+        }
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
@@ -129,7 +222,7 @@ def _estimator(distance: FrechetDistance | FrechetInfinity) -> str:
 
 
 def _distance(distance: FrechetDistance | FrechetInfinity) -> str:
-    """Never without the numbers of pieces, on which it depends; the estimator is the row's name."""
+    """The distance with the numbers of pieces; the estimator is the name of the row."""
     line = f", r2 {distance.r2:.2f}" if isinstance(distance, FrechetInfinity) else ""
     return f"{distance.value:.4g} (n = {distance.n} against {distance.reference_n}{line})"
 

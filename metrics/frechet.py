@@ -1,4 +1,4 @@
-"""Frechet music distance: how far two sets of pieces lie apart, as normal distributions of an encoder's features.
+"""Frechet music distance of two sets of pieces, as normal distributions of their features.
 
 Retkowski, Stepniak and Modrzejewski 2024 (arXiv 2412.07948), after Heusel et al. 2017 (FID, arXiv
 1706.08500):
@@ -8,7 +8,7 @@ Retkowski, Stepniak and Modrzejewski 2024 (arXiv 2412.07948), after Heusel et al
 with the means m and the covariances S of both sets. A covariance of few pieces in many dimensions
 is a poor estimate, and the distance comes out too large by far (two samples of 300 from
 distributions 1.92 apart, 768 dimensions: 765). So the number of pieces and the estimator belong to
-the figure, and :meth:`FrechetDistance.describe` always says both.
+the figure, and :meth:`FrechetDistance.describe` always gives both.
 
 No matrix square root is taken. With S = F^T F, tr sqrtm(S_a S_b) is the sum of the singular values
 of F_a F_b^T: exact, real always, and much quicker, for F needs no more rows than there are pieces.
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.metrics.features import same_dimensions, usable_features
+from musiczoo.metrics.features import same_dimensions, usable_features, usable_references
 from musiczoo.metrics.gaussian import Estimator, Gaussian
 from musiczoo.music.errors import MusicZooError
 
@@ -98,7 +98,9 @@ def frechet_distance(
 
 
 def individual_distances(features: Tensor, reference_features: Tensor) -> Tensor:
-    """How far single pieces lie from a set: the distance of a distribution around each with the set's own covariance.
+    """Distances of single pieces from a set.
+
+    Each is that of a distribution around the piece with the set's own covariance.
 
     With equal covariances the distance is that of the means, squared, so that no covariance has to
     be estimated.
@@ -114,17 +116,12 @@ def individual_distances(features: Tensor, reference_features: Tensor) -> Tensor
         MusicZooError: No usable reference, or features of two encoders.
 
     Example:
-        >>> individual_distances(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+        >>> real = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> individual_distances(torch.tensor([[3.0, 4.0]]), real)
         tensor([25.], dtype=torch.float64)
     """
     same_dimensions(features, reference_features)
-    references = usable_features(reference_features)[0]
-    if not len(references):
-        raise MusicZooError(
-            "There is no reference to compare with.",
-            where="reference_features",
-            remedy="Give the features of real pieces.",
-        )
+    references = usable_references(reference_features)
     _, usable = usable_features(features)
     distances = (features.detach().double() - references.mean(dim=0)).square().sum(dim=1)
     return torch.where(usable, distances, torch.nan)
@@ -136,7 +133,7 @@ class FrechetInfinity:
 
     Attributes:
         value: Where the fitted line meets 1/n = 0. An estimate: below 0 it means that the two sets
-            cannot be told apart.
+            cannot be distinguished.
         slope: Of the line, over 1/n.
         r2: Share of the variance that the line explains; far below 1 it is no line, and the value
             means little.
@@ -181,7 +178,9 @@ def fmd_infinity(
     seed: int = 0,
     replacement: bool = False,
 ) -> FrechetInfinity:
-    """Extrapolates the distance to infinitely many pieces (Chong and Forsyth 2020, arXiv 1911.07023, for images).
+    """The distance extrapolated to infinitely many pieces.
+
+    Chong and Forsyth 2020 (arXiv 1911.07023) do so for images.
 
     The bias of the distance falls about as 1/n. So distances of subsets of growing size from the
     whole reference are fitted with a line over 1/n by least squares. The reference stays as large
@@ -196,7 +195,7 @@ def fmd_infinity(
         seed: Of the subsets.
         replacement: Draw a subset's pieces with replacement, as the package frechet-music-distance
             does. A piece that is drawn twice makes a covariance narrower, so that subsets seem
-            smaller than they are; without, as Chong and Forsyth do, each subset is a true one.
+            smaller than they are. Chong and Forsyth draw without.
 
     Raises:
         MusicZooError: Fewer than ``min_n`` + 1 pieces, too few subsets, or what
@@ -215,24 +214,26 @@ def fmd_infinity(
     sizes = torch.linspace(min_n, len(rows), steps).round().long()
     distances = []
     for size in sizes.tolist():
-        if replacement:
-            drawn = torch.randint(len(rows), (size,), generator=generator)
-        else:
-            drawn = torch.randperm(len(rows), generator=generator)[:size]
-        distances.append(
-            float(gaussian_distance(Gaussian.of(rows[drawn.to(rows.device)]), reference))
-        )
+        drawn = _drawn(len(rows), size, generator, replacement).to(rows.device)
+        distances.append(float(gaussian_distance(Gaussian.of(rows[drawn]), reference)))
     slope, value, r2 = _line(1 / sizes.double(), torch.tensor(distances, dtype=torch.float64))
     return FrechetInfinity(
         value,
         slope,
         r2,
-        tuple(sizes.tolist()),
-        tuple(distances),
-        len(rows),
-        reference.n,
-        rows.shape[1],
+        sizes=tuple(sizes.tolist()),
+        distances=tuple(distances),
+        n=len(rows),
+        reference_n=reference.n,
+        dimensions=rows.shape[1],
     )
+
+
+def _drawn(n: int, size: int, generator: torch.Generator, replacement: bool) -> Tensor:
+    """(size,) indices below n."""
+    if replacement:
+        return torch.randint(n, (size,), generator=generator)
+    return torch.randperm(n, generator=generator)[:size]
 
 
 def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
@@ -245,7 +246,9 @@ def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
 
 
 class FrechetMusicDistance(Metric):
-    """Frechet music distance of all pieces from a fixed reference; :meth:`describe` adds the numbers of pieces and the estimator.
+    """Frechet music distance of all pieces from a fixed reference.
+
+    :meth:`describe` adds the numbers of pieces and the estimator.
 
     The features themselves are kept: 4 MB for a thousand pieces of 512 dimensions. Over processes
     they are brought together. Pieces without features are left out and counted in ``skipped``.
@@ -323,7 +326,7 @@ class FrechetMusicDistance(Metric):
         return value
 
     def result(self) -> FrechetDistance:
-        """What :meth:`compute` gives, with the numbers of pieces and the estimator."""
+        """The distance of :meth:`compute`, with the numbers of pieces and the estimator."""
         self.compute()
         return self._result
 

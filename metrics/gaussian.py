@@ -14,7 +14,7 @@ from musiczoo.music.errors import MusicZooError
 Estimator = Literal["mle", "ledoit_wolf", "shrinkage", "oas"]
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 SHRINKAGE = 0.1
-"""How far ``"shrinkage"`` draws a covariance to a multiple of the identity."""
+"""The weight of the identity in the estimator ``"shrinkage"``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Gaussian:
         mean: (dimensions,) float64.
         factor: (rows, dimensions) float64, with at most as many rows as dimensions.
         n: Pieces that it was estimated from.
-        estimator: How.
+        estimator: Its estimator.
         shrinkage: Weight of the identity in the covariance, 0 to 1.
     """
 
@@ -98,7 +98,7 @@ def _reduced(factor: Tensor) -> Tensor:
 
 
 def _weight(centred: Tensor, estimator: Estimator) -> float:
-    """The weight of the identity."""
+    """The weight of the identity in a covariance, 0 to 1."""
     if estimator == "shrinkage":
         return SHRINKAGE
     n, dimensions = centred.shape

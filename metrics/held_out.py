@@ -1,4 +1,4 @@
-"""What a model needs for given music: log-likelihood of each piece beside its characters, bars and notes."""
+"""Likelihoods of given music under a model, a character, a bar and a note."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNCUT = 10**9
 
 @dataclass(frozen=True, slots=True)
 class PieceScore:
-    """The likelihood of one piece, and what it may be divided by.
+    """The likelihood of one piece, and the numbers that it may be divided by.
 
     Attributes:
         log_prob: Summed log-probability of all targets, nats.
@@ -42,7 +42,7 @@ class PieceScore:
 
 @dataclass(frozen=True, slots=True)
 class Likelihoods:
-    """Figures of a set of pieces under one model. All are micro-averages but the last.
+    """Figures of a set of pieces under one model. All but the last are micro-averages.
 
     Attributes:
         pieces: Pieces scored.
@@ -67,19 +67,21 @@ class Likelihoods:
 def piece_scores(
     model: GenerativeModule, tunes: Sequence[Tune], *, batch_size: int = 8
 ) -> tuple[list[PieceScore | None], list[str | None]]:
-    """Scores pieces as the model meets them: cleaned, with prompt lines where they have them, from the beginning.
+    """Scores pieces as the model reads them.
+
+    They are cleaned, start at their beginning, and keep their prompt lines.
 
     Of a piece that is longer than the model's context, all up to the last whole bar that fits is
     scored, so that bars and notes are those of the text.
 
     Args:
         model: Of a representation of text, such as bar-stream patches. It is left in its mode; eval
-            mode is for the caller to set.
+            mode is set by the caller.
         tunes: The pieces.
         batch_size: Pieces of a forward pass; pieces of similar length go together.
 
     Returns:
-        The scores, None for a piece that cannot be scored; and why not.
+        The scores, None for a piece that cannot be scored; and the reasons.
 
     Raises:
         MusicZooError: The model's representation has no text.
@@ -117,7 +119,7 @@ def piece_scores(
 
 
 def _encoded(representation: Any, tune: Tune) -> tuple[torch.Tensor, PieceScore]:
-    """The piece as the model's input, up to a whole bar, and what is counted in it."""
+    """The piece as the model's input, up to a whole bar, and its numbers of symbols."""
     encoded = representation.encode(tune)
     cropped = len(encoded) < len(representation.encode(tune, max_length=_UNCUT))
     text = representation.decode_text(encoded)
@@ -143,7 +145,8 @@ def likelihoods(scores: Sequence[PieceScore | None]) -> Likelihoods | None:
         scores: Of :func:`piece_scores`.
 
     Example:
-        >>> found = likelihoods([PieceScore(-2.0, 2, 8, 1, 4, False), PieceScore(-4.0, 8, 8, 1, 4, True), None])
+        >>> scores = [PieceScore(-2.0, 2, 8, 1, 4, False), PieceScore(-4.0, 8, 8, 1, 4, True)]
+        >>> found = likelihoods([*scores, None])
         >>> round(found.perplexity, 6), round(found.macro_perplexity, 6)
         (1.822119, 2.183502)
     """

@@ -3,11 +3,11 @@
 Wang et al. 2025 (NotaGen, arXiv 2502.18008) train classifiers of period and instrumentation on the
 features of real works, and report how many of a model's pieces they assign to what the prompt asked
 for. Theirs are linear layers on the hidden states of M3; ours is a multinomial logistic regression
-on an encoder's features, which has one solution and nothing to draw.
+on an encoder's features, which has one solution and draws nothing at random.
 
 The encoder must not be the one that gave feedback. A model that was rewarded for closeness in some
-features moves its pieces to where those features say so, whether the music follows or not: a probe
-on the same features would confirm the reward, not the music.
+features learns to satisfy those features, whether the music improves or not: a probe on the same
+features would confirm the reward, not the music.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class LabelProbe:
 
     Args:
         classes: The labels, in the order of the scores.
-        mean: (dimensions,), taken from features.
-        scale: (dimensions,), divides what is left.
+        mean: (dimensions,), subtracted from features.
+        scale: (dimensions,), divides the difference.
         weight: (classes, dimensions).
         bias: (classes,).
     """
@@ -50,9 +50,11 @@ class LabelProbe:
 
     @classmethod
     def fit(cls, features: Tensor, labels: Sequence[str], *, penalty: float = 1.0) -> LabelProbe:
-        """The probe of real works: the one minimum of summed cross-entropy + penalty / 2 * |weight|^2 (1 / C of scikit-learn).
+        """The probe of real works.
 
-        L-BFGS starts at zero and works in float64, so that the same features give the same probe.
+        It is the one minimum of the summed cross-entropy + penalty / 2 * |weight|^2; the penalty is
+        1 / C of scikit-learn. L-BFGS starts at zero and works in float64, so
+        that the same features give the same probe.
 
         Args:
             features: (works, dimensions); works without features are left out.
@@ -60,8 +62,8 @@ class LabelProbe:
             penalty: Of the weights, above 0; biases are free.
 
         Raises:
-            MusicZooError: Another number of labels than works, fewer than two different ones, or no
-                penalty.
+            MusicZooError: Another number of labels than works, fewer than two different ones, or a
+                penalty that is not above 0.
         """
         if len(labels) != len(features):
             raise MusicZooError(
@@ -74,7 +76,7 @@ class LabelProbe:
         classes = sorted(set(kept))
         if len(classes) < 2:
             raise MusicZooError(
-                f"{len(classes)} kinds of labels leave nothing to tell apart.",
+                f"{len(classes)} kinds of labels leave nothing to distinguish.",
                 where="labels",
                 remedy="Give two or more.",
             )
@@ -86,8 +88,7 @@ class LabelProbe:
             )
         mean = rows.mean(dim=0)
         scale = rows.std(dim=0, correction=0)
-        # A dimension that never changes says nothing; divided by its spread of 0 it would say
-        # anything.
+        # A dimension that never changes carries no information, and must not be divided by 0.
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         targets = torch.tensor([classes.index(label) for label in kept], device=rows.device)
         weight, bias = _solved((rows - mean) / scale, targets, len(classes), penalty)
@@ -150,17 +151,18 @@ def _solved(rows: Tensor, targets: Tensor, classes: int, penalty: float) -> tupl
 
 
 def label_accuracy(predicted: Sequence[str], labels: Sequence[str]) -> tuple[float, float]:
-    """Accuracy and macro-F1 (the mean over the labels that were asked for or given), both 0 to 1.
+    """Accuracy and macro-F1 (the mean over the labels that were asked for or predicted), 0 to 1.
 
     Args:
-        predicted: What a probe took each piece for.
-        labels: What was asked for.
+        predicted: The label that a probe predicts for each piece.
+        labels: The label that was asked for.
 
     Raises:
         MusicZooError: No pieces, or another number of labels.
 
     Example:
-        >>> accuracy, f1 = label_accuracy(["reel", "reel", "jig", "jig"], ["reel", "jig", "jig", "jig"])
+        >>> predicted = ["reel", "reel", "jig", "jig"]
+        >>> accuracy, f1 = label_accuracy(predicted, ["reel", "jig", "jig", "jig"])
         >>> accuracy, round(f1, 6)
         (0.75, 0.733333)
     """
@@ -179,9 +181,9 @@ def label_accuracy(predicted: Sequence[str], labels: Sequence[str]) -> tuple[flo
 
 
 def _accuracy_and_f1(confusion: Tensor) -> tuple[Tensor, Tensor]:
-    """From counts (asked, given).
+    """Accuracy and macro-F1 from counts, (asked, predicted).
 
-    Labels that neither were asked for nor given do not enter the mean.
+    Labels that were neither asked for nor predicted do not count.
     """
     both = confusion.sum(dim=1) + confusion.sum(dim=0)
     f1 = (2 * confusion.diagonal() / both)[both > 0].mean()
@@ -189,10 +191,10 @@ def _accuracy_and_f1(confusion: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class LabelAccuracy(Metric):
-    """How many pieces a probe assigns to the label they were asked for, in percent, and macro-F1 in percent.
+    """Pieces that a probe assigns to the label they were asked for, and macro-F1, in percent.
 
-    One metric judges one kind of label (instrumentation, say, or source). :meth:`by_label` tells
-    the labels apart. Pieces without features are not taken for wrong; they are left out and counted
+    One metric judges one kind of label (instrumentation, say, or source). :meth:`by_label` gives
+    each label's own. Pieces without features do not count as wrong; they are left out and counted
     in ``skipped``.
 
     Args:
@@ -202,7 +204,8 @@ class LabelAccuracy(Metric):
     Example:
         >>> works = torch.tensor([[0.0, 1.0], [0.2, 0.9], [1.0, 0.0], [0.9, 0.2]])
         >>> metric = LabelAccuracy(LabelProbe.fit(works, ["jig", "jig", "reel", "reel"]))
-        >>> metric.update(torch.tensor([[0.1, 1.0], [0.1, 1.0], [1.0, 0.1]]), ["jig", "reel", "reel"])
+        >>> pieces = torch.tensor([[0.1, 1.0], [0.1, 1.0], [1.0, 0.1]])
+        >>> metric.update(pieces, ["jig", "reel", "reel"])
         >>> {name: round(value.item(), 4) for name, value in metric.compute().items()}
         {'accuracy': 66.6667, 'macro_f1': 66.6667}
         >>> metric.by_label()
@@ -230,7 +233,7 @@ class LabelAccuracy(Metric):
 
         Args:
             features: (pieces, dimensions), of the probe's encoder.
-            labels: What each piece was asked to be.
+            labels: The label that each piece was asked for.
 
         Raises:
             MusicZooError: A label that the probe does not know, another number of labels than
@@ -269,6 +272,6 @@ class LabelAccuracy(Metric):
         return {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * f1}
 
     def by_label(self) -> dict[str, float]:
-        """For each label that was asked for the percentage recognised, of all processes like :meth:`compute`."""
+        """For each label that was asked for the percentage recognised, over all processes."""
         self.compute()
         return self._by_label

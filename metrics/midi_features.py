@@ -1,4 +1,4 @@
-"""The eight symbolic features by which SMART compares models before and after tuning, on the ticks of a score.
+"""The eight symbolic features of SMART, which compare models before and after tuning.
 
 Number of notes, polyphony rate, empty-beat rate, scale consistency, pitch range, velocity range,
 and the distributions of pitches and of velocities pooled over pieces (SMART, arXiv 2504.16839,
@@ -19,7 +19,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from musiczoo.metrics.sounding import music_of, sounding
+from musiczoo.metrics.sounding import Sounding, music_of, sounding
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
@@ -41,7 +41,10 @@ FEATURE_NAMES = (
 """The features that are one number a piece."""
 
 POLYPHONY_THRESHOLD = 2
-"""As in MusPy, whose function SMART calls: a moment is polyphonic when *more* than two pitches sound, so a dyad is not."""
+"""A moment is polyphonic when *more* than two pitches sound, so a dyad is not.
+
+As in MusPy, whose function SMART calls.
+"""
 
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 # Row r: the classes of the major scale on r. The natural minor scales are the same twelve sets of
@@ -88,22 +91,20 @@ def midi_features(
 ) -> MidiFeatures:
     r"""The features of a piece, on the ticks of its file.
 
-    Under ``rule="muspy"`` every number is that of MusPy 0.5.0. The rule of the house differs where
-    MusPy's counts what does not sound:
+    Under ``rule="muspy"`` every number is that of MusPy 0.5.0. Our rule differs where MusPy counts
+    what does not sound:
 
-    * Empty beats: a note fills the beats that it sounds in, and a piece has as many beats as it takes to hold it. MusPy's notes also
-      fill the beat that begins where they end, and its pieces that end on a beat have one beat
-      more.
+    * Empty beats: a note fills the beats that it sounds in. MusPy's notes also fill the beat that
+      begins where they end, and its pieces that end on a beat have one beat more.
     * Length: to the end of the last note; MusPy counts to the last controller too.
     * Pitch range of drums alone: 0; MusPy's is -127.
 
-    MusPy raises where there are no tracks; rates of such pieces are NaN under both rules.
-    Velocities of notated music are mostly one constant
-    (:data:`musiczoo.music.abc.dynamics.VELOCITY`): its velocity range tells of the conversion, not
-    of a performance.
+    MusPy raises where there are no tracks; rates of such pieces are NaN under both rules. The
+    velocity range of notated music belongs to the conversion
+    (:data:`musiczoo.music.abc.dynamics.VELOCITY`), not to a performance.
 
     Args:
-        piece: A score in ticks, or a tune, which is turned into one.
+        piece: A score in ticks, or a tune, which is converted into one.
         threshold: A moment is polyphonic when more pitches than this sound.
         rule: ``"sounding"`` or ``"muspy"``.
 
@@ -113,8 +114,8 @@ def midi_features(
     Example:
         >>> from musiczoo.music.abc import read_abc
         >>> found = midi_features(read_abc("L:1/4\nK:C\n[CEG]2 z2|^C4|\n"))
-        >>> found.notes, found.polyphony_rate, found.empty_beat_rate, found.scale_consistency, found.pitch_range, found.velocity_range
-        (4, 0.25, 0.25, 0.75, 7, 0)
+        >>> list(found.numbers().values())
+        [4.0, 0.25, 0.25, 0.75, 7.0, 0.0]
     """
     if rule not in get_args(Rule):
         raise MusicZooError(
@@ -125,41 +126,40 @@ def midi_features(
     length = int(notes.end.max(initial=0))
     if rule == "muspy":
         length = max(length, notes.last_control)
-        pitch_range = (
-            int(pitched.pitch.max(initial=0) - pitched.pitch.min(initial=127)) if notes.count else 0
-        )
-    else:
-        pitch_range = int(np.ptp(pitched.pitch)) if pitched.count else 0
+    polyphonic = _polyphonic_ticks(pitched.start, pitched.end, pitched.pitch, threshold)
     return MidiFeatures(
         notes.count,
-        (
-            _polyphonic_ticks(pitched.start, pitched.end, pitched.pitch, threshold) / length
-            if length > 0
-            else math.nan
-        ),
+        polyphonic / length if length > 0 else math.nan,
         _empty_beat_rate(notes.start, notes.end, notes.resolution, length, rule),
         _scale_consistency(pitched.pitch),
-        pitch_range,
+        _pitch_range(notes, pitched, rule),
         int(np.ptp(notes.velocity)) if notes.count else 0,
         np.bincount(notes.pitch, minlength=128),
         np.bincount(notes.velocity, minlength=128),
     )
 
 
+def _pitch_range(notes: Sounding, pitched: Sounding, rule: Rule) -> int:
+    if rule == "muspy":
+        lowest, highest = pitched.pitch.min(initial=127), pitched.pitch.max(initial=0)
+        return int(highest - lowest) if notes.count else 0
+    return int(np.ptp(pitched.pitch)) if pitched.count else 0
+
+
 def _polyphonic_ticks(start: Integers, end: Integers, pitch: Integers, threshold: int) -> int:
     """Ticks in which more than ``threshold`` pitches sound.
 
-    A pitch that several notes play at once is one.
+    A pitch that several notes play at once counts once.
 
-    Works on the notes' ends, not on a piano roll: its cost does not grow with the resolution.
+    It works on the notes' ends, not on a piano roll: its cost does not grow with the resolution.
     """
     start, end, pitch = (values[end > start] for values in (start, end, pitch))
     if not len(start):
         return 0
     order = np.lexsort((start, pitch))
     start, end, pitch = start[order], end[order], pitch[order]
-    # The latest end so far among the notes of the same pitch, the pitches lying apart by more than
-    # the piece is long.
+    # The latest end so far among the notes of the same pitch: pitches are moved apart by more than
+    # the length of the piece.
     apart = pitch * (int(end.max()) - min(0, int(start.min())) + 1)
     latest = np.maximum.accumulate(end + apart) - apart
     first = np.ones(len(start), dtype=bool)
@@ -187,7 +187,7 @@ def _empty_beat_rate(
 
 
 def _covered(first: Integers, last: Integers) -> int:
-    """How many whole numbers lie in at least one of the spans from ``first`` to ``last``, both included."""
+    """The number of whole numbers in at least one span from ``first`` to ``last``, included."""
     if not len(first):
         return 0
     order = np.argsort(first, kind="stable")
@@ -203,10 +203,11 @@ def _scale_consistency(pitch: Integers) -> float:
 
 
 class MidiFeatureStatistics(Metric):
-    r"""The features of many pieces: the mean of each that is a number, and the pooled distributions of pitches and velocities.
+    r"""The features of many pieces.
 
-    Pieces without notes (and results of generation that are no pieces) are left out and counted in
-    ``skipped``, as SMART does.
+    They are the mean of each feature that is a number, and the pooled distributions of pitches and
+    velocities. Pieces without notes (and results of generation that are no pieces) are left out and
+    counted in ``skipped``, as SMART does.
 
     Args:
         threshold: See :func:`midi_features`.
@@ -218,8 +219,10 @@ class MidiFeatureStatistics(Metric):
         >>> metric = MidiFeatureStatistics()
         >>> metric.update([read_abc("L:1/4\nK:C\nCDEF|\n"), read_abc("L:1/4\nK:C\nC4|c4|\n")])
         >>> found = metric.compute()
-        >>> found["notes"].item(), found["pitch_range"].item(), found["pitch_distribution"][60].item()
-        (3.0, 8.5, 0.3333333333333333)
+        >>> found["notes"].item(), found["pitch_range"].item()
+        (3.0, 8.5)
+        >>> found["pitch_distribution"][60].item()
+        0.3333333333333333
     """
 
     is_differentiable = False
@@ -248,7 +251,7 @@ class MidiFeatureStatistics(Metric):
         Raises:
             MusicZooError: A tune with music code that cannot be read.
         """
-        # Also for no pieces: processes without any must gather rows of the same kind as the others.
+        # Also without pieces: all processes must gather rows of the same kind.
         self.rows.append(
             torch.zeros(0, len(FEATURE_NAMES), dtype=torch.float64, device=self.pitches.device)
         )
@@ -270,7 +273,11 @@ class MidiFeatureStatistics(Metric):
             self.velocities += torch.from_numpy(found.velocities).to(self.velocities)
 
     def values(self) -> Tensor:
-        """(pieces, features) float64 of this process in the order of :data:`FEATURE_NAMES`, to draw histograms of; NaN where undefined."""
+        """The features of the pieces of this process, for histograms.
+
+        Returns:
+            (pieces, features) float64 in the order of :data:`FEATURE_NAMES`; NaN where undefined.
+        """
         if not len(self.rows):
             return torch.zeros(0, len(FEATURE_NAMES), dtype=torch.float64)
         rows: Tensor = dim_zero_cat(self.rows)

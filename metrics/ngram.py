@@ -1,10 +1,10 @@
-"""A character n-gram model with interpolated Kneser-Ney smoothing: what counting alone achieves, as a measure of what a network adds.
+"""A character n-gram model with interpolated Kneser-Ney smoothing, as a baseline for networks.
 
 Chen and Goodman 1998 ("An Empirical Study of Smoothing Techniques for Language Modeling",
 TR-10-98), modified Kneser-Ney, interpolated, with three discounts an order from the counts of
 counts. As in KenLM (Heafield et al. 2013), n-grams that begin with the start of the text keep their
-plain counts in lower orders, for nothing can stand before them, and orders whose counts of counts
-give no discounts take 0.5, 1 and 1.5.
+plain counts in lower orders, because nothing can precede them, and orders whose counts of counts
+give no discounts use 0.5, 1 and 1.5.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ORDER = 9
 """Nine characters of seven bits fit into one 64-bit key."""
 
 START, END = 1, 2
-# The codes that no text holds; START is never predicted.
+# Codes that no text contains; START is never predicted.
 _RESERVED = 3
 _ALPHABET = 128 - _RESERVED + 1
 _BITS = np.uint64(7)
@@ -45,7 +45,7 @@ class CharacterNgram:
     """An n-gram model of ASCII texts that also predicts where a text ends.
 
     Args:
-        texts: What it learns from, ASCII without the codes 0, 1 and 2.
+        texts: Training texts, ASCII without the codes 0, 1 and 2.
         order: Characters of an n-gram, the predicted one included.
 
     Raises:
@@ -116,7 +116,7 @@ class CharacterNgram:
 
 
 def _codes(text: str, order: int, *, ended: bool) -> NDArray[np.uint8]:
-    """The characters of a text behind as many start marks as the longest context takes."""
+    """The characters of a text after the start marks of the longest context."""
     try:
         codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     except UnicodeEncodeError as error:
@@ -132,7 +132,10 @@ def _codes(text: str, order: int, *, ended: bool) -> NDArray[np.uint8]:
 
 
 def _packed(codes: NDArray[np.uint8], order: int) -> _Keys:
-    """The n-gram that ends at each character but the start marks, as one number, the earliest character in the highest bits."""
+    """The n-gram that ends at each character, start marks left out, as one number.
+
+    The earliest character has the highest bits.
+    """
     count = max(0, len(codes) - order + 1)
     keys = np.zeros(count, dtype=np.uint64)
     for shift in range(order):
@@ -149,7 +152,11 @@ def _mask(length: int) -> np.uint64:
 def _shorter(
     keys: _Keys, counts: NDArray[np.int64], length: int
 ) -> tuple[_Keys, NDArray[np.int64]]:
-    """From the n-grams of a length those that are one shorter, with the number of different characters that precede them."""
+    """The n-grams that are one character shorter, with their counts.
+
+    A count is the number of different characters that precede the n-gram; at the start of a text,
+    its plain count.
+    """
     suffixes, inverse, different = np.unique(
         keys & _mask(length - 1), return_inverse=True, return_counts=True
     )
@@ -167,7 +174,7 @@ def _table(keys: _Keys, counts: NDArray[np.int64]) -> _Order:
 
 
 def _discounts(counts: NDArray[np.int64]) -> tuple[float, float, float]:
-    """What is taken from counts of one, two, and three or more (Chen and Goodman's equations 26)."""
+    """The discounts of counts of one, two, and three or more (Chen and Goodman, equations 26)."""
     one, two, three, four = (int((counts == number).sum()) for number in (1, 2, 3, 4))
     if not (one and two and three and four):
         return _FALLBACK

@@ -1,19 +1,13 @@
-"""Perplexity: of how many equally likely symbols a model's uncertainty is worth."""
+"""Perplexity: the number of equally likely symbols that are as uncertain as a model's guess."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from musiczoo.metrics.bits import Average, check_average, nats_and_symbols
-from musiczoo.models.base.generative import TokenLogProbs
+from musiczoo.metrics.bits import LikelihoodMetric
 
 
-class Perplexity(Metric):
+class Perplexity(LikelihoodMetric):
     """The exponential of the mean negative log-likelihood of a symbol.
 
     Perplexities of models with different tokenisations cannot be compared: 1.2 a character and 36 a
@@ -32,8 +26,10 @@ class Perplexity(Metric):
         MusicZooError: There is no such average.
 
     Example:
-        >>> metric = Perplexity()
-        >>> metric.update(TokenLogProbs(torch.tensor([[0.7, 0.8, 0.5]]).log(), torch.ones(1, 3, dtype=torch.bool)))
+        >>> import torch
+        >>> from musiczoo.models.base.generative import TokenLogProbs
+        >>> metric, scored = Perplexity(), torch.ones(1, 3, dtype=torch.bool)
+        >>> metric.update(TokenLogProbs(torch.tensor([[0.7, 0.8, 0.5]]).log(), scored))
         >>> round(metric.compute().item(), 6)
         1.528554
         >>> metric = Perplexity(average="macro")
@@ -42,50 +38,8 @@ class Perplexity(Metric):
         5.053669
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
+    def _cost(self, nats: Tensor) -> Tensor:
+        return nats
 
-    nats: Tensor
-    symbols: Tensor
-    piece_perplexities: Tensor
-    pieces: Tensor
-
-    def __init__(self, symbol: str = "target", average: Average = "micro", **settings: Any) -> None:
-        super().__init__(**settings)
-        check_average(average)
-        self.symbol = symbol
-        self.average: Average = average
-        for name in ("nats", "symbols", "piece_perplexities", "pieces"):
-            self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(
-        self, scores: TokenLogProbs | Tensor, symbols: int | Sequence[int] | Tensor | None = None
-    ) -> None:
-        """Adds texts.
-
-        Args:
-            scores: Log-probabilities of the targets of a batch, or summed log-probabilities of any
-                shape, in nats.
-            symbols: Number of symbols in these texts: of all together, or (for the macro-average)
-                of each. None counts the scored targets.
-
-        Raises:
-            MusicZooError: See :meth:`musiczoo.metrics.bits.BitsPerSymbol.update`.
-        """
-        nats, counts = (
-            values.to(self.nats.device)
-            for values in nats_and_symbols(scores, symbols, self.average)
-        )
-        self.nats += nats.sum()
-        self.symbols += counts.sum()
-        self.piece_perplexities += (nats / counts)[counts > 0].exp().sum()
-        self.pieces += (counts > 0).sum()
-
-    def compute(self) -> Tensor:
-        """Scalar; NaN before the first text, infinite where it is too large for a number."""
-        return (
-            (self.nats / self.symbols).exp()
-            if self.average == "micro"
-            else self.piece_perplexities / self.pieces
-        )
+    def _value(self, cost: Tensor) -> Tensor:
+        return cost.exp()

@@ -1,4 +1,4 @@
-"""Piano rolls: which pitches sound when in the beginning of a piece, and the mean roll of many pieces.
+"""Piano rolls of the beginnings of pieces, and the mean roll of many pieces.
 
 SMART (arXiv 2504.16839, figure 6) shows the mean over a thousand pieces of the first sixteen beats:
 a model that has lost its variety has distinct patterns there.
@@ -36,14 +36,14 @@ def piano_roll(
 
     Args:
         piece: A score in ticks, or a tune.
-        beats: Quarter notes that the roll is long, whatever the piece is.
+        beats: Length of the roll in quarter notes, whatever the length of the piece.
         resolution: Steps of a quarter note.
 
     Returns:
         (128, beats * resolution): whether the pitch sounds in any part of the step.
 
     Raises:
-        MusicZooError: No step, or a tune with music code that cannot be read.
+        MusicZooError: A roll without steps, or a tune with music code that cannot be read.
     """
     steps = roll_steps(beats, resolution)
     notes = sounding(piece)
@@ -51,7 +51,7 @@ def piano_roll(
     kept = ~notes.drum & (first >= 0) & (first < steps)
     notes, first = notes.only(kept), first[kept]
     last = np.minimum(np.maximum(first + 1, -(-notes.end * resolution // notes.resolution)), steps)
-    # +1 where a note begins, -1 where it has ended; what is above nothing sounds.
+    # +1 where a note begins, -1 where it has ended; a pitch sounds where the sum is above 0.
     changes = np.zeros((128, steps + 1), dtype=np.int32)
     np.add.at(changes, (notes.pitch, first), 1)
     np.add.at(changes, (notes.pitch, last), -1)
@@ -61,18 +61,22 @@ def piano_roll(
 def onset_roll(
     piece: ScoreTick | Tune, *, beats: int = BEATS, resolution: int = STEPS_PER_BEAT
 ) -> NDArray[np.bool_]:
-    """Which pitch classes begin where in the beginning of a piece, without drums: (12, beats * resolution), each onset at its nearest step.
+    """The onsets of pitch classes in the beginning of a piece, without drums.
 
-    Unlike a piano roll it knows no octaves and no durations, so that it sees the same line in
-    another setting as the same.
+    Unlike a piano roll it has no octaves and no durations, so that a line in another setting has
+    the same roll.
 
     Args:
         piece: A score in ticks, or a tune.
-        beats: Quarter notes that the roll is long, whatever the piece is.
+        beats: Length of the roll in quarter notes, whatever the length of the piece.
         resolution: Steps of a quarter note.
 
+    Returns:
+        (12, beats * resolution): whether the pitch class begins at the step, each onset at its
+        nearest step.
+
     Raises:
-        MusicZooError: No step, or a tune with music code that cannot be read.
+        MusicZooError: A roll without steps, or a tune with music code that cannot be read.
     """
     steps = roll_steps(beats, resolution)
     notes = sounding(piece)
@@ -84,36 +88,36 @@ def onset_roll(
 
 
 def roll_steps(beats: int, resolution: int) -> int:
-    """The steps of a roll.
+    """The number of steps of a roll.
 
     Args:
         beats: Quarter notes.
         resolution: Steps of a quarter note.
 
     Raises:
-        MusicZooError: There is none.
+        MusicZooError: It is 0.
     """
     if beats < 1 or resolution < 1:
         raise MusicZooError(
-            f"{beats} beats of {resolution} steps are no roll.",
+            f"A roll cannot have {beats} beats of {resolution} steps.",
             remedy="Give beats and resolution of 1 or more.",
         )
     return beats * resolution
 
 
 class MeanPianoRoll(Metric):
-    r"""In which part of the pieces each pitch sounds at each step of the beginning, without drums.
+    r"""The part of the pieces in which a pitch sounds, for each step of the beginning.
 
-    Results of generation that are no pieces are left out and counted in ``skipped``; pieces without
-    notes count as silence.
+    Drums do not count. Results of generation that are no pieces are left out and counted in
+    ``skipped``; pieces without notes count as silence.
 
     Args:
-        beats: Quarter notes that the roll is long.
+        beats: Length of the roll in quarter notes.
         resolution: Steps of a quarter note.
         settings: Of :class:`torchmetrics.Metric`.
 
     Raises:
-        MusicZooError: No step.
+        MusicZooError: A roll without steps.
 
     Example:
         >>> from musiczoo.music.abc import read_abc

@@ -1,14 +1,15 @@
 """The report card: every figure that a set of pieces has, beside the same figures of real music.
 
 A figure of generated music means little alone. Real music shares bars with a training corpus, human
-sheets have misaligned bars, and the halves of one corpus are a Frechet distance apart: the row of
-the ground truth says how much.
+sheets have misaligned bars, and the halves of one corpus have a Frechet distance: the column of the
+ground truth shows how much.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from musiczoo.metrics.bar_alignment import BarAlignmentError
 from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.copying import CopyRate, SpanIndex
 from musiczoo.metrics.features import Encoder, tune_features, usable_features
-from musiczoo.metrics.figures import Figures, ReportCard
+from musiczoo.metrics.figures import ClampFigures, Figures, Medians, Rate, ReportCard
 from musiczoo.metrics.frechet import (
     FrechetDistance,
     FrechetInfinity,
@@ -84,16 +85,11 @@ def report_card(
 
     Example:
         >>> from musiczoo.music.abc import read_abc
-        >>> card = report_card([read_abc("L:1/4\nK:C\nCDEF|G4|\n")], unread={"The file is empty.": 1})
+        >>> card = report_card([read_abc("L:1/4\nK:C\nCDEF|G4|\n")], unread={"empty": 1})
         >>> card.pieces.percent_readable, card.pieces.bars, card.pieces.notes
         (50.0, 2.0, 5.0)
     """
-    if wrong := [name for name in estimators if name not in ESTIMATORS]:
-        raise MusicZooError(
-            f"There is no estimator {wrong[0]!r}.",
-            where="estimators",
-            remedy=f"Choose among {', '.join(ESTIMATORS)}.",
-        )
+    _check_estimators(estimators)
     mine = _Set(names[0], pieces, labels, unread)
     if not mine.given:
         raise MusicZooError("There are no pieces to measure.", where="pieces")
@@ -106,8 +102,17 @@ def report_card(
     return ReportCard(mine.figures(), None if theirs is None else theirs.figures())
 
 
+def _check_estimators(estimators: Sequence[str]) -> None:
+    if wrong := [name for name in estimators if name not in ESTIMATORS]:
+        raise MusicZooError(
+            f"There is no estimator {wrong[0]!r}.",
+            where="estimators",
+            remedy=f"Choose among {', '.join(ESTIMATORS)}.",
+        )
+
+
 class _Set:
-    """One column of the card while it is worked out."""
+    """One column of the card while it is computed."""
 
     def __init__(
         self,
@@ -156,41 +161,34 @@ class _Set:
             self.notes.append(notes)
 
     def measure(self, model: GenerativeModule | None, training: SpanIndex | None) -> None:
-        """All that needs no other set."""
+        """Computes the figures that need no other set."""
         if self.tunes:
-            self.found |= {
-                "bars": float(
-                    np.median(
-                        [max(len(voice.bars) for voice in tune.voices) for tune in self.tunes]
-                    )
-                ),
-                "notes": float(np.median(self.notes)),
-                "voices": float(np.median([len(tune.voices) for tune in self.tunes])),
-            }
-        # Unreadable results too: their bars are judged as far as they are bars.
+            bars = [max(len(voice.bars) for voice in tune.voices) for tune in self.tunes]
+            voices = [len(tune.voices) for tune in self.tunes]
+            self.found["medians"] = Medians(
+                *(float(np.median(values)) for values in (bars, self.notes, voices))
+            )
+        # Unreadable results too: those of their bars that can be read count.
         alignment = BarAlignmentError()
         alignment.update([*self.all])
         if alignment.bars:
-            self.found |= {
-                "bar_alignment_error": float(alignment.compute()),
-                "aligned_bars": int(alignment.bars),
-            }
+            self.found["misaligned"] = Rate(float(alignment.compute()), int(alignment.bars))
         if training is not None:
             copying = CopyRate(training)
             copying.update(self.tunes)
             if copying.spans:
-                self.found |= {"copy_rate": float(copying.compute()), "spans": int(copying.spans)}
+                self.found["copied"] = Rate(float(copying.compute()), int(copying.spans))
         if model is not None:
             scores, reasons = piece_scores(model, self.tunes)
             self.found["likelihoods"] = likelihoods(scores)
             self.leave_out("no likelihood", reasons)
 
     def leave_out(self, what: str, reasons: Sequence[str | None]) -> None:
-        """Counts the pieces that a figure is without."""
+        """Counts the pieces that a figure leaves out."""
         self.left_out.update(f"{what}: {reason}" for reason in reasons if reason is not None)
 
     def figures(self) -> Figures:
-        """What was found."""
+        """The figures that were computed."""
         return Figures(
             self.name,
             self.given,
@@ -210,7 +208,7 @@ def _compare(
     infinity: bool,
     seed: int,
 ) -> None:
-    """Average CLaMP scores and Frechet distances of both sets."""
+    """Computes average CLaMP scores and Frechet distances of both sets."""
     features = []
     for one in (mine, theirs):
         found, reasons = tune_features(encoder, one.tunes)
@@ -224,15 +222,15 @@ def _compare(
     for one, scores in ((mine, clamp_scores(pieces, truth)), (theirs, leave_one_out_scores(truth))):
         known = scores[scores.isfinite()]
         if len(known):
-            one.found |= {"clamp_score": float(known.mean()), "scores": tuple(known.tolist())}
+            one.found["clamp"] = ClampFigures(float(known.mean()), scores=tuple(known.tolist()))
     _by_prompt(mine, theirs, pieces, truth)
     if infinity and len(pieces) <= _LEAST_FOR_INFINITY:
         mine.left_out[f"no FMD-inf: more than {_LEAST_FOR_INFINITY} pieces are needed"] += len(
             pieces
         )
     mine.found["frechet"] = _distances(pieces, truth, estimators, infinity=infinity, seed=seed)
-    # How far apart real music is from itself, with as many pieces as there are to judge, if the
-    # ground truth has them twice.
+    # The distance of real music from itself, with as many pieces as are judged, if the ground truth
+    # has twice as many.
     part = min(len(pieces), len(truth) // 2)
     order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed)).to(
         truth.device
@@ -243,7 +241,10 @@ def _compare(
 
 
 def _by_prompt(mine: _Set, theirs: _Set, pieces: Tensor, truth: Tensor) -> None:
-    """The average over prompts, for prompts of which there are pieces and at least two real works."""
+    """Computes the average over prompts.
+
+    Prompts count that have pieces and at least two real works.
+    """
     places: dict[Hashable, list[int]] = {}
     for place, label in enumerate(theirs.labels):
         if label is not None and label in mine.labels:
@@ -255,14 +256,10 @@ def _by_prompt(mine: _Set, theirs: _Set, pieces: Tensor, truth: Tensor) -> None:
     metric = ClampScore(references)
     metric.update(pieces[asked], [mine.labels[place] for place in asked])
     own = [leave_one_out_scores(rows).nanmean() for rows in references.values()]
-    mine.found |= {
-        "clamp_score_by_prompt": float(metric.compute()["average"]),
-        "prompts": len(references),
-    }
-    theirs.found |= {
-        "clamp_score_by_prompt": float(torch.stack(own).nanmean()),
-        "prompts": len(references),
-    }
+    for one, mean in ((mine, metric.compute()["average"]), (theirs, torch.stack(own).nanmean())):
+        one.found["clamp"] = replace(
+            one.found.get("clamp", ClampFigures()), by_prompt=float(mean), prompts=len(references)
+        )
     if without := len(mine.labels) - len(asked):
         mine.left_out["no average by prompt: fewer than two real works have its prompt"] += without
 

@@ -1,4 +1,4 @@
-"""What sounds in a piece, as arrays: the ground on which measures of performed music stand."""
+"""The notes that sound in a piece, as arrays, for measures of performed music."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sounding:
         end: (n,) int64 ticks, not before ``start``.
         pitch: (n,) int64, 0 to 127.
         velocity: (n,) int64, 0 to 127.
-        drum: (n,) bool: the note is an instrument of the drum kit, its pitch no pitch.
+        drum: (n,) bool: the note is of the drum kit, where the pitch names an instrument.
         last_control: Tick of the last controller of a track with notes; 0 without any.
     """
 
@@ -47,7 +47,7 @@ class Sounding:
         return len(self.start)
 
     def only(self, kept: NDArray[np.bool_]) -> Sounding:
-        """The notes that ``kept``, (n,), names."""
+        """The notes for which ``kept``, (n,) bool, is true."""
         return replace(
             self,
             start=self.start[kept],
@@ -64,7 +64,7 @@ def sounding(piece: ScoreTick | Tune) -> Sounding:
     A tune is played first, its repeats too.
 
     Raises:
-        MusicZooError: A tune with music code that cannot be read, or what is no piece.
+        MusicZooError: A tune with music code that cannot be read, or an object that is no piece.
 
     Example:
         >>> from musiczoo.music.abc import read_abc
@@ -111,9 +111,9 @@ def sounding(piece: ScoreTick | Tune) -> Sounding:
 def music_of(
     piece: ScoreTick | Tune | Generated, measure: Callable[[ScoreTick | Tune], Measure]
 ) -> Measure | None:
-    """What is measured of a piece.
+    """The measure of a piece.
 
-    None for a result of generation that is no piece, or has music code that cannot be read.
+    It is None for a result of generation that is no piece, or has music code that cannot be read.
 
     Args:
         piece: A score, a tune, or a result of generation.
@@ -127,5 +127,5 @@ def music_of(
     try:
         return None if piece.piece is None else measure(piece.piece)
     except MusicZooError:
-        # What a model wrote need not be music.
+        # A generated text need not be music.
         return None

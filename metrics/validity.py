@@ -1,4 +1,4 @@
-"""Validity: whether what a model writes is music at all, and whether it comes to its own end."""
+"""Validity: whether a model's results are music, and whether they end by themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from musiczoo.music.errors import MusicZooError
 
 
 def is_readable(result: Generated) -> bool:
-    """Whether a generated text is a piece: at least one note sounds, and of a tune every bar of music code parses."""
+    """Whether a generated text is a piece.
+
+    At least one note sounds in it, and every bar of a tune can be parsed.
+    """
     if result.piece is None:
         return False
     if not isinstance(result.piece, Tune):
@@ -27,7 +30,9 @@ def is_readable(result: Generated) -> bool:
 
 
 class Validity(Metric):
-    r"""Shares of generated pieces in percent: ``readable``, ``ended`` (by the model's own end mark), and ``valid`` (both).
+    r"""Shares of generated pieces in percent: ``readable``, ``ended`` and ``valid`` (both).
+
+    A piece has ended if the model wrote its end mark.
 
     Args:
         settings: Of :class:`torchmetrics.Metric`.
@@ -37,7 +42,8 @@ class Validity(Metric):
         >>> none = torch.zeros(0)
         >>> piece = read_abc("K:C\nCDEF|\n")
         >>> metric = Validity()
-        >>> metric.update([Generated(piece, "", none, none, none, "end"), Generated(None, "", none, none, none, "end")])
+        >>> read = [Generated(some, "", none, none, none, "end") for some in (piece, None)]
+        >>> metric.update(read)
         >>> metric.compute()
         {'readable': tensor(50.), 'ended': tensor(100.), 'valid': tensor(50.)}
     """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.pictures.charts import png_of
 from musiczoo.music.pictures.piano_roll import COLOURS
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ def analysis_picture(
     Raises:
         MusicZooError: There is nothing to draw, or the path cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not analysis.preferences and not analysis.ratings:
@@ -84,12 +82,7 @@ def analysis_picture(
         or f"{'Ratings' if analysis.ratings else 'Items preferred by majority'}: {people}, {analysis.judgements} answers"
     )
     figure.suptitle(heading, fontsize=12, x=0.01, ha="left", color=_INK)
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    data = stream.getvalue()
-    if path is not None:
-        write_atomically(path, data)
-    return data
+    return png_of(figure, path)
 
 
 def _draw_preferences(axes: Any, rows: list[Preference]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from musiczoo.music.abc.score import voice_definitions
 from musiczoo.music.abc.tune import Tune
-from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.pictures.charts import chart, png_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,11 +58,6 @@ def piano_roll_picture(
         MusicZooError: A piece without notes, music code that cannot be read, or a path that cannot
             be written.
     """
-    # The object interface with the Agg canvas: pyplot keeps figures in a global state and may open
-    # windows.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     drawn = _of_tune(piece) if isinstance(piece, Tune) else _of_score(piece)
     notes = [note for _, voice in drawn.voices for note in voice]
     if not notes:
@@ -75,12 +69,7 @@ def piano_roll_picture(
     rows = _rows(drawn.bar_starts, end)
     longest = max(stop - start for start, stop in rows)
     height = max(1.5, (0.105 if len(rows) == 1 else 0.075) * (high - low)) + 0.35
-    figure = Figure(
-        figsize=(max(7.0, 1.0 + 0.28 * min(longest, 50)), len(rows) * height + 0.7),
-        dpi=dpi,
-        layout="constrained",
-    )
-    canvas = FigureCanvasAgg(figure)
+    figure = chart(max(7.0, 1.0 + 0.28 * min(longest, 50)), len(rows) * height + 0.7, dpi)
     all_axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     every = max(1, round(len(drawn.bar_starts) / (len(rows) * 2.2 * figure.get_figwidth())))
     for axes, (start, stop) in zip(all_axes, rows, strict=True):
@@ -93,13 +82,7 @@ def piano_roll_picture(
     if drawn.title:
         all_axes[0].set_title(drawn.title, fontsize=12, loc="left", parse_math=False)
     _add_legend(figure, drawn.voices)
-    stream = io.BytesIO()
-    # The version of matplotlib in the file would make equal pictures differ.
-    canvas.print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    data = stream.getvalue()
-    if path is not None:
-        write_atomically(path, data)
-    return data
+    return png_of(figure, path)
 
 
 def _draw_lines(

@@ -119,7 +119,7 @@ def test_prompts_are_not_the_models():
         (lambda: DistinctNgrams((0,)), "no n-grams of"),
         (lambda: DistinctNgrams(()), "no n-grams of"),
         (lambda: PieceDistance("rolls"), "no view 'rolls'"),
-        (lambda: PieceDistance(beats=0), "are no roll"),
+        (lambda: PieceDistance(beats=0), "A roll cannot have"),
         (lambda: distinct_ngrams([torch.ones(2, 2)], 1), "are no sequence"),
     ],
 )

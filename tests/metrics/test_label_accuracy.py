@@ -109,8 +109,8 @@ def test_what_cannot_be_judged_is_told():
         metric.update(torch.ones(1, 3), ["reel"])
     for arguments, said in (
         ((features, labels[1:]), "90 works with 89 labels"),
-        ((features, ["reel"] * 90), "nothing to tell apart"),
-        ((torch.full((90, 3), torch.nan), labels), "nothing to tell apart"),
+        ((features, ["reel"] * 90), "nothing to distinguish"),
+        ((torch.full((90, 3), torch.nan), labels), "nothing to distinguish"),
     ):
         with pytest.raises(MusicZooError, match=said):
             LabelProbe.fit(*arguments)

@@ -68,7 +68,7 @@ def test_no_steps():
         lambda: piano_roll(score(), resolution=0),
         lambda: onset_roll(score(), beats=-1),
     ):
-        with pytest.raises(MusicZooError, match="are no roll"):
+        with pytest.raises(MusicZooError, match="A roll cannot have"):
             make()
 
 

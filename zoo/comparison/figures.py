@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from musiczoo.comparison.evaluation import Floats, Portrait
 from musiczoo.comparison.tables import VELOCITY_NOTE, label_of
 from musiczoo.metrics.midi_features import FEATURE_NAMES
 from musiczoo.metrics.piano_rolls import BEATS, STEPS_PER_BEAT
-from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.pictures.charts import chart, png_of
 from musiczoo.music.pictures.piano_roll import COLOURS
 
 _WHOLE = ("notes", "pitch_range", "velocity_range", "length")
@@ -41,7 +40,7 @@ def features_picture(
         MusicZooError: No portraits, or a path that cannot be written.
     """
     _some(portraits)
-    figure = _figure(15.0, 7.0, dpi)
+    figure = chart(15.0, 7.0, dpi)
     panels = figure.subplots(2, 4).flatten()
     order = (
         "notes",
@@ -69,7 +68,7 @@ def features_picture(
         [np.isfinite(portrait.features["notes"]).sum() for portrait in portraits],
         "pieces with notes",
     )
-    return _png(figure, path)
+    return png_of(figure, path)
 
 
 def rewards_picture(
@@ -99,7 +98,7 @@ def rewards_picture(
         raise MusicZooError("The portraits have no rewards.", remedy="Give portray() a reward.")
     columns = min(4, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = _figure(max(3.9 * columns, 5.5), 3.2 * rows + 0.5, dpi)
+    figure = chart(max(3.9 * columns, 5.5), 3.2 * rows + 0.5, dpi)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, name in zip(panels, names, strict=False):
         _histogram(
@@ -116,7 +115,7 @@ def rewards_picture(
         for portrait in portraits
     ]
     _legend(figure, portraits, scored, "pieces with a reward")
-    return _png(figure, path)
+    return png_of(figure, path)
 
 
 def rolls_picture(
@@ -145,7 +144,7 @@ def rolls_picture(
     low, high = (int(pitches[0]), int(pitches[-1])) if len(pitches) else (21, 108)
     name = next((name for portrait in portraits for name in portrait.rewards), None)
     heights = [1.0, 2.6] if name is not None else [2.6]
-    figure = _figure(max(3.4 * len(portraits) + 0.9, 5.5), 1.9 * sum(heights) / 1.4, dpi)
+    figure = chart(max(3.4 * len(portraits) + 0.9, 5.5), 1.9 * sum(heights) / 1.4, dpi)
     grid = figure.subplots(len(heights), len(portraits), squeeze=False, height_ratios=heights)
     # The square root shows what is rare: a model of much variety has a pale roll.
     norm = PowerNorm(0.5, vmin=0.0, vmax=max(float(max(roll.max() for roll in rolls)), 1e-9))
@@ -182,7 +181,7 @@ def rolls_picture(
         for axes in grid[0]:
             axes.set_ylim(0, highest)
         grid[0][0].set_ylabel("% of pieces", fontsize=8)
-    return _png(figure, path)
+    return png_of(figure, path)
 
 
 def _some(portraits: Sequence[Portrait]) -> None:
@@ -297,23 +296,6 @@ def _legend(figure: Any, portraits: Sequence[Portrait], counts: Sequence[Any], o
 def _short(name: str) -> str:
     """Users' names as they are, but for a dollar sign, which would start a formula, and for what is too long to be drawn."""
     return (name if len(name) <= 40 else f"...{name[-37:]}").replace("$", r"\$")
-
-
-def _figure(width: float, height: float, dpi: int) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
-
-
-def _png(figure: Any, path: str | Path | None) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    data = stream.getvalue()
-    if path is not None:
-        write_atomically(path, data)
-    return data
 
 
 PICTURES: Mapping[str, Callable[..., bytes]] = {
