@@ -15,15 +15,15 @@ SLOW = -n $(WORKERS) --dist loadfile -m "slow or dist"
 .PHONY: help venv demo clamp-dpo smart test test-slow lint format bench clean
 
 help:
-	@echo "make demo       train a small model on Bach's chorales and write a new piece to demo_output/ (minutes)"
+	@echo "make demo       fine-tune a shipped model and write new music to demo_output/ (within six minutes)"
 	@echo "make clamp-dpo  tune the shipped model by preference, three rounds and seeds, table and picture to docs/results/ (an hour at most)"
-	@echo "make smart      tune the shipped MIDI model by ear, in four settings and three seeds, tables and pictures to docs/results/ (an hour at most)"
+	@echo "make smart      tune the shipped MIDI model by its sound, in four settings and three seeds, tables and pictures to docs/results/ (an hour at most)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the longer tests and those of several processes"
 	@echo "make lint       style, types, layers and spelling"
-	@echo "make format     let ruff lay out the code"
+	@echo "make format     format the code by ruff"
 	@echo "make bench      measure ours beside the plain way, JSON to benchmarks/results/"
-	@echo "make clean      remove what make made, the virtual environment included"
+	@echo "make clean      remove all files that make created, the virtual environment included"
 
 venv: $(STAMP)
 
@@ -43,11 +43,11 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 demo: $(STAMP)
 	$(PYTHON) -m experiments.demo $(ARGS)
 
-# What it makes is kept in clamp_dpo/: a run that was stopped goes on when it is called again.
+# All intermediate files are kept in clamp_dpo/: a run that was stopped continues when it is called again.
 clamp-dpo: $(STAMP)
 	$(PYTHON) -m experiments.clamp_dpo $(ARGS)
 
-# As clamp-dpo; it keeps what it makes in smart/.
+# As clamp-dpo; its files are in smart/.
 smart: $(STAMP)
 	$(PYTHON) -m experiments.smart $(ARGS)
 
