@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from musiczoo.music.code_digest import digest_of_code, modules_behind
 from musiczoo.music.corpora.files import MUSESCORE, CorpusFile
 from musiczoo.music.corpora.reading import read_files, state_of
-from musiczoo.music.corpora.source import NO_RECIPE, Source
+from musiczoo.music.corpora.source import NO_RECIPE
+from musiczoo.music.corpora.source import Source as Source  # users import it from here
 from musiczoo.music.corpora.table import SCHEMA, with_clusters, with_labels
 from musiczoo.music.item_table import ItemTable, making, rows_in_order
 from musiczoo.music.parquet_cache import CACHE_VARIABLE as CACHE_VARIABLE  # users import them

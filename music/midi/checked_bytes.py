@@ -13,7 +13,7 @@ from musiczoo.music.errors import MusicZooError
 _NOTE_ON = 9
 _END_OF_TRACK, _TEMPO, _METER, _KEY = 0x2F, 0x51, 0x58, 0x59
 _LAST_TICK = 2**31 - 1
-#: A day of music has fewer; what has more is noise, and takes minutes wherever it is used.
+#: A day of music has fewer; a file with more is noise, and every use of it would take minutes.
 MAX_NOTES = 500_000
 
 
@@ -146,7 +146,7 @@ def _too_many_notes(path: str | None) -> MusicZooError:
 
 
 def _span(data: bytes, position: int, end: int, path: str | None) -> tuple[int, int]:
-    """Where the content of an event begins and ends whose length stands first."""
+    """Where the content of an event begins and ends; its length stands first."""
     length, position = _number(data, position, end, path)
     if position + length > end:
         raise _damaged("A track ends inside an event.", position, path)

@@ -19,7 +19,7 @@ _PERIODS = (("Baroque", 1600, 1755), ("Classical", 1755, 1815), ("Romantic", 181
 _PARTICLES = frozenset(
     {"van", "von", "de", "di", "da", "del", "du", "d", "der", "la", "le", "zu", "jr", "sr"}
 )
-# Whoever is called so without a first name is this one: other family names are borne by too many.
+# Family names that, without a first name, stand for one composer; others have too many bearers.
 # fmt: off
 _FAMILY_NAME_ALONE = frozenset({
     "albeniz", "albinoni", "bartok", "beethoven", "berlioz", "bizet", "boccherini", "borodin",

@@ -19,7 +19,7 @@ _SCRAPED_GENRES = "MMD_scraped_genre.jsonl"
 
 
 def _once(root: Path, files: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Path -> MD5 of all files, and path -> reason of those whose content was met before."""
+    """Path -> MD5 of all files, and path -> reason of those whose content was found before."""
     contents: dict[str, str] = {}
     left_out: dict[str, str] = {}
     first: dict[str, str] = {}

@@ -104,7 +104,7 @@ class _Minder(threading.Thread):
             try:
                 clip.set_result(self._rendered(piece))
             except Exception as error:
-                # Raised to whoever waits for the clip, who would wait forever if this thread ended.
+                # Raised where the clip is waited for: that wait would never end if this thread did.
                 clip.set_exception(error)
         self.stop()
 

@@ -84,7 +84,7 @@ class Voice:
         Args:
             held: Samples until the key is released.
             most: Samples that are wanted at most.
-            gain: What the sound is multiplied by.
+            gain: Factor of the amplitude.
 
         Returns:
             (n,) with n at most ``most``.
@@ -278,7 +278,7 @@ def _level(envelope: Envelope, key: int, time: float) -> float:
 
 
 def _modulation(envelope: Envelope, key: int, time: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 0 to 1 and down to what is sustained, in straight lines."""
+    """From 0 to 1 and down to the sustained level, in straight lines."""
     hold, decay = envelope.of_key(key)
     rise = (
         np.clip((time - envelope.delay) / envelope.attack, 0, 1)
