@@ -72,7 +72,7 @@ def compare(module: AudioboxModule, seconds: float, repeats: int) -> dict[str, o
         ][1:]
         theirs = module.net.wavlm_model(padded, output_hidden_states=True).hidden_states
         ours = module.net.states(window)
-        # Of a shorter clip the plain way computes something else: it neither masks nor shortens.
+        # For a shorter clip the plain way computes something else: it neither masks nor shortens.
         apart = (
             max(float((one - other).abs().max()) for one, other in zip(ours, theirs, strict=True))
             if seconds == 10

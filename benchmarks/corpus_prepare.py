@@ -109,7 +109,7 @@ def prepare(folder: Path, cache: Path, workers: int) -> dict[str, object]:
 def kill_after(
     folder: Path, cache: Path, workers: int, share: float, files: int
 ) -> dict[str, object]:
-    """Starts the reading and kills it when so much of the corpus lies in the cache."""
+    """Starts the reading and kills it when a share of the corpus is in the cache."""
     process = subprocess.Popen(command(folder, cache, workers), stdout=subprocess.DEVNULL)
     start = time.perf_counter()
     while process.poll() is None:

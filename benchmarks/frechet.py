@@ -4,7 +4,7 @@ Prints one JSON object.
 
     python -m benchmarks.frechet
 
-The plain way is how the distance is usually computed: both covariances, and scipy's square root of
+The plain way is the usual computation: both covariances, and scipy's square root of
 their product.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
     shape = (options.pieces, options.dimensions)
     one = torch.randn(shape, generator=generator, dtype=torch.float64)
     other = torch.randn(shape, generator=generator, dtype=torch.float64) + 0.05
-    # Whatever is set up once on a first call belongs to neither.
+    # The first call of each, which also sets up the library, is not timed.
     frechet_distance(one[:10], other[:10])
     scipy.linalg.sqrtm(np.eye(10))
     theirs = seconds(lambda: plain(one, other), max(1, options.repeats // 2))

@@ -53,7 +53,7 @@ def corpus_files() -> list[Path]:
 
 
 def parse_with_music21(path: Path) -> Any:
-    """music21's own parse, nothing taken from its pickles."""
+    """music21's own parse, without its pickles."""
     from music21 import converter
 
     with warnings.catch_warnings():
@@ -172,7 +172,7 @@ def f1(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]], tolerance: Fr
 
 
 def compare(path: Path, root: Path, cache: Path) -> dict[str, Any]:
-    """Read one file with both and compare."""
+    """Reads one file with both readers and compares the notes."""
     name = str(path.relative_to(root))
     try:
         notes = tune_notes(read_musicxml(path))

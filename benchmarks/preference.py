@@ -104,7 +104,7 @@ def four_passes(
 def preference_batch(
     module: BarStreamModule, reference: BarStreamNet, pairs: Pairs
 ) -> dict[str, Tensor]:
-    """The pairs as our objective takes them."""
+    """The pairs as a batch of our objective."""
     collated = [
         module.representation.collate([piece])
         for side in zip(*pairs, strict=True)
@@ -261,7 +261,7 @@ def main() -> None:
         memory(arguments)
         return
     module = build(arguments.model)
-    # The policy stands a little off the reference, so that all parts of the loss have a gradient.
+    # The policy differs a little from the reference, so that all parts of the loss have a gradient.
     reference = copy.deepcopy(module.net).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

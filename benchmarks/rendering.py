@@ -88,7 +88,7 @@ def timed(render: Callable[[], Sequence[Clip]]) -> dict[str, float]:
 def with_workers(
     pieces: list[ScoreTick], rendering: Rendering, workers: int | None
 ) -> dict[str, Any]:
-    """The first and the second time, and what starting and sending cost."""
+    """The first and the second time, and the costs of starting and sending."""
     with Renderer(rendering, workers) as renderer:
         started = time.perf_counter()
         renderer.clips(pieces[:1])
