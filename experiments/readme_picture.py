@@ -1,6 +1,6 @@
 """The picture of the README: a chorale that bar-stream generated, engraved, beside its piano roll.
 
-python -m experiments.readme_picture    # writes docs/pictures/bar_stream.png
+``python -m experiments.readme_picture`` writes docs/pictures/bar_stream.png.
 """
 
 from __future__ import annotations
