@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -72,3 +73,10 @@ def test_files_and_recipes_that_a_page_names_exist(page: Path) -> None:
         assert (ROOT / f"configs/{name}.yaml").is_file(), name
     for path in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
         assert (page.parent / path).exists(), path
+
+
+def test_citation_is_complete() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == [{"name": "The musiczoo authors"}]
+    assert {"message", "title", "type", "license"} <= set(citation)
