@@ -12,7 +12,7 @@ import lightning
 
 from musiczoo.hub.card import Card, Figure, Source
 from musiczoo.hub.checkpoint import save_checkpoint
-from musiczoo.music.corpora.names import BUILT_IN
+from musiczoo.music.corpora import BUILT_IN
 
 
 def last_fit(model: Any) -> dict[str, Any]:

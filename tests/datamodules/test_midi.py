@@ -16,7 +16,7 @@ from musiczoo.datamodules.resumable import Draw
 from musiczoo.datamodules.token_items import TokenCrops
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.music.abc import read_abc, write_abc
-from musiczoo.music.corpora.names import load_corpus, register
+from musiczoo.music.corpora import load_corpus, register
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import read
 from musiczoo.music.midi.piano_stream import reduced

@@ -7,7 +7,7 @@ import pytest
 
 from musiczoo.commands.corpus import run
 from musiczoo.datamodules import ScoreDataModule
-from musiczoo.music.corpora.names import load_corpus, registered
+from musiczoo.music.corpora import load_corpus, registered
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import BarStreamPatches
 
