@@ -4,14 +4,14 @@ Wang et al. 2024, "Exploring Tokenization Methods for Multitrack Sheet Music Gen
 2410.17584), as NotaGen uses it (Wang et al. 2025, arXiv 2502.18008, section 3). A character is its
 ASCII code; the codes 0, 1 and 2, which no text holds, are padding, the begin mark and the end mark:
 
-====================
-========================================================================================== patch
-characters ====================
-========================================================================================== begin of
-a piece      fifteen begin marks, one end mark text                  up to 16 characters; an end
-mark behind the last one of a line or bar if there is room; padding end of a piece        one begin
-mark, fifteen end marks ====================
-==========================================================================================
+================  ================================================================================
+patch             characters
+================  ================================================================================
+begin of a piece  fifteen begin marks, one end mark
+text              up to 16 characters; an end mark behind the last one of a line or bar if there is
+                  room; padding
+end of a piece    one begin mark, fifteen end marks
+================  ================================================================================
 
 Each header line is patched on its own. A line of the body holds one bar of all voices, and each of
 its groups is patched on its own: the bar-line before a voice with the voice's bar (``|[V:2]D2``),
@@ -23,16 +23,16 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any
 
 import torch
 from einops import rearrange
-from torch.nn.utils.rnn import pad_sequence
 
 from musiczoo.music.abc import Tune, interleaved_lines, read_abc
 from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.base import Representation, padded
 
 PAD = 0
 BOS = 1
@@ -46,7 +46,9 @@ _NO_TEXT = re.compile(r"[\x00-\x02]|[^\x00-\x7f]")
 
 
 def prompt_lines(period: str, composer: str, instrumentation: str) -> list[str]:
-    """The comment lines that condition a fine-tuned model ("period-composer-instrumentation" prompt, NotaGen section 3.3).
+    """The comment lines that condition a fine-tuned model.
+
+    They are NotaGen's "period-composer-instrumentation" prompt (section 3.3).
 
     Args:
         period: Such as ``"Baroque"``.
@@ -66,14 +68,27 @@ def prompt_lines(period: str, composer: str, instrumentation: str) -> list[str]:
     return lines
 
 
-class BarStreamPatches:
-    """Pieces as bar-stream patches, identical to NotaGen's on well-formed text.
+class BarStreamPatches(Representation[Tune]):
+    r"""Pieces as bar-stream patches, identical to NotaGen's on well-formed text.
 
     Args:
         patch_size: Characters of a patch (16 in every published model).
         max_length: Patches of a piece at most, the context of the model.
-        omit_rests: Leave out the bars of a voice that hold nothing but rests (NotaGen section 3.1).
+        omit_rests: Leave out the bars of a voice that hold only rests (NotaGen section 3.1).
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> representation = BarStreamPatches()
+        >>> patches = representation.encode(read_abc("M:4/4\nL:1/8\nK:C\nC2E2G2c2|c4z4|"))
+        >>> patches.shape, patches.dtype
+        (torch.Size([9, 16]), torch.uint8)
+        >>> representation.decode_text(patches[4:5])
+        '[r:0/1][V:1]C2E2'
+        >>> representation.decode(patches).voices[0].bars[1].text
+        'c4z4'
     """
+
+    max_length: int
 
     def __init__(
         self, patch_size: int = 16, max_length: int = 1024, omit_rests: bool = True
@@ -132,8 +147,8 @@ class BarStreamPatches:
                 prompt.
             annotate: Put ``[r:i/j]`` before each line of the body: its index and the number of
                 lines after it. Lines that have their counters keep them.
-            end: The text is a whole piece and the end patch closes it. Otherwise the text goes on:
-                what follows its last newline is left open, with no end mark.
+            end: The text is a whole piece and the end patch closes it. Otherwise the text will be
+                continued: what follows its last newline is left open, with no end mark.
             max_length: Patches at most; None for the representation's own.
             rng: Chooses head, tail or middle and the line; None keeps the head.
 
@@ -141,54 +156,47 @@ class BarStreamPatches:
             Character codes, shape (patches, patch_size), uint8.
 
         Raises:
-            MusicZooError: Characters outside ASCII, a piece without bars, a header line that is
-                none.
+            MusicZooError: Characters outside ASCII, a piece without bars, a line before the body
+                that is no header line.
         """
         limit = self.max_length if max_length is None else max_length
         lines = [f"{line}\n" for line in text.split("\n") if line]
         is_open = not end and bool(lines) and not text.endswith("\n")
         if is_open:
             lines[-1] = lines[-1].removesuffix("\n")
-        start = next(
-            (index for index, line in enumerate(lines) if line.startswith(("[V:", "[r:"))),
-            len(lines),
-        )
+        starts = (index for index, line in enumerate(lines) if line.startswith(("[V:", "[r:")))
+        start = next(starts, len(lines))
         _check(lines, start, end)
-        if annotate and start < len(lines) and not lines[start].startswith("[r:"):
-            last = len(lines) - 1
-            lines[start:] = [
-                f"[r:{index - start}/{last - index}]{lines[index]}"
-                for index in range(start, len(lines))
-            ]
-
-        groups = [[line] if index < start else _groups(line) for index, line in enumerate(lines)]
-        patched = [b"".join(map(self._patches, line)) for line in groups]
+        if annotate:
+            _add_counters(lines, start)
+        patched = [
+            b"".join(map(self._patches, [line] if index < start else _groups(line)))
+            for index, line in enumerate(lines)
+        ]
         if is_open:
-            patched[-1] = b"".join(map(self._patches, groups[-1][:-1])) + self._patches(
-                groups[-1][-1], is_open=True
-            )
+            patched[-1] = self._open_line(lines[-1], in_body=len(lines) > start)
         begin_patch = bytes([BOS] * (self.patch_size - 1) + [EOS])
         end_patch = bytes([BOS] + [EOS] * (self.patch_size - 1)) if end else b""
-        header = [begin_patch, *patched[:start]]
-        body = patched[start:]
+        header, body = [begin_patch, *patched[:start]], patched[start:]
         excess = sum(map(len, [*header, *body, end_patch])) // self.patch_size - limit
         if excess > 0 and rng is not None:
             body = body[self._first_line(body, excess, rng) :]
         flat = bytearray(b"".join([*header, *body, end_patch])[: limit * self.patch_size])
-        return rearrange(
-            torch.frombuffer(flat, dtype=torch.uint8),
-            "(patch char) -> patch char",
-            char=self.patch_size,
-        )
+        codes = torch.frombuffer(flat, dtype=torch.uint8)
+        return rearrange(codes, "(patch char) -> patch char", char=self.patch_size)
 
     def encode_prompt(self, period: str, composer: str, instrumentation: str) -> torch.Tensor:
-        """The begin patch and :func:`prompt_lines`, shape (patches, patch_size), uint8: what generation starts from."""
+        """What generation starts from: the begin patch and :func:`prompt_lines`.
+
+        Returns:
+            Character codes, shape (patches, patch_size), uint8.
+        """
         return self.encode_text(
             "\n".join(prompt_lines(period, composer, instrumentation)) + "\n", end=False
         )
 
     def decode_text(self, patches: torch.Tensor) -> str:
-        """The text of patches, exactly what :meth:`encode_text` was given but for blank lines.
+        """The text of patches: what :meth:`encode_text` was given, without its blank lines.
 
         Bar counters stay.
 
@@ -217,10 +225,11 @@ class BarStreamPatches:
     def decode(self, encoded: torch.Tensor) -> Tune:
         """The tune of patches, the rests that were left out restored.
 
-        The bar counters tell the reader that a line is a bar of all voices.
+        The bar counters show the reader that a line is a bar of all voices. A last line without its
+        newline (a piece cut off at the context's end) is left out: half a bar is no bar.
 
-        A last line without its newline (a piece cut off at the context's end) is left out, for half
-        a bar is no bar.
+        Args:
+            encoded: Character codes, shape (patches, patch_size).
 
         Raises:
             MusicZooError: The text is no tune.
@@ -233,14 +242,10 @@ class BarStreamPatches:
 
         Returns:
             ``patches`` (batch, longest, patch_size), uint8, zero where a piece has ended, and
-            ``lengths`` (batch,), int64. As int64 the loader's queue and the copy to the device
-            would move eight times the bytes.
+            ``lengths`` (batch,), int64. As int64 the patches would be eight times the bytes for the
+            loader's queue and the copy to the device.
         """
-        lengths = torch.tensor([len(piece) for piece in encoded])
-        return {
-            "patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD),
-            "lengths": lengths,
-        }
+        return padded(encoded, "patches")
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -250,17 +255,17 @@ class BarStreamPatches:
             "omit_rests": self.omit_rests,
         }
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The representation with the settings of :meth:`to_config`."""
-        return cls(**config)
-
     def _patches(self, group: str, is_open: bool = False) -> bytes:
         """One group as patches. A group that fills its last patch has no end mark."""
         codes = group.encode("ascii")
         if len(codes) % self.patch_size and not is_open:
             codes += bytes([EOS])
         return codes.ljust(-(-len(codes) // self.patch_size) * self.patch_size, bytes([PAD]))
+
+    def _open_line(self, line: str, *, in_body: bool) -> bytes:
+        """A last line that will be continued as patches: its last group has no end mark."""
+        *closed, last = _groups(line) if in_body else [line]
+        return b"".join(map(self._patches, closed)) + self._patches(last, is_open=True)
 
     def _first_line(self, body: list[bytes], excess: int, rng: random.Random) -> int:
         """The line at which the body of a piece begins that is ``excess`` patches too long."""
@@ -273,6 +278,14 @@ class BarStreamPatches:
         if mode == "middle":
             return rng.randrange(1, tail)
         return tail if mode == "tail" else 0
+
+
+def _add_counters(lines: list[str], start: int) -> None:
+    """Puts ``[r:i/j]`` before the lines of the body, unless they have their counters."""
+    if start < len(lines) and not lines[start].startswith("[r:"):
+        last = len(lines) - 1
+        for index in range(start, len(lines)):
+            lines[index] = f"[r:{index - start}/{last - index}]{lines[index]}"
 
 
 def _check(lines: list[str], start: int, end: bool) -> None:
@@ -300,8 +313,8 @@ def _check(lines: list[str], start: int, end: bool) -> None:
 def _groups(line: str) -> list[str]:
     """A line of the body cut before its bar-lines.
 
-    NotaGen's code pairs bar-lines and texts by counting, so two bar-lines in a row make it lose the
-    rest of the piece without a word; here they stay together in one group.
+    NotaGen's code pairs bar-lines and texts by counting, so that with two bar-lines in a row it
+    silently loses the rest of the piece; here they stay together in one group.
     """
     cuts = [0]
     previous_end = 0

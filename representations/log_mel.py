@@ -1,4 +1,4 @@
-"""Log-mel spectrograms: what a small net hears of a rendered piece.
+"""Log-mel spectrograms: the sound of a rendered piece as input of a small net.
 
 The mel scale is that of O'Shaughnessy (1987) as HTK has it, mel(f) = 2595 log10(1 + f / 700 Hz),
 and the filters are triangles of peak 1.
@@ -7,32 +7,47 @@ and the filters are triangles of peak 1.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.resampling import resample
+from musiczoo.representations.base import Representation, padded
 
 LEVELS = 255
 
 
-class LogMel:
-    """Sound as levels of mel bands, one row for each hop: 0 at or below the floor, 255 for a sine of full scale.
+class LogMel(Representation[Any]):
+    """Sound as levels of mel bands, one row for each hop.
+
+    A level is 0 at or below the floor and 255 for a sine of full scale.
 
     Args:
         mels: Bands.
         low: Lower edge of the lowest band in Hz.
         high: Upper edge of the highest band in Hz.
-        window: Hann window in seconds; 0.08 s tells semitones apart from about middle C upwards.
+        window: Hann window in seconds; 0.08 s separates semitones from about middle C upwards.
         hop: From one row to the next in seconds.
         floor: Decibels below full scale at which a level is 0.
-        rate: Samples a second that sound is brought to first; low ones save time.
+        rate: Samples a second to which sound is resampled first; a low rate saves time.
+
+    Example:
+        >>> import numpy as np
+        >>> representation = LogMel()
+        >>> sine = np.sin(2 * np.pi * 440 * np.arange(24_000) / 48_000)
+        >>> rows = representation.encode_audio(sine, 48_000)
+        >>> rows.shape, rows.dtype
+        (torch.Size([26, 96]), torch.uint8)
+        >>> int(rows[13].max()) > 240  # a sine of full scale
+        True
+        >>> batch = representation.collate([rows, rows[:10]])
+        >>> batch["mel"].shape, batch["lengths"].tolist()
+        (torch.Size([2, 26, 96]), [26, 10])
     """
 
     def __init__(
@@ -66,10 +81,10 @@ class LogMel:
     def encode(
         self, piece: Any, *, max_length: int | None = None, rng: random.Random | None = None
     ) -> torch.Tensor:
-        """The levels of a piece (a tune, or a symusic score in ticks), rendered in this process with the default soundfont.
+        """The levels of a piece, rendered in this process with the default soundfont.
 
         Args:
-            piece: The piece.
+            piece: A tune, or a symusic score in ticks.
             max_length: Rows at most; None for as many as the clip has.
             rng: Chooses the part of a longer clip; None keeps the beginning.
 
@@ -125,14 +140,11 @@ class LogMel:
             return_complex=True,
         )
         # A sine of amplitude 1 has a peak of half the window's sum.
+        # (bins, rows) -> (rows, bins) -> (rows, mels)
         power = spectrum.abs().square().T @ self._bank * (2.0 / float(window.sum())) ** 2
         decibels = 10.0 * torch.log10(power.clamp(min=10.0 ** (self.floor / 10.0)))
-        return (
-            ((decibels - self.floor) * (LEVELS / -self.floor))
-            .round()
-            .clamp(0, LEVELS)
-            .to(torch.uint8)
-        )
+        levels = (decibels - self.floor) * (LEVELS / -self.floor)
+        return levels.round().clamp(0, LEVELS).to(torch.uint8)
 
     def decode(self, encoded: torch.Tensor) -> Tune:
         """A spectrogram is not turned back into notes.
@@ -145,9 +157,13 @@ class LogMel:
         )
 
     def collate(self, encoded: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """``mel``, (clips, rows, mels) uint8 padded with silence, and ``lengths``, (clips,) rows of each."""
-        lengths = torch.tensor([len(rows) for rows in encoded])
-        return {"mel": pad_sequence(list(encoded), batch_first=True), "lengths": lengths}
+        """Clips as one batch.
+
+        Returns:
+            ``mel`` (batch, longest, mels), uint8, silent (0) where a clip has ended, and
+            ``lengths`` (batch,), int64, the rows of each.
+        """
+        return padded(encoded, "mel")
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -155,11 +171,6 @@ class LogMel:
             name: getattr(self, name)
             for name in ("mels", "low", "high", "window", "hop", "floor", "rate")
         }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The representation with the settings of :meth:`to_config`."""
-        return cls(**config)
 
 
 def mel_filters(

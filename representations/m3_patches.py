@@ -1,16 +1,16 @@
-"""M3 patches: one patch of up to 64 characters for each bar of each voice, header line or run of MIDI messages.
+"""M3 patches: 64 characters for each bar of a voice, header line or run of MIDI messages.
 
 Wu et al. 2024, "CLaMP 2" (arXiv 2410.13267), section 3.2. A character is its ASCII code; the codes
 0 to 3, which no text holds, are padding, the begin mark, the end mark and the mask of pre-training:
 
-====================
-========================================================================================== patch
-characters ====================
-========================================================================================== begin of
-a piece      64 begin marks text                  a begin mark, up to 62 characters and an end mark;
-of longer text the first 63; padding end of a piece        a begin mark, 63 end marks
-====================
-==========================================================================================
+================  ================================================================================
+patch             characters
+================  ================================================================================
+begin of a piece  64 begin marks
+text              a begin mark, up to 62 characters and an end mark; of longer text the first 63;
+                  padding
+end of a piece    a begin mark, 63 end marks
+================  ================================================================================
 
 ABC comes interleaved: a header line is one patch, and a line of the body is cut behind each
 bar-line. Text in MIDI text format (MTF, one message a line) has runs of messages of one type packed
@@ -21,16 +21,16 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from unidecode import unidecode
 
 from musiczoo.music.abc import Tune, interleaved_lines, read_abc
 from musiczoo.music.abc.cleaning import clean
 from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.base import Representation, padded
 
 PAD, BOS, EOS, MASK = 0, 1, 2, 3
 VOCABULARY = 128
@@ -43,7 +43,9 @@ _MTF = "ticks_per_beat"
 
 
 def abc_text(tune: Tune) -> str:
-    """Interleaved ABC of a tune as CLaMP 2 was trained on it: cleaned, all rests kept, and no comment lines, so no prompt labels either.
+    """Interleaved ABC of a tune as CLaMP 2 was trained on it.
+
+    It is cleaned, keeps all rests, and has no comment lines, so no prompt labels either.
 
     Args:
         tune: Any tune whose voices have the same number of bars.
@@ -57,15 +59,26 @@ def abc_text(tune: Tune) -> str:
     )
 
 
-class M3Patches:
-    """Pieces as M3 patches.
+class M3Patches(Representation[Tune]):
+    r"""Pieces as M3 patches.
 
     Args:
         patch_size: Characters of a patch (64 in every published model).
         max_length: Patches of a crop, the encoder's context.
-        strip_unit_length: Leave out lines that say ``L:1/8``, as M3 and CLaMP 2 were trained and
+        strip_unit_length: Leave out the lines ``L:1/8``, as M3 and CLaMP 2 were trained and
             CLaMP 3 always does; CLaMP 2's published program for features keeps them.
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> representation = M3Patches()
+        >>> patches = representation.encode(read_abc("M:4/4\nL:1/8\nK:C\nC2E2G2c2|c8|"))
+        >>> patches.shape, patches.dtype
+        (torch.Size([6, 64]), torch.uint8)
+        >>> representation.decode_text(patches[3:4])
+        '[V:1]C2E2G2c2|\n'
     """
+
+    max_length: int
 
     def __init__(
         self, patch_size: int = 64, max_length: int = 512, strip_unit_length: bool = True
@@ -131,10 +144,11 @@ class M3Patches:
             codes = bytes([BOS]) + piece.encode("ascii", "ignore") + bytes([EOS])
             rows.append(codes[:size].ljust(size, bytes([PAD])))
         rows.append(bytes([BOS]) + bytes([EOS]) * (size - 1))
-        return torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8).reshape(-1, size)
+        codes = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
+        return codes.reshape(-1, size)  # (patches * patch_size,) -> (patches, patch_size)
 
     def encode_texts(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        """The patches of each text, as :meth:`encode_text` gives them.
+        """The patches of each text, shape (patches, patch_size) each, as of :meth:`encode_text`.
 
         Raises:
             MusicZooError: A text that holds no music.
@@ -150,7 +164,7 @@ class M3Patches:
         return pieces
 
     def decode_text(self, patches: torch.Tensor) -> str:
-        """The text of patches, without begin and end; what was cut off stays lost."""
+        """The text of patches (patches, patch_size) without begin and end; what was cut is lost."""
         rows = patches.to("cpu", torch.uint8).numpy()
         return "".join(
             row.tobytes()[1:]
@@ -169,12 +183,13 @@ class M3Patches:
         return read_abc(self.decode_text(encoded))
 
     def collate(self, encoded: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Pieces as one batch: ``patches`` (batch, longest, patch_size), uint8, padded with 0, and ``lengths`` (batch,), int64."""
-        lengths = torch.tensor([len(piece) for piece in encoded])
-        return {
-            "patches": pad_sequence(list(encoded), batch_first=True, padding_value=PAD),
-            "lengths": lengths,
-        }
+        """Pieces as one batch.
+
+        Returns:
+            ``patches`` (batch, longest, patch_size), uint8, zero where a piece has ended, and
+            ``lengths`` (batch,), int64.
+        """
+        return padded(encoded, "patches")
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -183,11 +198,6 @@ class M3Patches:
             "max_length": self.max_length,
             "strip_unit_length": self.strip_unit_length,
         }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The representation with the settings of :meth:`to_config`."""
-        return cls(**config)
 
     def _abc_pieces(self, lines: list[str]) -> list[str]:
         pieces: list[str] = []
@@ -214,13 +224,12 @@ class M3Patches:
 
 
 def _mtf_pieces(lines: list[str], room: int) -> list[str]:
-    """Messages, and runs of messages of one type: the type once, then the values of each message behind a tab, as far as they fit."""
+    """Messages, a run of one type as one piece as far as it fits: its type, then tab and values."""
     pieces: list[str] = []
     kind = None
     for line in lines:
         name, _, values = line.partition(" ")
-        # Newlines are counted with both, as in the published code; the tab stands in the place of
-        # one.
+        # Newlines are counted with both, as in the published code; the tab replaces one of them.
         if name == kind and len(pieces[-1]) + len(values) <= room:
             pieces[-1] = f"{pieces[-1][:-1]}\t{values}"
         else:

@@ -9,7 +9,6 @@ grid, and each value goes to the nearest one of the vocabulary.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -18,46 +17,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.base import Representation, padded
+from musiczoo.representations.remi_settings import SMART, read_settings, short_name, tokenizer
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 PAD, BOS, EOS = 0, 1, 2
 
-# The 413 tokens of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839), as its
-# repository's history lists them.
-_SMART: dict[str, Any] = {
-    "pitch_range": [21, 108],
-    "beat_res": {"0_4": 12},
-    "num_velocities": 32,
-    "special_tokens": [
-        "PAD",
-        "BOS",
-        "EOS",
-        "PRE",
-        "SUF",
-        *(f"INF{number}" for number in range(1, 17)),
-    ],
-    "use_tempos": True,
-    "num_tempos": 64,
-    "tempo_range": [40, 250],
-    "use_time_signatures": True,
-    "time_signature_range": {"8": [3, 5, 6, 7, 9, 10, 11, 12], "4": [2, 3, 4, 5, 6], "2": [2, 3]},
-    "use_pitchdrum_tokens": False,
-    "use_programs": False,
-    "use_rests": False,
-    "use_chords": False,
-}
-# Before this version of MidiTok the upper end of a pitch range was excluded.
-_INCLUSIVE_SINCE = (3, 0, 6)
 
-
-class Remi:
-    """Symusic scores as REMI tokens.
+class Remi(Representation["ScoreTick"]):
+    r"""Symusic scores as REMI tokens.
 
     Without programs a piece is one stream: the notes of all its tracks but drums, as of one
     instrument (program 0). With programs (REMI+) each note is preceded by its program, drums by
@@ -73,13 +46,22 @@ class Remi:
 
     Raises:
         MusicZooError: Settings that MidiTok does not know.
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> representation = Remi.smart()
+        >>> ids = representation.encode(read_abc("M:4/4\nL:1/4\nK:C\nC E G c|"))
+        >>> ids.dtype, representation.text(ids[:5])
+        (torch.int64, 'BOS Bar_None TimeSig_4/4 Position_0 Tempo_120.0')
+        >>> [note.pitch for note in representation.decode(ids).tracks[0].notes]
+        [60, 64, 67, 72]
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self.config = dict(_SMART if config is None else config)
-        self.tokenizer = _tokenizer(self.config)
+        self.config = dict(SMART if config is None else config)
+        self.tokenizer = tokenizer(self.config)
         self.index: dict[str, int] = {
-            _short(token): number for token, number in self.tokenizer.vocab.items()
+            short_name(token): number for token, number in self.tokenizer.vocab.items()
         }
         self.vocabulary: tuple[str, ...] = tuple(self.index)
         if [self.index.get(name) for name in ("PAD", "BOS", "EOS")] != [PAD, BOS, EOS]:
@@ -96,58 +78,26 @@ class Remi:
 
     @classmethod
     def plus(cls) -> Self:
-        """REMI+: programs, time signatures, and 64 tempos (MidiTok's 32 do not hold 120 beats a minute)."""
+        """REMI+: programs, time signatures and 64 tempos.
+
+        MidiTok's default of 32 tempos lacks 120 beats a minute.
+        """
         own = {
             "use_programs": True,
             "one_token_stream_for_programs": True,
             "program_changes": False,
         }
-        return cls({**_SMART, **own})
+        return cls({**SMART, **own})
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """The representation of a ``tokenizer.json`` that MidiTok saved; nothing but JSON is read.
-
-        A file of a MidiTok before 3.0.6 gives the pitch range with its upper end excluded, and no
-        vocabulary: read as it is now, it would have a pitch more, and every later id would be off
-        by one.
+        """The representation of a ``tokenizer.json`` that MidiTok saved; only JSON is read.
 
         Raises:
             MusicZooError: No such file, of another tokenizer, or one whose ids were merged by
                 training (BPE and others).
         """
-        path = Path(path)
-        if path.is_dir():
-            path = path / "tokenizer.json"
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            config = dict(content["config"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise MusicZooError(
-                f"The tokenizer cannot be read: {error}",
-                path=path,
-                remedy="Give a file that MidiTok saved.",
-            ) from error
-        if content.get("tokenization") != "REMI":
-            raise MusicZooError(
-                f"The tokenizer is {content.get('tokenization')}, not REMI.",
-                path=path,
-                remedy="Give one of REMI.",
-            )
-        if "_model" in content:
-            raise MusicZooError(
-                "The tokenizer has merged tokens (BPE or similar).",
-                path=path,
-                remedy="Give one that was not trained.",
-            )
-        if _version(content.get("miditok_version")) < _INCLUSIVE_SINCE:
-            config["pitch_range"] = [config["pitch_range"][0], config["pitch_range"][1] - 1]
-            if "drums_pitch_range" in config:
-                config["drums_pitch_range"] = [
-                    config["drums_pitch_range"][0],
-                    config["drums_pitch_range"][1] - 1,
-                ]
-        return cls(config)
+        return cls(read_settings(path))
 
     @property
     def one_stream(self) -> bool:
@@ -173,7 +123,7 @@ class Remi:
             (tokens,) int64.
 
         Raises:
-            MusicZooError: A piece without a note that the vocabulary can say.
+            MusicZooError: A piece without a note that the vocabulary can express.
         """
         ids = torch.tensor([BOS, *self._ids(piece), EOS])
         if max_length is None or len(ids) <= max_length:
@@ -213,7 +163,10 @@ class Remi:
     def decode(self, encoded: Tensor | Sequence[int]) -> ScoreTick:
         """The score that ids stand for.
 
-        What is no REMI is skipped, and without a note the score has no track.
+        Tokens that are not REMI are skipped, and without a note the score has no track.
+
+        Args:
+            encoded: (tokens,) ids.
         """
         ids = [int(number) for number in encoded]
         music = [number for number in ids if not self._is_special[number]]
@@ -222,15 +175,18 @@ class Remi:
 
     @cached_property
     def _is_special(self) -> list[bool]:
-        specials = {_short(token) for token in self.tokenizer.special_tokens}
+        specials = {short_name(token) for token in self.tokenizer.special_tokens}
         return [token in specials for token in self.vocabulary]
 
     def text(self, encoded: Tensor | Sequence[int]) -> str:
-        """The names of ids, with spaces between."""
+        """The names of ids (tokens,), with spaces between."""
         return " ".join(self.vocabulary[int(number)] for number in encoded)
 
     def encode_text(self, text: str) -> Tensor:
         """The ids of names with spaces between, such as ``"Bar_None TimeSig_4/4"``.
+
+        Returns:
+            (tokens,) int64.
 
         Raises:
             MusicZooError: A name that the vocabulary does not have.
@@ -248,12 +204,14 @@ class Remi:
         return [number for token, number in self.index.items() if token.partition("_")[0] == kind]
 
     def collate(self, encoded: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Pieces as one batch: ``ids`` (batch, longest) int64, padded with PAD, and ``lengths`` (batch,) int64."""
-        lengths = torch.tensor([len(piece) for piece in encoded])
-        return {
-            "ids": pad_sequence(list(encoded), batch_first=True, padding_value=PAD).long(),
-            "lengths": lengths,
-        }
+        """Pieces as one batch.
+
+        Returns:
+            ``ids`` (batch, longest), int64, PAD where a piece has ended, and ``lengths`` (batch,),
+            int64.
+        """
+        batch = padded(encoded, "ids")
+        return {**batch, "ids": batch["ids"].long()}
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values.
@@ -269,7 +227,7 @@ class Remi:
 
 
 def _one_track(score: ScoreTick) -> ScoreTick:
-    """All notes of a score but those of drums, as one track of program 0."""
+    """All notes of a score except those of drums, as one track of program 0."""
     from symusic.core import TrackTick
 
     pitched = [track for track in score.tracks if not track.is_drum]
@@ -288,9 +246,9 @@ def _one_track(score: ScoreTick) -> ScoreTick:
 def _by_program(score: ScoreTick) -> ScoreTick:
     """A score whose tracks are ordered by program, drums last.
 
-    Notes of one moment follow each other in the order of their tracks, which ids do not tell:
-    decoded, they come in the order of their entries. Without an order of its own one music would
-    have several rows of ids.
+    Notes of one moment follow each other in the order of their tracks. Ids do not hold that order:
+    decoded, tracks come in the order in which they begin. Without a fixed order the same music
+    would have several rows of ids.
     """
     order = [(track.is_drum, track.program) for track in score.tracks]
     if order == sorted(order):
@@ -301,45 +259,3 @@ def _by_program(score: ScoreTick) -> ScoreTick:
     for track in tracks:
         ordered.tracks.append(track)
     return ordered
-
-
-def _tokenizer(config: Mapping[str, Any]) -> Any:
-    from miditok import REMI, TokenizerConfig
-
-    settings = {**config, **config.get("additional_params", {})}
-    # Told by files of MidiTok, and no setting.
-    for name in ("additional_params", "miditok_version"):
-        settings.pop(name, None)
-    # JSON has no tuples, and no keys but strings.
-    for name in ("pitch_range", "tempo_range", "drums_pitch_range", "pitch_bend_range"):
-        if name in settings:
-            settings[name] = tuple(settings[name])
-    for name in ("beat_res", "beat_res_rest"):
-        if name in settings:
-            settings[name] = {
-                tuple(map(int, key.split("_"))): value for key, value in settings[name].items()
-            }
-    if "time_signature_range" in settings:
-        settings["time_signature_range"] = {
-            int(below): list(above) for below, above in settings["time_signature_range"].items()
-        }
-    try:
-        return REMI(TokenizerConfig(**settings))
-    except (TypeError, ValueError, KeyError, AssertionError) as error:
-        raise MusicZooError(
-            f"MidiTok does not take these settings: {error}", remedy="See miditok.TokenizerConfig."
-        ) from error
-
-
-def _short(token: str) -> str:
-    """Special tokens without MidiTok's empty value: ``PAD_None`` is ``PAD``.
-
-    ``Bar_None`` keeps its name.
-    """
-    name, _, value = token.partition("_")
-    return name if value == "None" and name != "Bar" else token
-
-
-def _version(text: object) -> tuple[int, ...]:
-    parts = str(text or "0").split(".")
-    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts[:3])

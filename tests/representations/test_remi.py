@@ -303,7 +303,7 @@ def test_decoding_skips_what_is_no_remi() -> None:
         (lambda path: Remi.smart().encode(score([(0, 3, 1)])), "no note"),
         (lambda path: Remi.smart().encode_text("Pitch_500"), "no token"),
         (lambda path: Remi({"special_tokens": ["EOS", "PAD", "BOS"]}), "begin with PAD"),
-        (lambda path: Remi({"pitch_range": [90, 300]}), "does not take"),
+        (lambda path: Remi({"pitch_range": [90, 300]}), "does not accept"),
         (lambda path: Remi.from_file(path), "cannot be read"),
     ],
 )
