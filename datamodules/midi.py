@@ -198,7 +198,7 @@ class MidiDataModule(CorpusDataModule):
             return TokenWindows(pieces, self.max_length)
         shifts = None
         if self.transpose or self.velocity_shift or self.tempo_shift:
-            vocabulary: Sequence[str] = getattr(self._representation(), "vocabulary", ())
+            vocabulary: Sequence[str] = self._representation().vocabulary
             shifts = TokenShifts(
                 vocabulary,
                 transpose=self.transpose,

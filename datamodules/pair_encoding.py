@@ -32,7 +32,7 @@ class SideEncoder:
         self, representation: Representation[Tune], max_length: int | None, seed: int
     ) -> None:
         self.representation = representation
-        self.limit = max_length or getattr(representation, "max_length", None)
+        self.limit = max_length or representation.max_length
         self.seed = seed
         self.skipped: list[SkippedPair] = []
         # Pieces that are paired with many others are encoded once, unless each pair has its own

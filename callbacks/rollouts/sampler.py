@@ -240,7 +240,7 @@ class RolloutMaker:
         for result in results:
             # Nothing where it has begun.
             self._begin_rendering(result)
-        vocabulary = getattr(module.representation, "vocabulary", None)
+        vocabulary = module.representation.vocabulary
         texts = [prompt_text(prompts[group], vocabulary) for group in groups]
         start = first * settings.group_size
         made = [

@@ -182,7 +182,7 @@ class GenerativeModule(TrainedModule):
         Raises:
             MusicZooError: The piece is longer than the context.
         """
-        longest = getattr(self.representation, "max_length", None)
+        longest = self.representation.max_length
         if longest is not None and len(result.tokens) > longest:
             raise MusicZooError(
                 f"The piece has {len(result.tokens)} steps, and the context {longest}.",

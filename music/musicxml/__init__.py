@@ -1,1 +1,1 @@
-"""MusicXML and its compressed form: reading straight to a :class:`~musiczoo.music.abc.Tune` and writing from one."""
+"""MusicXML and compressed MusicXML to a :class:`~musiczoo.music.abc.Tune`, and back."""

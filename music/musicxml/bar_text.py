@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from musiczoo.music.abc.keys import parse_key
-from musiczoo.music.abc.tokens import format_length
+from musiczoo.music.abc.notation import STEPS
+from musiczoo.music.abc.tokens import format_length, format_letter
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.musicxml.events import Head, NoteEvent, Ticks
 from musiczoo.music.musicxml.voice_assignment import Lane
 
 _MARKS = ("=", "^", "^^", "__", "_")  # by alteration, negative ones from the end
-_STEPS = "CDEFGAB"
 
 
 class Lengths:
@@ -27,10 +27,10 @@ class Lengths:
         self.texts: dict[tuple[Ticks, tuple[int, int] | None], str] = {}
 
     def text(self, ticks: Ticks, ratio: tuple[int, int] | None = None) -> str:
-        """The length of a note that takes so many ticks, written before tuplet scaling.
+        """The written length of a note of ``ticks``, before tuplet scaling.
 
         Raises:
-            MusicZooError: A length that no ABC reader takes.
+            MusicZooError: A length that no ABC reader accepts.
         """
         found = self.texts.get((ticks, ratio))
         if found is None:
@@ -49,13 +49,14 @@ _letters: dict[tuple[str, int], str] = {}
 def _letter(step: str, octave: int) -> str:
     found = _letters.get((step, octave))
     if found is None:
-        found = step + "," * (4 - octave) if octave < 5 else step.lower() + "'" * (octave - 5)
-        _letters[step, octave] = found
+        found = _letters[step, octave] = format_letter(step, octave)
     return found
 
 
 class VoiceWriter:
-    """Writes the bars of one voice in order and keeps what ABC keeps: key, accidentals of the bar, ties.
+    """Writes the bars of one voice in order.
+
+    It keeps what holds in ABC: the key, the accidentals of the bar, ties.
 
     Args:
         lane: The events.
@@ -75,8 +76,8 @@ class VoiceWriter:
         self.set_key(key)
 
     def set_key(self, text: str) -> None:
-        """Put a ``K:`` in force: accidentals written so far hold no longer."""
-        self.alters = dict(zip(_STEPS, parse_key(text).alters, strict=True))
+        """Put a ``K:`` in force; accidentals written so far no longer hold."""
+        self.alters = dict(zip(STEPS, parse_key(text).alters, strict=True))
         self.accidentals = {}
         self.bare_notes: dict[tuple[Head, ...], str] = {}
 
@@ -91,32 +92,14 @@ class VoiceWriter:
         events = self.lane.bars[index]
         trailing = self.lane.trailing.get(index)
         self.accidentals = {}
+        while len(events) > 1 and not events[-1].heads:
+            if events[-1].onset + events[-1].duration <= length:
+                break
+            events.pop()  # a rest behind the end of the measure
+        if not events or (len(events) == 1 and _fills_the_bar(events[0], length)):
+            return self.silent_bar(events, trailing, length, changes)
         pieces: list[str] = []
         time: Ticks = 0
-        while (
-            events
-            and not events[-1].heads
-            and events[-1].onset + events[-1].duration > length
-            and len(events) > 1
-        ):
-            events.pop()  # a rest behind the end of the measure
-        if not events or (
-            len(events) == 1
-            and not events[0].heads
-            and (events[0].flexible or events[0].duration > length)
-        ):
-            for _, key, _ in changes:
-                if key:
-                    self.set_key(key)
-            self.tied = {}
-            fields = "".join([code for _, _, code in changes])
-            letter = "x" if events and events[0].hidden else self.bar_rest
-            code = (
-                f"{self.before(events[0], '') if events else ''}{letter}{self.lengths.text(length)}"
-            )
-            if trailing:
-                code += f" {self.grace_group(trailing)}"
-            return f"{fields} {code}" if fields else code
         tuplets = tuplet_marks(events) if any([event.ratio for event in events]) else None
         waiting = changes
         last = len(events) - 1
@@ -127,8 +110,7 @@ class VoiceWriter:
                 time = event.onset
             if waiting and waiting[0][0] <= event.onset:
                 waiting = self.put_fields(pieces, waiting, event.onset)
-            # Unless something hangs on them or is in force, notes read the same until the key
-            # changes.
+            # Without marks, accidentals and ties, equal notes have one text until the key changes.
             bare = tuplets is None and not (
                 event.adorned or event.slur_stops or self.accidentals or self.tied
             )
@@ -156,6 +138,33 @@ class VoiceWriter:
             self.put_fields(pieces, waiting, length)
         return "".join(pieces).strip()
 
+    def silent_bar(
+        self,
+        events: Sequence[NoteEvent],
+        trailing: Sequence[NoteEvent] | None,
+        length: Ticks,
+        changes: list[tuple[Ticks, str, str]],
+    ) -> str:
+        """The music code of a bar with one rest, or with no event at all.
+
+        Args:
+            events: The rest, if the lane has one.
+            trailing: Grace notes at the end of the bar, if it has some.
+            length: As in :meth:`bar`.
+            changes: As in :meth:`bar`; they stand at the beginning.
+        """
+        for _, key, _ in changes:
+            if key:
+                self.set_key(key)
+        self.tied = {}
+        fields = "".join([code for _, _, code in changes])
+        letter = "x" if events and events[0].hidden else self.bar_rest
+        before = self.before(events[0], "") if events else ""
+        code = f"{before}{letter}{self.lengths.text(length)}"
+        if trailing:
+            code += f" {self.grace_group(trailing)}"
+        return f"{fields} {code}" if fields else code
+
     def put_fields(
         self, pieces: list[str], waiting: list[tuple[Ticks, str, str]], time: Ticks
     ) -> list[tuple[Ticks, str, str]]:
@@ -173,11 +182,13 @@ class VoiceWriter:
         return waiting[count:]
 
     def event(self, event: NoteEvent, index: int, position: int, length: Ticks, tuplet: str) -> str:
-        """The music code of one event with all that hangs on it, without the space behind."""
+        """The music code of one event and all that belongs to it, without the space behind."""
         heads = event.heads
         if not heads:
             self.tied = {}
-            return f"{self.before(event, tuplet)}{'x' if event.hidden else 'z'}{self.lengths.text(event.duration, event.ratio)}"
+            letter = "x" if event.hidden else "z"
+            length_text = self.lengths.text(event.duration, event.ratio)
+            return f"{self.before(event, tuplet)}{letter}{length_text}"
         before = self.before(event, tuplet)
         tied = self.tied
         if tied:
@@ -219,7 +230,7 @@ class VoiceWriter:
         )
 
     def head(self, head: Head, tied: dict[tuple[str, int], int]) -> str:
-        """Accidental and letter of a head: an accidental only where key, bar and tie would make another pitch."""
+        """Letter of a head, with an accidental where key, bar and tie make another pitch."""
         step, alter, octave = head[0], head[1], head[2]
         place = (step, octave)
         holds = self.accidentals.get(place)
@@ -245,7 +256,10 @@ class VoiceWriter:
     def tie_goal(
         self, event: NoteEvent, index: int, position: int, length: Ticks
     ) -> tuple[tuple[str, int, int], ...]:
-        """Pitches of what follows at once: an ABC tie leads to the next event of the voice or nowhere."""
+        """The pitches that a tie from an event can lead to: those of the next event.
+
+        There is none after a gap: an ABC tie leads to the next event of the voice or nowhere.
+        """
         bars = self.lane.bars
         end = event.onset + event.duration
         if position + 1 < len(bars[index]):
@@ -261,8 +275,13 @@ class VoiceWriter:
         return tuple([head[:3] for head in follower.heads])
 
 
+def _fills_the_bar(event: NoteEvent, length: Ticks) -> bool:
+    """Whether an event is a rest that stands for the whole bar."""
+    return not event.heads and (event.flexible or event.duration > length)
+
+
 def tuplet_marks(events: list[NoteEvent]) -> list[str]:
-    """What stands before each event of a bar: ``"(3"``, ``"(5:4:6"`` at the first of a tuplet, else ``""``.
+    """What stands before each event of a bar: ``"(3"`` at the first of a tuplet, else ``""``.
 
     Groups end where the file ends a bracket, where the ratio changes, and, in files without
     brackets, where the notes fill the normal number of the smallest of them.

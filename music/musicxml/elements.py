@@ -23,7 +23,7 @@ from musiczoo.music.musicxml.from_abc import (
     parse_chord_symbol,
 )
 from musiczoo.music.musicxml.note_types import note_values
-from musiczoo.music.musicxml.streams import WrittenHead, WrittenNote
+from musiczoo.music.musicxml.written_notes import WrittenHead, WrittenNote
 
 Element = etree._Element
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +46,13 @@ def add(parent: Element, tag: str, text: str | int | None = None, /, **attribute
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where notes go: MusicXML's voice number, the staff (None when the part has one), and the stem direction (None to leave it open)."""
+    """Where notes go.
+
+    Attributes:
+        voice: MusicXML's number of the voice.
+        staff: The staff; None when the part has only one.
+        stem: Direction of the stems; None to leave it open.
+    """
 
     voice: int
     staff: int | None = None
@@ -188,7 +194,10 @@ def is_direction(decoration: str) -> bool:
 
 
 def add_directions(measure: Element, event: Event, place: Place) -> None:
-    """Append what stands before an event: chord symbol, annotations, dynamics, hairpins, pedal marks, jumps."""
+    """Append what stands before an event.
+
+    That is its chord symbol, annotations, dynamics, hairpins, pedal marks and jumps.
+    """
     if event.chord_symbol:
         symbol = parse_chord_symbol(event.chord_symbol)
         if symbol is None:
@@ -254,7 +263,10 @@ def _add_harmony(measure: Element, symbol: ChordSymbol, staff: int | None) -> No
 
 
 def add_tempo(measure: Element, mark: TempoMark) -> None:
-    """Append a tempo mark: its words, the metronome when one note value shows the beat, and the speed to play."""
+    """Append a tempo mark: its words, its metronome mark and the speed to play.
+
+    The metronome mark is written where one note value shows the beat.
+    """
     direction = add(measure, "direction", placement="above")
     if mark.words:
         add(add(direction, "direction-type"), "words", mark.words)

@@ -1,4 +1,4 @@
-"""What one measure of one MusicXML part contains, at exact times, before it is dealt out to ABC voices.
+"""What one measure of one MusicXML part contains, at exact times, before it is cut into ABC voices.
 
 Times are ticks: whole numbers of a division that all measures of the score share, so that the usual
 arithmetic is on integers; only a file with fractional durations, or tuplets that its divisions
@@ -15,7 +15,7 @@ Head = tuple[str, int, int, bool, Ticks]
 
 
 def whole(value: Fraction) -> Ticks:
-    """The integer that a fraction is, else the fraction: arithmetic on integers is many times faster."""
+    """A fraction as an integer where it is one: arithmetic on integers is many times faster."""
     return value.numerator if value.denominator == 1 else value
 
 
@@ -78,12 +78,10 @@ class Measure:
     def __init__(self) -> None:
         self.events: list[NoteEvent] = []
         self.trailing_graces: list[NoteEvent] = []
-        self.changes: list[
-            tuple[Ticks, int, str, str]
-        ] = []  # (time, staff or 0 for all, field name, value)
-        self.directions: list[
-            tuple[Ticks, int, str | None, str]
-        ] = []  # (time, staff, voice, code); code of a chord symbol begins with a quote and a letter
+        # (time, staff or 0 for all, field name, value)
+        self.changes: list[tuple[Ticks, int, str, str]] = []
+        # (time, staff, voice, code); the code of a chord symbol begins with a quote and a letter.
+        self.directions: list[tuple[Ticks, int, str | None, str]] = []
         self.length: Ticks = 0
         self.sounding: Ticks = 0  # end of the last note
         self.meter: Ticks | None = None  # length of a full bar

@@ -77,7 +77,7 @@ WEDGES = {
     "diminuendo)": "stop",
 }
 PEDALS = {"ped": "start", "ped(": "start", "ped-up": "stop", "ped)": "stop"}
-#: Signs and words that steer the playing order: decoration -> (sign element, words, attribute of <sound>).
+#: Signs and words for the playing order: decoration -> (sign element, words, attribute of <sound>).
 JUMPS: dict[str, tuple[str, str, str]] = {
     "segno": ("segno", "", "segno"),
     "coda": ("coda", "", "coda"),
@@ -137,7 +137,14 @@ _ALTERS = {"#": 1, "##": 2, "♯": 1, "b": -1, "bb": -2, "♭": -1, "": 0}
 
 @dataclass(frozen=True, slots=True)
 class ChordSymbol:
-    """An accompaniment chord: root and bass as (letter, alteration), MusicXML's kind and the suffix as written."""
+    """An accompaniment chord.
+
+    Attributes:
+        root: Letter and alteration.
+        kind: MusicXML's name of the kind.
+        suffix: What is written behind the root.
+        bass: Letter and alteration, or None.
+    """
 
     root: tuple[str, int]
     kind: str

@@ -8,14 +8,13 @@ from fractions import Fraction
 from lxml import etree
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.music.musicxml.decorations import direction_marks, jump_marks
 from musiczoo.music.musicxml.events import Head, Measure, NoteEvent, Ticks, whole
+from musiczoo.music.musicxml.note_types import NOTE_TYPES
 from musiczoo.music.musicxml.notes import NoteShape, read_note
 from musiczoo.music.musicxml.to_abc import (
-    NOTE_TYPES,
     chord_symbol,
     clef_text,
-    direction_marks,
-    jump_marks,
     key_text,
     meter_quarters,
     meter_text,
@@ -23,7 +22,7 @@ from musiczoo.music.musicxml.to_abc import (
     sound_tempo,
 )
 
-#: No note and no measure of music is longer than so many quarter notes; what claims to be is damaged.
+# Quarter notes. No note and no measure of music is longer; a file with longer ones is damaged.
 _LONGEST = 4096
 
 
@@ -150,7 +149,7 @@ class PartReader:
             measure.sounding = end
 
     def _snapped(self, duration: Ticks, kind: str, dots: int, ratio: tuple[int, int]) -> Ticks:
-        """The exact length of a tuplet note whose divisions cannot express it (33 + 33 + 34 of 100)."""
+        """The exact length of a tuplet note that divisions cannot express (33 + 33 + 34 of 100)."""
         written = NOTE_TYPES.get(kind)
         if written is None or dots > 4:
             return duration
@@ -232,7 +231,10 @@ class PartReader:
             self.measure.directions += [(time, number, voice, mark) for mark in marks]
 
     def _offset_time(self, element: etree._Element) -> Ticks:
-        """Where a direction or chord symbol stands: at the cursor, moved by its <offset>, within the measure."""
+        """Where a direction or chord symbol stands: at the cursor, moved by its <offset>.
+
+        It stays within the measure.
+        """
         offset = element.find("offset")
         if offset is None:
             return self.cursor
@@ -297,7 +299,7 @@ def _hang_notations(event: NoteEvent, shape: NoteShape) -> None:
 
 
 def volta_numbers(text: str) -> str:
-    """The numbers of an ending as ABC writes them: ``"1"``, ``"1,2"``; ``""`` when there are none."""
+    """The numbers of an ending as ABC writes them: ``"1"``, ``"1,2"``; ``""`` without any."""
     return ",".join(
         part
         for part in text.replace(",", " ").replace(".", " ").split()
@@ -306,7 +308,7 @@ def volta_numbers(text: str) -> str:
 
 
 def _number(text: str) -> Fraction:
-    # Fractions out of texts take ten times as long as out of integers.
+    # Fractions of texts take ten times as long as those of integers.
     return Fraction(int(text)) if text.isdecimal() and len(text) < 10 else Fraction(text.strip())
 
 

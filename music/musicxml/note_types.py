@@ -22,14 +22,15 @@ _TYPES = (
     "512th",
     "1024th",
 )
-_BASES = {name: Fraction(32) / 2**index for index, name in enumerate(_TYPES)}
+#: Length of each note type in quarter notes.
+NOTE_TYPES = {name: Fraction(32) / 2**index for index, name in enumerate(_TYPES)}
 MAX_DOTS = 3
 # From long to short. Value in quarter notes -> (type, dots).
 _VALUES: dict[Fraction, tuple[str, int]] = dict(
     sorted(
         (
             ((2 - Fraction(1, 2**dots)) * base, (name, dots))
-            for name, base in _BASES.items()
+            for name, base in NOTE_TYPES.items()
             for dots in range(MAX_DOTS + 1)
         ),
         reverse=True,
@@ -86,9 +87,8 @@ def note_values(duration: Fraction, actual: int = 1, normal: int = 1) -> tuple[N
     remaining, values = duration / ratio, []
     while remaining:
         value = next((value for value in _VALUES if value <= remaining), None)
-        if (
-            value is None
-        ):  # shorter than any type there is: the duration stays exact, the type is the shortest
+        if value is None:
+            # Shorter than any type: the duration stays exact, the type is the shortest.
             values.append(NoteValue(*_VALUES[_SHORTEST], actual, normal, remaining * ratio))
             break
         values.append(NoteValue(*_VALUES[value], actual, normal, value * ratio))

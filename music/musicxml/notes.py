@@ -1,14 +1,16 @@
-"""What a <note> element says by itself, wherever it stands: pitch, written length, voice, notations."""
+"""What a <note> element contains, without its place in time: pitch, length, voice, notations."""
 
 from __future__ import annotations
 
 from lxml import etree
 
+from musiczoo.music.abc.notation import STEP_SEMITONES, STEPS
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.musicxml.to_abc import notation_marks
+from musiczoo.music.musicxml.decorations import notation_marks
 
-_STEPS = "CDEFGAB"
-_SEMITONES = (0, 2, 4, 5, 7, 9, 11)
+# Children that few notes have.
+_SPECIAL = frozenset({"chord", "time-modification", "grace", "unpitched"})
+_SEMITONES = tuple(STEP_SEMITONES[step] for step in STEPS)
 
 
 class NoteShape:
@@ -59,7 +61,8 @@ class NoteShape:
         self.slurs: tuple[tuple[str, str], ...] = ()  # (type, number)
         self.marks: tuple[str, ...] = ()  # decorations
         self.line: object = 0  # of the file
-        self.plain = True  # a pitch or rest and no more: no chord note, grace note, tuplet, slur or decoration, nothing hidden
+        # Only a pitch or rest: no chord note, grace note, tuplet, slur, decoration, nothing hidden.
+        self.plain = True
 
 
 def read_note(element: etree._Element) -> NoteShape:
@@ -71,20 +74,11 @@ def read_note(element: etree._Element) -> NoteShape:
     shape = NoteShape()
     shape.line = element.sourceline
     rest = False
+    # In the order of how often they come: this runs once for each child of each note.
     for child in element:
         tag = child.tag
         if tag == "pitch":
-            step = octave = ""
-            alter = None
-            for part in child:
-                name = part.tag
-                if name == "step":
-                    step = part.text or ""
-                elif name == "octave":
-                    octave = part.text or ""
-                elif name == "alter":
-                    alter = part.text
-            shape.pitch = _spelled(child, step, alter, octave)
+            shape.pitch = _pitch(child)
         elif tag == "duration":
             shape.duration = child.text or ""
         elif tag == "voice":
@@ -107,21 +101,8 @@ def read_note(element: etree._Element) -> NoteShape:
         elif tag == "rest":
             rest = True
             shape.flexible = child.get("measure") == "yes"
-        elif tag == "chord":
-            shape.chord = True
-        elif tag == "time-modification":
-            shape.ratio = _ratio(child)
-        elif tag == "grace":
-            shape.grace = True
-            shape.slashed = child.get("slash") == "yes"
-        elif tag == "unpitched":
-            shape.unpitched = True
-            shape.pitch = _spelled(
-                child,
-                child.findtext("display-step") or "B",
-                None,
-                child.findtext("display-octave") or "4",
-            )
+        elif tag in _SPECIAL:
+            _read_special(shape, child)
     if shape.duration is None and not shape.grace:
         raise _impossible(element, "a note has no duration.")
     if rest:
@@ -130,17 +111,41 @@ def read_note(element: etree._Element) -> NoteShape:
         shape.hidden = element.get("print-object") == "no"
     elif shape.pitch is None:
         raise _impossible(element, "a note has neither pitch nor rest.")
-    special = (
-        shape.chord
-        or shape.grace
-        or shape.ratio
-        or shape.tuplet_start
-        or shape.tuplet_stop
-        or shape.slurs
-        or shape.marks
-    )
+    brackets = shape.ratio or shape.tuplet_start or shape.tuplet_stop or shape.slurs
+    special = shape.chord or shape.grace or brackets or shape.marks
     shape.plain = not (special or shape.unpitched or shape.flexible or shape.hidden)
     return shape
+
+
+def _read_special(shape: NoteShape, child: etree._Element) -> None:
+    """Read one of the children that few notes have."""
+    tag = child.tag
+    if tag == "chord":
+        shape.chord = True
+    elif tag == "time-modification":
+        shape.ratio = _ratio(child)
+    elif tag == "grace":
+        shape.grace = True
+        shape.slashed = child.get("slash") == "yes"
+    elif tag == "unpitched":
+        shape.unpitched = True
+        step = child.findtext("display-step") or "B"
+        shape.pitch = _spelled(child, step, None, child.findtext("display-octave") or "4")
+
+
+def _pitch(element: etree._Element) -> tuple[str, int, int]:
+    """Step, alteration and octave of a <pitch>."""
+    step = octave = ""
+    alter = None
+    for part in element:
+        name = part.tag
+        if name == "step":
+            step = part.text or ""
+        elif name == "octave":
+            octave = part.text or ""
+        elif name == "alter":
+            alter = part.text
+    return _spelled(element, step, alter, octave)
 
 
 def _impossible(element: etree._Element, message: str) -> MusicZooError:
@@ -157,7 +162,7 @@ def _spelled(
     """
     try:
         index, shift, register = (
-            _STEPS.index(step.strip().upper() or "?"),
+            STEPS.index(step.strip().upper() or "?"),
             round(float(alter or 0)),
             int(octave),
         )
@@ -174,7 +179,7 @@ def _spelled(
         before = 12 * register + _SEMITONES[index]
         index, register = (index + move) % 7, register + (index + move) // 7
         shift -= 12 * register + _SEMITONES[index] - before
-    return _STEPS[index], shift, register
+    return STEPS[index], shift, register
 
 
 def _ratio(element: etree._Element) -> tuple[int, int] | None:
@@ -185,7 +190,7 @@ def _ratio(element: etree._Element) -> tuple[int, int] | None:
         )
     except ValueError:
         raise _impossible(
-            element, "a tuplet does not say how many notes stand for how many."
+            element, "a tuplet does not state how many notes replace how many."
         ) from None
     if not (0 < actual < 1000 and 0 < normal < 1000):
         raise _impossible(

@@ -1,4 +1,4 @@
-"""The parts of a score and how they are grouped: <part-list> as names and a ``%%score`` directive."""
+"""The parts of a score and their groups: <part-list> as names and a ``%%score`` directive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from musiczoo.music.musicxml.to_abc import plain_text
+from musiczoo.music.musicxml.texts import plain_text
 
 _BRACKETS = {"brace": "{}", "bracket": "[]", "square": "[]"}
 
@@ -22,7 +22,14 @@ class PartEntry:
 
 @dataclass(frozen=True, slots=True)
 class PartGroup:
-    """A <part-group>: indices of its first and last part, brackets (``"{}"``, ``"[]"`` or ``""``), and whether bar-lines run through."""
+    """A <part-group>.
+
+    Attributes:
+        first: Index of its first part.
+        last: Index of its last part.
+        brackets: ``"{}"``, ``"[]"`` or ``""``.
+        barline: Whether bar-lines run through all of its staves.
+    """
 
     first: int
     last: int

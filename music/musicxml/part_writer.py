@@ -10,6 +10,13 @@ from musiczoo.music.abc.keys import parse_key, parse_meter
 from musiczoo.music.abc.score import VoiceDefinition
 from musiczoo.music.abc.tempo import parse_tempo
 from musiczoo.music.abc.tune import BarSpan, Event, Field, ParsedVoice, Tune
+from musiczoo.music.musicxml.attributes import (
+    Attributes,
+    Opening,
+    meter_symbol,
+    mode_of,
+    write_attributes,
+)
 from musiczoo.music.musicxml.elements import (
     Element,
     Place,
@@ -20,18 +27,8 @@ from musiczoo.music.musicxml.elements import (
 )
 from musiczoo.music.musicxml.from_abc import parse_bar_line
 from musiczoo.music.musicxml.score_layout import Clef, Part, parse_clef
-from musiczoo.music.musicxml.streams import Stream, WrittenNote
+from musiczoo.music.musicxml.written_notes import Stream, WrittenNote
 
-_MODES = {
-    "m": "minor",
-    "min": "minor",
-    "aeo": "aeolian",
-    "dor": "dorian",
-    "phr": "phrygian",
-    "lyd": "lydian",
-    "mix": "mixolydian",
-    "loc": "locrian",
-}
 _MAX_SLUR_NUMBER = 16  # MusicXML's number-level
 
 
@@ -61,17 +58,6 @@ class ScoreMaterial:
     tempo_places: set[tuple[int, Fraction]] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class _Attributes:
-    """Key, meter and clefs in force."""
-
-    fifths: int | None = None
-    mode: str = ""
-    meter: tuple[int, int] | None = (0, 0)
-    meter_symbol: str = ""
-    clefs: tuple[Clef | None, ...] = ()
-
-
 class PartWriter:
     """Writes the measures of one part.
 
@@ -91,7 +77,7 @@ class PartWriter:
         for voice in part.voices:
             for stream in sorted({number for bar in score.streams[voice] for number in bar} | {0}):
                 self._numbers[voice, stream] = len(self._numbers) + 1
-        self._written = _Attributes(clefs=(None,) * len(part.staves))
+        self._written = Attributes(clefs=(None,) * len(part.staves))
         self._slur_numbers: dict[tuple[str, int], int] = {}
         self._sounding: dict[tuple[int, int], list[tuple[str, int]]] = {}
         self._open_volta = ""
@@ -119,7 +105,6 @@ class PartWriter:
                 self._write_right_bar_line(bar, span)
 
     # Voices
-    # ---------------------------------------------------------------------------------------------------------------------------
 
     def _write_voice(self, voice: str, bar: int) -> None:
         parsed = self._score.voices[voice]
@@ -204,7 +189,6 @@ class PartWriter:
         return int(duration * self._score.divisions)
 
     # Attributes and tempo
-    # -------------------------------------------------------------------------------------------------------------
 
     def _write_fields(
         self,
@@ -230,20 +214,18 @@ class PartWriter:
                 else []
             )
         if opening is not None and leads:
-            symbol = (
-                _meter_symbol(self._score.tune.field("M") or "") if first else state.meter_symbol
-            )
-            state = replace(state, fifths=opening.fifths, mode=_mode(opening.key))
+            state = replace(state, fifths=opening.fifths, mode=mode_of(opening.key))
             if first or state.meter != opening.meter:
-                state = replace(state, meter=opening.meter, meter_symbol=symbol if first else "")
+                symbol = meter_symbol(self._score.tune.field("M") or "") if first else ""
+                state = replace(state, meter=opening.meter, meter_symbol=symbol)
         for item in fields:
             if item.name == "K":
                 key = parse_key(item.value)
                 if key.name and leads:
-                    state = replace(state, fifths=key.fifths, mode=_mode(key.name))
+                    state = replace(state, fifths=key.fifths, mode=mode_of(key.name))
             if item.name == "M" and leads:
                 state = replace(
-                    state, meter=parse_meter(item.value), meter_symbol=_meter_symbol(item.value)
+                    state, meter=parse_meter(item.value), meter_symbol=meter_symbol(item.value)
                 )
             if item.name in ("K", "V") and (clef := parse_clef(item.value)) is not None:
                 clefs[self._staff_of[voice]] = clef
@@ -256,45 +238,17 @@ class PartWriter:
                 self._score.tempo_places.add((bar, offset))
                 add_tempo(self._measure, mark)
 
-    def _write_attributes(self, state: _Attributes, first: bool) -> None:
+    def _write_attributes(self, state: Attributes, first: bool) -> None:
         old, self._written = self._written, state
-        if state == old and not first:
-            return
-        attributes = add(self._measure, "attributes")
         if first:
-            add(attributes, "divisions", self._score.divisions)
-        if (state.fifths, state.mode) != (old.fifths, old.mode):
-            key = add(attributes, "key")
-            add(key, "fifths", state.fifths or 0)
-            add(key, "mode", state.mode)
-        if (state.meter, state.meter_symbol) != (old.meter, old.meter_symbol):
-            time = add(attributes, "time")
-            if state.meter is None:
-                add(time, "senza-misura")
-            else:
-                if state.meter_symbol:
-                    time.set("symbol", state.meter_symbol)
-                add(time, "beats", state.meter[0])
-                add(time, "beat-type", state.meter[1])
-        if first and len(self._part.staves) > 1:
-            add(attributes, "staves", len(self._part.staves))
-        for staff, (clef, old_clef) in enumerate(zip(state.clefs, old.clefs, strict=True), 1):
-            if clef is not None and clef != old_clef:
-                element = add(
-                    attributes, "clef", **({"number": str(staff)} if len(state.clefs) > 1 else {})
-                )
-                add(element, "sign", clef.sign)
-                if clef.sign in ("G", "F", "C"):
-                    add(element, "line", clef.line)
-                if clef.octave:
-                    add(element, "clef-octave-change", clef.octave)
-        transpose = self._score.definitions[self._lead.id].transpose
-        if first and transpose:
-            element = add(attributes, "transpose")
-            add(element, "chromatic", transpose)
+            transpose = self._score.definitions[self._lead.id].transpose
+            write_attributes(
+                self._measure, state, old, opening=Opening(self._score.divisions, transpose)
+            )
+        elif state != old:
+            write_attributes(self._measure, state, old)
 
     # Bar-lines
-    # ------------------------------------------------------------------------------------------------------------------------
 
     def _write_left_bar_line(self, bar: int, span: BarSpan) -> None:
         before = parse_bar_line(span.left if bar == 0 else self._lead.bars[bar - 1].right)
@@ -340,15 +294,3 @@ class PartWriter:
 
 def _spacers(voice: ParsedVoice, bar: int) -> list[Event]:
     return [event for event in voice.events if event.rest == "y" and event.bar == bar]
-
-
-def _mode(key: str) -> str:
-    if key == "none":
-        return "none"
-    tail = key[1:].lstrip("#b♯♭").strip().lower()
-    return "minor" if tail == "m" else _MODES.get(tail[:3], "major")
-
-
-def _meter_symbol(text: str) -> str:
-    text = text.strip()
-    return "cut" if text.startswith("C|") else "common" if text == "C" else ""

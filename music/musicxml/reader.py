@@ -13,23 +13,17 @@ from pathlib import Path
 from lxml import etree
 
 from musiczoo.music.abc.bars import merged_bar_line
-from musiczoo.music.abc.keys import parse_key
-from musiczoo.music.abc.tune import Bar, Field, Tune, Voice
+from musiczoo.music.abc.tune import Field, Tune
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.musicxml.bar_text import Lengths, VoiceWriter
+from musiczoo.music.musicxml.bar_text import Lengths
 from musiczoo.music.musicxml.events import Measure, Ticks
 from musiczoo.music.musicxml.measures import PartReader, read_divisions
-from musiczoo.music.musicxml.part_list import PartEntry, PartGroup, read_part_list, score_directive
+from musiczoo.music.musicxml.part_list import PartEntry, read_part_list
+from musiczoo.music.musicxml.score_voices import ScorePart, ScoreVoices
 from musiczoo.music.musicxml.source import parse_musicxml
-from musiczoo.music.musicxml.to_abc import plain_text
-from musiczoo.music.musicxml.voice_assignment import (
-    Lane,
-    attach_directions,
-    deal_lanes,
-    match_slurs,
-)
+from musiczoo.music.musicxml.texts import plain_text
 
-#: Scores are cut into so many ticks a quarter at most; beyond that the divisions of different parts are no music.
+# Ticks of a quarter note at most. Divisions of different parts that need more are not music.
 _SCALE_LIMIT = 10**9
 
 
@@ -57,22 +51,10 @@ def read_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
         raise error.at(path=path) from None
 
 
-class _Part:
-    """A part read and dealt out to lanes."""
-
-    def __init__(self, entry: PartEntry, measures: list[Measure]) -> None:
-        self.entry = entry
-        self.measures = measures
-        self.lanes = deal_lanes(measures)
-        attach_directions(measures, self.lanes)
-        for lane in self.lanes:
-            match_slurs(lane)
-
-
 def _read_score(root: etree._Element, path: str | None) -> Tune:
     scale = _common_scale(root)
     entries, groups = read_part_list(root)
-    parts = [_Part(entry, measures) for entry, measures in _read_parts(root, entries, scale)]
+    parts = [ScorePart(entry, measures) for entry, measures in _read_parts(root, entries, scale)]
     count = max((len(part.measures) for part in parts), default=0)
     if not count:
         raise MusicZooError(
@@ -88,9 +70,9 @@ def _read_score(root: etree._Element, path: str | None) -> Tune:
     lengths = _bar_lengths(parts, count, scale)
     bar_lines, first_line = _bar_lines(parts, count)
     tempi = _tempi(parts)
-    writer = _ScoreWriter(parts, groups, Lengths(scale), lengths)
-    voices = writer.voices(bar_lines, first_line, tempi)
-    header = [Field("X", "1"), *_titles(root), *writer.header(tempi)]
+    score = ScoreVoices(parts, groups, Lengths(scale), lengths)
+    voices = score.voices(bar_lines, first_line, tempi)
+    header = [Field("X", "1"), *_titles(root), *score.header(tempi)]
     return Tune(tuple(header), voices, path)
 
 
@@ -139,12 +121,13 @@ def _read_parts(
     return [(entry, measures[entry.id]) for entry in entries if measures.get(entry.id)]
 
 
-def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
-    """The length of each measure for all parts: that of the longest which sounds, so that what stands together stays together.
+def _bar_lengths(parts: list[ScorePart], count: int, scale: int) -> list[Ticks]:
+    """The length of each measure for all parts: that of the longest which sounds.
 
-    Rests say little in real files (whole rests in short bars, two whole rests in one bar, a rest
-    behind the last beat): what is written after the last note of all parts counts only where it
-    fills the meter, and a measure without notes has the length of the meter if any part does.
+    So what stands together stays together. Rests mean little in real files (whole rests in short
+    bars, two whole rests in one bar, a rest behind the last beat): what is written after the last
+    note of all parts counts only where it fills the meter, and a measure without notes has the
+    length of the meter if any part does.
     """
     lengths: list[Ticks] = []
     for index in range(count):
@@ -166,8 +149,8 @@ def _bar_lengths(parts: list[_Part], count: int, scale: int) -> list[Ticks]:
     return lengths
 
 
-def _bar_lines(parts: list[_Part], count: int) -> tuple[list[str], str]:
-    """The bar-line at the end of each measure, the same for all voices, and the one before the first."""
+def _bar_lines(parts: list[ScorePart], count: int) -> tuple[list[str], str]:
+    """The bar-line at the end of each measure, for all voices, and the one before the first."""
     right = ["|"] * count
     left = [""] * count
     for index in range(count):
@@ -183,7 +166,7 @@ def _bar_lines(parts: list[_Part], count: int) -> tuple[list[str], str]:
     return right, merged_bar_line("|", left[0]) if left[0] else ""
 
 
-def _tempi(parts: list[_Part]) -> dict[int, list[tuple[Ticks, str]]]:
+def _tempi(parts: list[ScorePart]) -> dict[int, list[tuple[Ticks, str]]]:
     """Tempo marks by measure; files often repeat them in every part."""
     tempi: dict[int, dict[Ticks, str]] = {}
     for part in parts:
@@ -211,167 +194,4 @@ def _titles(root: etree._Element) -> list[Field]:
     )
     if composer:
         fields.append(Field("C", composer))
-    return fields
-
-
-class _Signature:
-    """Key, meter, clef and transposition in force on one staff."""
-
-    __slots__ = ("clef", "key", "meter", "transpose")
-
-    def __init__(self, key: str = "", meter: str = "none", clef: str = "treble") -> None:
-        self.key = key
-        self.meter = meter
-        self.clef = clef
-        self.transpose = "0"
-
-    def take(self, name: str, value: str) -> bool:
-        """Put a value in force; False when it was already.
-
-        Files tend to tell the mode in one part only, so a key of the same signature is no change.
-        """
-        attribute = {"K": "key", "M": "meter"}.get(name, name)
-        before = getattr(self, attribute)
-        if before == value or (
-            name == "K" and before and parse_key(before).alters == parse_key(value).alters
-        ):
-            return False
-        setattr(self, attribute, value)
-        return True
-
-
-class _ScoreWriter:
-    """Numbers the voices, writes header and bars."""
-
-    def __init__(
-        self,
-        parts: list[_Part],
-        groups: list[PartGroup],
-        lengths: Lengths,
-        bar_lengths: list[Ticks],
-    ) -> None:
-        self.parts = parts
-        self.groups = groups
-        self.lengths = lengths
-        self.bar_lengths = bar_lengths
-        self.definitions: list[Field] = []
-        self.staves: list[list[list[str]]] = []
-        opening = _opening(parts[0], parts[0].lanes[0].staff, _Signature())
-        self.key, self.meter = opening.key or "C", opening.meter
-
-    def header(self, tempi: dict[int, list[tuple[Ticks, str]]]) -> list[Field]:
-        """The header lines from ``%%score`` on; call it after :meth:`voices`."""
-        tempo = [Field("Q", value) for time, value in tempi.get(0, []) if time == 0]
-        score = Field("%%", score_directive(self.staves, self.groups))
-        return [
-            score,
-            Field("L", "1/8"),
-            *tempo,
-            Field("M", self.meter),
-            Field("K", self.key),
-            *self.definitions,
-        ]
-
-    def voices(
-        self, bar_lines: list[str], first_line: str, tempi: dict[int, list[tuple[Ticks, str]]]
-    ) -> tuple[Voice, ...]:
-        """All voices in score order."""
-        voices: list[Voice] = []
-        for part in self.parts:
-            staves: dict[int, list[str]] = {}
-            for lane in part.lanes:
-                number = str(len(voices) + 1)
-                further = lane.staff in staves
-                staves.setdefault(lane.staff, []).append(number)
-                signature = _opening(part, lane.staff, _Signature(self.key, self.meter))
-                if lane.percussion:
-                    signature.clef = "perc"  # unpitched notes in another clef would read as pitches
-                self.define(number, part, signature, first=lane is part.lanes[0])
-                marks = {} if voices else tempi
-                texts = self.bars(part, lane, signature, "x" if further else "z", marks)
-                bars = [Bar(text, right) for text, right in zip(texts, bar_lines, strict=True)]
-                if first_line:
-                    bars[0] = Bar(bars[0].text, bars[0].right, first_line)
-                voices.append(Voice(number, tuple(bars)))
-            self.staves.append(list(staves.values()))
-        return tuple(voices)
-
-    def define(self, number: str, part: _Part, signature: _Signature, *, first: bool) -> None:
-        """Add the ``V:`` line of a voice; names stand with the first voice of a part."""
-        words = [number, signature.clef]
-        if first and part.entry.name:
-            words.append(f'nm="{part.entry.name}"')
-        if first and part.entry.short_name:
-            words.append(f'snm="{part.entry.short_name}"')
-        if signature.transpose != "0" and signature.clef != "perc":
-            words.append(f"transpose={signature.transpose}")
-        self.definitions.append(Field("V", " ".join(words)))
-
-    def bars(
-        self,
-        part: _Part,
-        lane: Lane,
-        signature: _Signature,
-        bar_rest: str,
-        tempi: dict[int, list[tuple[Ticks, str]]],
-    ) -> list[str]:
-        """The music code of every bar of one lane; ``signature`` is what holds at its start and is carried along."""
-        writer = VoiceWriter(lane, self.lengths, signature.key, bar_rest)
-        texts = []
-        for index, measure in enumerate(part.measures):
-            changes: list[tuple[Ticks, str, str]] = []
-            if index == 0:
-                if signature.meter != self.meter:
-                    changes.append((0, "", f"[M:{signature.meter}]"))
-                if signature.key != self.key:
-                    changes.append((0, signature.key, f"[K:{signature.key}]"))
-            if measure.changes:
-                changes += _inline_fields(measure, lane.staff, signature, opening=index == 0)
-            if index in tempi:
-                changes += [
-                    (time, "", f"[Q:{value}]") for time, value in tempi[index] if index or time
-                ]
-                changes.sort(key=lambda change: change[0])
-            try:
-                texts.append(writer.bar(index, self.bar_lengths[index], changes))
-            except MusicZooError as error:
-                raise error.at(
-                    where=f"part {part.entry.id}, measure {index + 1} of the file"
-                ) from None
-        return texts
-
-
-def _opening(part: _Part, staff: int, signature: _Signature) -> _Signature:
-    """What holds at the start of a staff."""
-    for time, number, name, value in part.measures[0].changes:
-        if time == 0 and name != "Q" and number in (0, staff):
-            signature.take(name, value)
-    return signature
-
-
-def _inline_fields(
-    measure: Measure, staff: int, signature: _Signature, *, opening: bool
-) -> list[tuple[Ticks, str, str]]:
-    """The changes of a measure that concern a staff, as inline fields.
-
-    What is in force already is not said again.
-    """
-    fields: list[tuple[Ticks, str, str]] = []
-    for time, number, name, value in measure.changes:
-        if (
-            name == "Q"
-            or number not in (0, staff)
-            or (opening and time == 0)
-            or not signature.take(name, value)
-        ):
-            continue
-        if name == "M":
-            fields.append((time, "", f"[M:{value}]"))
-        elif name == "K":
-            fields.append((time, value, f"[K:{value}]"))
-        elif name == "clef":
-            fields.append((time, "", f"[K:{value}]"))
-        else:
-            fields.append((time, signature.key, f"[K:{signature.key} transpose={value}]"))
-    fields.sort(key=lambda field: field[0])
     return fields

@@ -1,4 +1,6 @@
-"""Opening MusicXML and compressed MusicXML (.mxl) safely: limits before work, no entity, no network, no archive path trusted.
+"""Opening MusicXML and compressed MusicXML (.mxl) safely.
+
+Sizes are limited, and entities, the network and the paths of archives are not used.
 
 Formats: MusicXML 4.0 and its container (https://www.w3.org/2021/06/musicxml40/). A score may come
 from anywhere, so nothing here recovers silently: what is not a whole, plain MusicXML document
@@ -18,9 +20,11 @@ from lxml import etree
 
 from musiczoo.music.errors import MusicZooError
 
-#: Largest file taken, and largest document out of an .mxl archive. The longest symphonic scores stay below 40 MiB.
+#: Largest file that is read, and largest document of an .mxl archive. The longest symphonic scores
+#: stay below 40 MiB.
 SIZE_LIMIT = 64 * 2**20
-#: Bytes of music for each compressed byte above which an archive is taken for a bomb; real scores stay below 60.
+#: An archive with more bytes of music for each compressed byte counts as a bomb; real scores stay
+#: below 60.
 RATIO_LIMIT = 200
 _MEMBER_LIMIT = 4096
 _CONTAINER = "META-INF/container.xml"
@@ -34,7 +38,7 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._\-]{1,40})["']""")
-#: Single-byte supersets of ASCII: text in them can be scanned for a document type before it is parsed.
+# Single-byte supersets of ASCII: their text can be scanned for a document type before parsing.
 _SINGLE_BYTE = re.compile(r"(?:iso8859-\d{1,2}|cp125\d|mac-roman|ascii|utf-8)$")
 _PROLOG = re.compile(r"\s*(?:<\?[^>]*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
 _DOCTYPE = re.compile(
@@ -186,8 +190,8 @@ def _member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int, path: str | Path | None
 ) -> bytes:
     with archive.open(member) as stream:
-        # One byte more than allowed is asked for: the size that an archive declares of itself
-        # proves nothing.
+        # One byte more than allowed is read, because the size that an archive declares proves
+        # nothing.
         data = stream.read(limit + 1)
     if len(data) > limit or (
         len(data) > 2**20 and len(data) > RATIO_LIMIT * max(member.compress_size, 1)
@@ -218,9 +222,8 @@ def _decode(data: bytes, path: str | Path | None, where: str | None = None) -> s
             except LookupError:
                 encoding = ""
             if encoding.startswith("utf-16"):
-                encoding = (  # a declaration that can be read byte by byte does not stand in UTF-16
-                    "utf-8"
-                )
+                # A declaration that can be read byte by byte is not in UTF-16.
+                encoding = "utf-8"
             if not _SINGLE_BYTE.match(encoding):
                 encoding = ""
     if not encoding:
@@ -238,7 +241,7 @@ def _decode(data: bytes, path: str | Path | None, where: str | None = None) -> s
             (
                 "this is a binary file and no MusicXML."
                 if binary
-                else f"the text is not {encoding}, as it says of itself (byte {error.start})."
+                else f"the text is not {encoding}, as it declares (byte {error.start})."
             ),
             path=path,
             where=where,

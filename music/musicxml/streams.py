@@ -1,5 +1,6 @@
-"""The events of a voice as streams of written notes: one value each, without overlaps, ties and slurs linked.
+"""The events of a voice as streams of written notes, with ties and slurs linked.
 
+Each note has one value, and the notes of a stream do not overlap.
 MusicXML fills a measure stream by stream (its "voices"). Overlays are streams of their own; so are
 the heads of a chord that are shorter or longer than its first head, because readers disagree about
 chord notes of unequal length.
@@ -9,63 +10,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 
-from musiczoo.music.abc.tune import Event, NoteHead, ParsedVoice, Pitch
-from musiczoo.music.musicxml.note_types import FLAGS, NoteValue, note_values, odd_part
+from musiczoo.music.abc.notation import Event, NoteHead, ParsedVoice
+from musiczoo.music.musicxml.beams import bracket_odd_lengths, set_beams
+from musiczoo.music.musicxml.note_types import note_values
+from musiczoo.music.musicxml.written_notes import Stream, WrittenHead, WrittenNote
 
-
-@dataclass(slots=True)
-class WrittenHead:
-    """One pitch of a written note with the ties that really lead somewhere."""
-
-    pitch: Pitch
-    accidental: str
-    tie_stop: bool = False
-    tie_start: bool = False
-
-
-@dataclass(slots=True)
-class WrittenNote:
-    """One ``<note>`` (or chord of them).
-
-    Attributes:
-        onset: Quarter notes from the start of the bar.
-        duration: Quarter notes; 0 for a grace note.
-        value: Type and dots; None for a rest that fills the measure.
-        event: Where it comes from; its marks are printed at ``first`` and ``last``. None in streams
-            that only carry heads of other lengths.
-        heads: The pitches; empty for a rest.
-        first: The first of the values that the event was split into.
-        last: The last of them.
-        tuplet_start: A tuplet bracket opens here.
-        tuplet_stop: It closes here.
-        slur_starts: Numbers of the slurs of this voice that open here.
-        slur_stops: Numbers of those that close.
-        beams: One state for each beam level, such as ``["begin", "forward hook"]``.
-    """
-
-    onset: Fraction
-    duration: Fraction
-    value: NoteValue | None
-    event: Event | None
-    heads: list[WrittenHead] = field(default_factory=list)
-    first: bool = True
-    last: bool = True
-    tuplet_start: bool = False
-    tuplet_stop: bool = False
-    slur_starts: tuple[int, ...] = ()
-    slur_stops: tuple[int, ...] = ()
-    beams: list[str] = field(default_factory=list)
-
-
-Stream = list[WrittenNote]
+__all__ = ["Stream", "WrittenHead", "WrittenNote", "divisions", "voice_streams"]
 
 
 def voice_streams(voice: ParsedVoice) -> list[dict[int, Stream]]:
-    """For each bar of a voice its streams by number: the voice is 0, its overlays follow, then heads of other lengths."""
+    """For each bar of a voice its streams by number.
+
+    The voice is 0, its overlays follow, then heads of other lengths.
+    """
     ties = _linked_ties(voice.events)
     slurs = _paired_slurs(voice.events)
     bars: list[dict[int, Stream]] = [defaultdict(list) for _ in voice.bars]
@@ -104,8 +64,8 @@ def voice_streams(voice: ParsedVoice) -> list[dict[int, Stream]]:
             _place_elsewhere(voice, bars, extra, event.onset, source.duration, head)
     for streams in bars:
         for stream in streams.values():
-            _bracket_odd_lengths(stream)
-            _beam(stream)
+            bracket_odd_lengths(stream)
+            set_beams(stream)
     return bars
 
 
@@ -175,10 +135,8 @@ def _tuplet_ratio(event: Event) -> tuple[int, int]:
     ratio = event.notated / event.duration
     if ratio == Fraction(*event.tuplet):
         return event.tuplet
-    return (
-        ratio.numerator,
-        ratio.denominator,
-    )  # nested tuplets: the event names the innermost one only
+    # Nested tuplets: the event names the innermost one only.
+    return ratio.numerator, ratio.denominator
 
 
 def _place_elsewhere(
@@ -220,7 +178,10 @@ def _place_elsewhere(
 
 
 def _linked_ties(events: tuple[Event, ...]) -> dict[tuple[int, int], tuple[bool, bool]]:
-    """(event, head) -> (tie ends here, tie begins here), for ties that find a head of the same pitch where they end."""
+    """(event, head) -> (tie ends here, tie begins here).
+
+    Only ties with a head of the same pitch where they end are linked.
+    """
     waiting: dict[tuple[Fraction, int], tuple[int, int]] = {}
     linked: dict[tuple[int, int], tuple[bool, bool]] = {}
     order = sorted(
@@ -248,7 +209,7 @@ def _length(head: NoteHead, event: Event) -> Fraction:
 def _paired_slurs(events: tuple[Event, ...]) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Event -> (slurs that open, slurs that close).
 
-    Those without a partner are left out, for they would hang open to the end.
+    Those without a partner are left out, because they would stay open to the end.
     """
     starts: dict[int, list[int]] = defaultdict(list)
     stops: dict[int, list[int]] = defaultdict(list)
@@ -270,77 +231,11 @@ def _paired_slurs(events: tuple[Event, ...]) -> dict[int, tuple[tuple[int, ...],
     }
 
 
-def _bracket_odd_lengths(stream: Stream) -> None:
-    """Bracket what is written with a tuplet ratio although no tuplet stands in the text, until the lengths meet a beat again."""
-    group: Stream = []
-    total = Fraction(0)
-    for note in stream:
-        plain = (
-            note.value is not None
-            and note.value.actual > 1
-            and not (note.event is not None and (note.event.tuplet or note.event.grace))
-        )
-        if not plain or (
-            group and note.value and group[0].value and note.value.actual != group[0].value.actual
-        ):
-            _close_bracket(group)
-            group, total = [], Fraction(0)
-        if plain:
-            group.append(note)
-            total += note.duration
-            if odd_part(total.denominator) == 1:
-                _close_bracket(group)
-                group, total = [], Fraction(0)
-    _close_bracket(group)
-
-
-def _close_bracket(group: Stream) -> None:
-    if group:
-        group[0].tuplet_start = group[-1].tuplet_stop = True
-
-
-def _beam(stream: Stream) -> None:
-    """Set the beams: ABC joins what is not separated by white space, a rest or a note without flags."""
-    for grace in (False, True):
-        group: Stream = []
-        for note in stream:
-            is_grace = note.event is not None and note.event.grace
-            if is_grace != grace:
-                if grace:
-                    _set_beams(group)
-                    group = []
-                continue
-            if note.heads and note.value is not None and FLAGS[note.value.type]:
-                group.append(note)
-            else:
-                _set_beams(group)
-                group = []
-            if note.event is None or (note.last and note.event.beam_break):
-                _set_beams(group)
-                group = []
-        _set_beams(group)
-
-
-def _set_beams(group: Stream) -> None:
-    if len(group) < 2:
-        return
-    levels = [FLAGS[note.value.type] for note in group if note.value is not None]
-    for index, note in enumerate(group):
-        for level in range(1, levels[index] + 1):
-            before = index > 0 and levels[index - 1] >= level
-            after = index + 1 < len(group) and levels[index + 1] >= level
-            if before or after:
-                note.beams.append("continue" if before and after else "end" if before else "begin")
-            else:
-                note.beams.append(
-                    "backward hook"
-                    if index == len(group) - 1 or (index > 0 and levels[index - 1] > 1)
-                    else "forward hook"
-                )
-
-
 def divisions(voices: Iterable[ParsedVoice], streams: Iterable[list[dict[int, Stream]]]) -> int:
-    """The smallest number of divisions of a quarter note in which every onset, duration and place of a field is whole."""
+    """The smallest number of divisions of a quarter note in which every time is whole.
+
+    Times are onsets, durations and places of fields.
+    """
     denominators = {
         offset.denominator for voice in voices for span in voice.bars for offset, _ in span.fields
     }

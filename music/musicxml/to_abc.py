@@ -1,4 +1,4 @@
-"""Keys, meters, clefs, tempi, chord symbols and marks of MusicXML elements as ABC code.
+"""Keys, meters, clefs, tempi and chord symbols of MusicXML elements as ABC code.
 
 The spellings are those of the multi-voice ABC corpora that the pretrained language models were
 trained on (staccato as ``.``, trill as ``T``, dynamics as ``!mf!``), so that what is read here
@@ -12,9 +12,35 @@ from fractions import Fraction
 
 from lxml import etree
 
-from musiczoo.music.abc.keys import signature, tonic
+from musiczoo.music.abc.keys import ACCIDENTAL_MARKS, signature, tonic
+from musiczoo.music.musicxml.decorations import (
+    direction_marks,
+    dynamic_marks,
+    jump_marks,
+    notation_marks,
+)
+from musiczoo.music.musicxml.note_types import NOTE_TYPES
+from musiczoo.music.musicxml.texts import plain_text, small_number
 
-#: Mode -> (ABC suffix, steps on the circle of fifths from the tonic of the major key with the same signature).
+__all__ = [
+    "NOTE_TYPES",
+    "chord_symbol",
+    "clef_text",
+    "direction_marks",
+    "dynamic_marks",
+    "jump_marks",
+    "key_text",
+    "meter_quarters",
+    "meter_text",
+    "metronome_text",
+    "notation_marks",
+    "plain_text",
+    "sound_tempo",
+    "tempo_text",
+]
+
+# Mode -> (ABC suffix, steps on the circle of fifths from the tonic of the major key with the same
+# signature).
 _MODES = {
     "major": ("", 0),
     "ionian": ("", 0),
@@ -40,77 +66,6 @@ _CLEFS = {
     ("C", 5): "alto5",
 }
 _USUAL_LINE = {"G": 2, "F": 4, "C": 3}
-
-#: Length of the note types in quarter notes.
-NOTE_TYPES = {
-    "maxima": Fraction(32),
-    "long": Fraction(16),
-    "breve": Fraction(8),
-    "whole": Fraction(4),
-    "half": Fraction(2),
-    "quarter": Fraction(1),
-    "eighth": Fraction(1, 2),
-    "16th": Fraction(1, 4),
-    "32nd": Fraction(1, 8),
-    "64th": Fraction(1, 16),
-    "128th": Fraction(1, 32),
-    "256th": Fraction(1, 64),
-    "512th": Fraction(1, 128),
-    "1024th": Fraction(1, 256),
-}
-
-#: Elements inside <articulations>, <ornaments> and <technical>.
-_NOTATIONS = {
-    "staccato": ".",
-    "staccatissimo": "!wedge!",
-    "spiccato": "!wedge!",
-    "accent": "!>!",
-    "strong-accent": "!^!",
-    "tenuto": "!tenuto!",
-    "detached-legato": "!tenuto!.",
-    "breath-mark": "!breath!",
-    "scoop": "!slide!",
-    "caesura": "!caesura!",
-    "trill-mark": "T",
-    "mordent": "M",
-    "inverted-mordent": "P",
-    "turn": "!turn!",
-    "delayed-turn": "!turn!",
-    "inverted-turn": "!invertedturn!",
-    "schleifer": "!slide!",
-    "up-bow": "u",
-    "down-bow": "v",
-    "open-string": "!open!",
-    "harmonic": "!open!",
-    "stopped": "!plus!",
-    "snap-pizzicato": "!snap!",
-    "thumb-position": "!thumb!",
-}
-_DYNAMICS = frozenset(
-    [
-        "pppp",
-        "ppp",
-        "pp",
-        "p",
-        "mp",
-        "mf",
-        "f",
-        "ff",
-        "fff",
-        "ffff",
-        "sf",
-        "sfz",
-        "sffz",
-        "fz",
-        "fp",
-        "sfp",
-        "sfpp",
-        "rf",
-        "rfz",
-    ]
-)
-_WEDGES = {"crescendo": "<", "diminuendo": ">"}
-_JUMPS = {"dacapo": "!D.C.!", "dalsegno": "!D.S.!", "fine": "!fine!", "tocoda": "!dacoda!"}
 
 _KINDS = {
     "major": "",
@@ -142,13 +97,6 @@ _KINDS = {
 _ALTERATIONS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 
 
-def plain_text(text: str | None) -> str:
-    """Text that can stand in an ABC field or between quotation marks: one line, no quote, bar-line or comment sign."""
-    return " ".join(
-        (text or "").replace('"', "'").replace("|", "/").replace("%", "").replace("\\", "").split()
-    )
-
-
 def key_text(element: etree._Element) -> str:
     """A ``K:`` value for a <key>: ``"G"``, ``"Emin"``, ``"none"``.
 
@@ -158,9 +106,9 @@ def key_text(element: etree._Element) -> str:
     fifths = texts.get("fifths")
     if fifths is None:
         steps = [step.text or "" for step in element.findall("key-step")]
-        alters = [_whole(alter.text) for alter in element.findall("key-alter")]
+        alters = [small_number(alter.text) for alter in element.findall("key-alter")]
         return _explicit_key(dict(zip(steps, alters, strict=False)))
-    sharps = _whole(fifths)
+    sharps = small_number(fifths)
     suffix, shift = _MODES.get((texts.get("mode") or "").strip().lower(), ("", 0))
     if not -7 <= sharps <= 7:
         return _explicit_key(signature(max(-14, min(14, sharps))))
@@ -168,12 +116,11 @@ def key_text(element: etree._Element) -> str:
 
 
 def _explicit_key(alters: dict[str, int]) -> str:
-    marks = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
     return " ".join(
         [
             "C exp",
             *(
-                marks[max(-2, min(2, alter))] + step.lower()
+                ACCIDENTAL_MARKS[max(-2, min(2, alter))] + step.lower()
                 for step, alter in alters.items()
                 if alter and step
             ),
@@ -222,9 +169,9 @@ def clef_text(element: etree._Element) -> str:
         return "perc"
     if sign not in _USUAL_LINE:
         return "treble"  # tablature, jianpu and no clef at all: ABC music code has pitches only
-    line = _whole(texts.get("line") or str(_USUAL_LINE[sign]))
+    line = small_number(texts.get("line") or str(_USUAL_LINE[sign]))
     name = _CLEFS.get((sign, line)) or _CLEFS[sign, _USUAL_LINE[sign]]
-    octaves = _whole(texts.get("clef-octave-change") or "0")
+    octaves = small_number(texts.get("clef-octave-change") or "0")
     return name + {-2: "-15", -1: "-8", 1: "+8", 2: "+15"}.get(octaves, "")
 
 
@@ -235,7 +182,7 @@ def tempo_text(beat: Fraction, speed: float) -> str:
 
 
 def metronome_text(element: etree._Element) -> str | None:
-    """A ``Q:`` value for a <metronome>, None when it gives no number (metric modulations, words)."""
+    """A ``Q:`` value for a <metronome>; None when it has no number (metric modulations, words)."""
     units = element.findall("beat-unit")
     number = re.search(r"\d+(\.\d+)?", element.findtext("per-minute") or "")
     if (
@@ -259,111 +206,8 @@ def sound_tempo(element: etree._Element | None) -> str | None:
     return tempo_text(Fraction(1), float(text))
 
 
-def jump_marks(element: etree._Element) -> list[str]:
-    """Decorations for what a <sound> says of the playing order."""
-    return [mark for name, mark in _JUMPS.items() if element.get(name)]
-
-
-def direction_marks(element: etree._Element, wedges: dict[str, str]) -> list[str]:
-    """Decorations and annotations for the <direction-type> children of a <direction>.
-
-    Tempo marks apart.
-
-    Args:
-        element: The <direction>.
-        wedges: Kinds of the open hairpins by number; a stop says only its number. Changed in place.
-    """
-    marks: list[str] = []
-    below = element.get("placement") == "below"
-    for kind in element.iterfind("direction-type/*"):
-        tag = kind.tag
-        if tag == "dynamics":
-            marks += dynamic_marks(kind)
-        elif tag in ("words", "rehearsal"):
-            text = plain_text(kind.text)
-            if text:
-                marks.append(f'"{"_" if below else "^"}{text}"')
-        elif tag == "wedge":
-            number, shape = kind.get("number", "1"), kind.get("type")
-            if shape in _WEDGES:
-                wedges[number] = _WEDGES[shape]
-                marks.append(f"!{_WEDGES[shape]}(!")
-            elif shape == "stop" and number in wedges:
-                marks.append(f"!{wedges.pop(number)})!")
-        elif tag == "pedal":
-            if kind.get("type") == "start":
-                marks.append("!ped!")
-            elif kind.get("type") == "stop":
-                marks.append("!ped-up!")
-        elif tag in ("segno", "coda"):
-            marks.append(f"!{tag}!")
-        elif tag == "octave-shift":
-            number, shape = "8" + kind.get("number", "1"), kind.get("type")
-            if shape in ("up", "down"):
-                wedges[number] = ("15" if kind.get("size") == "15" else "8") + (
-                    "vb" if shape == "up" else "va"
-                )
-                wedges[number] = {"15va": "15ma", "15vb": "15mb"}.get(
-                    wedges[number], wedges[number]
-                )
-                marks.append(f"!{wedges[number]}(!")
-            elif shape == "stop" and number in wedges:
-                marks.append(f"!{wedges.pop(number)})!")
-    return marks
-
-
-def dynamic_marks(element: etree._Element) -> list[str]:
-    """Decorations for a <dynamics>."""
-    marks = []
-    for child in element:
-        if child.tag in _DYNAMICS:
-            marks.append(f"!{child.tag}!")
-        elif child.tag == "other-dynamics" and plain_text(child.text):
-            marks.append(f'"^{plain_text(child.text)}"')
-    return marks
-
-
-def notation_marks(element: etree._Element) -> list[str]:
-    """Decorations for one child of <notations> other than ties, slurs and tuplets."""
-    tag = element.tag
-    if tag == "fermata":
-        return [
-            (
-                "!invertedfermata!"
-                if element.get("type") == "inverted" and element.get("placement") == "below"
-                else "!fermata!"
-            )
-        ]
-    if tag == "arpeggiate":
-        return ["!arpeggio!"]
-    if tag == "dynamics":
-        return dynamic_marks(element)
-    marks = []
-    if tag in ("articulations", "ornaments", "technical"):
-        for child in element:
-            if child.tag in _NOTATIONS:
-                marks.append(_NOTATIONS[child.tag])
-            elif child.tag == "wavy-line":
-                if child.get("type") in ("start", "stop"):
-                    marks.append("!trill(!" if child.get("type") == "start" else "!trill)!")
-            elif child.tag == "tremolo":
-                strokes = _whole(child.text or "0")
-                if child.get("type", "single") == "single" and 1 <= strokes <= 4:
-                    marks.append(f"!{'/' * strokes}!")
-            elif child.tag == "fingering" and (child.text or "").strip() in (
-                "0",
-                "1",
-                "2",
-                "3",
-                "4",
-                "5",
-            ):
-                marks.append(f"!{(child.text or '').strip()}!")
-    return marks
-
-
 def chord_symbol(element: etree._Element) -> str:
-    """An accompaniment chord (``"G7"``, ``"F#m/C#"``) for a <harmony>, ``""`` when it names no root."""
+    """An accompaniment chord (``"G7"``, ``"F#m/C#"``) for a <harmony>; ``""`` without a root."""
     step = element.findtext("root/root-step")
     if not step:
         return ""
@@ -374,23 +218,17 @@ def chord_symbol(element: etree._Element) -> str:
         suffix = "" if kind is None else plain_text(kind.get("text"))
     for degree in element.iterfind("degree"):
         value, action = degree.findtext("degree-value") or "", degree.findtext("degree-type")
-        sign = _ALTERATIONS.get(_whole(degree.findtext("degree-alter") or "0"), "")
+        sign = _ALTERATIONS.get(small_number(degree.findtext("degree-alter") or "0"), "")
         if value.isdigit():
             suffix += {"add": "add", "subtract": "no"}.get(action or "", "") + sign + value
-    root = step.strip() + _ALTERATIONS.get(_whole(element.findtext("root/root-alter") or "0"), "")
+    root = step.strip() + _ALTERATIONS.get(
+        small_number(element.findtext("root/root-alter") or "0"), ""
+    )
     bass = element.findtext("bass/bass-step")
     if bass:
         suffix += (
             "/"
             + bass.strip()
-            + _ALTERATIONS.get(_whole(element.findtext("bass/bass-alter") or "0"), "")
+            + _ALTERATIONS.get(small_number(element.findtext("bass/bass-alter") or "0"), "")
         )
     return plain_text(root + suffix)
-
-
-def _whole(text: str | None) -> int:
-    """A small number that only shapes the page: 0 when it cannot be read."""
-    try:
-        return max(-100, min(100, round(float(text or "0"))))
-    except (ValueError, OverflowError):
-        return 0

@@ -1,4 +1,4 @@
-"""Dealing the events of a MusicXML part out to lanes: sequences without overlap that become ABC voices.
+"""The events of a MusicXML part in lanes: sequences without overlap that become ABC voices.
 
 A MusicXML voice stays one lane even where it crosses the staves. Files that use one voice number on
 two staves at once, or let notes of one voice overlap, get further lanes.

@@ -128,7 +128,7 @@ def portray(
             bar.add_task(f"{_plain(name)}: divergence", total=None)
             found, estimator = divergence(model, reference, results, sampling.temperature)
             apart = found.numpy()
-    vocabulary = getattr(model.representation, "vocabulary", None)
+    vocabulary = model.representation.vocabulary
     settings = {
         "seed": seed,
         "max_new_tokens": max_new_tokens,
