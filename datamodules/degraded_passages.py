@@ -17,7 +17,7 @@ from musiczoo.datamodules.graded_passages import (
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.datamodules.works import repeated
 from musiczoo.music.corpora.corpus import Work
-from musiczoo.music.degradation.passages import Takes
+from musiczoo.music.degradation.passages import Passages
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.log_mel import LogMel
 
@@ -52,8 +52,8 @@ class DegradedPassagesDataModule(CorpusDataModule):
         folder: Keeps what was rendered, some 100 kB a passage; None renders it again each time.
         settings: ``test_fraction`` (the part of the clusters for testing; 0 by default), and those
             of :class:`musiczoo.datamodules.base.DataSettings`. A batch holds five clips of each of
-            its works. Rendering takes more time than training a small net on what was rendered, so
-            worker processes pay.
+            its works. Rendering needs more time than training a small net on the clips, so worker
+            processes help.
 
     Raises:
         MusicZooError: A number below 1.
@@ -71,7 +71,7 @@ class DegradedPassagesDataModule(CorpusDataModule):
         corpus: str | Path | Sequence[Any] = "bach-chorales",
         representation: LogMel | None = None,
         *,
-        takes: Takes | None = None,
+        takes: Passages | None = None,
         number: int = 2,
         repeats: Mapping[str, int] | None = None,
         soundfont: str | None = None,
@@ -84,7 +84,7 @@ class DegradedPassagesDataModule(CorpusDataModule):
             raise MusicZooError(
                 f"A work cannot have {number} passages.", where="number", remedy="Give 1 or more."
             )
-        self.takes = takes or Takes()
+        self.takes = takes or Passages()
         self.number = number
         self.soundfont = soundfont
         self.folder = Path(folder) if folder is not None else None

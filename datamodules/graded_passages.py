@@ -24,7 +24,7 @@ from musiczoo.datamodules.resumable import Draw
 from musiczoo.datamodules.works import work_names
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.corpora.corpus import Work
-from musiczoo.music.degradation.passages import Takes, sounding_classes
+from musiczoo.music.degradation.passages import Passages, sounding_classes
 from musiczoo.music.degradation.performance import (
     CLIP_KINDS,
     PERFORMANCE_DEGRADATIONS,
@@ -110,7 +110,7 @@ class GradedItems:
         self,
         works: Sequence[Work],
         representation: LogMel,
-        takes: Takes,
+        takes: Passages,
         *,
         number: int = 1,
         every_kind: bool = False,

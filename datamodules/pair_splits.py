@@ -25,7 +25,7 @@ def split_found(found: Found, *, validation: float, most: int, seed: int, draw_s
         Indices of ``found.pairs`` of each split; none for testing.
 
     Raises:
-        MusicZooError: All pairs hang together, so that none can be set apart.
+        MusicZooError: All pairs are connected, so that no pair can be held out.
     """
     found.pairs[:] = named_once(found.pairs)
     splits = split_pairs(found.pairs, validation=validation, seed=seed)
@@ -55,7 +55,7 @@ def split_pairs(pairs: Sequence[PreferencePair], *, validation: float, seed: int
         Indices of the pairs of each split; none for testing.
 
     Raises:
-        MusicZooError: All pairs hang together, so that none can be set apart.
+        MusicZooError: All pairs are connected, so that no pair can be held out.
     """
     if not pairs or validation == 0:
         return Splits(list(range(len(pairs))), [], [])
@@ -117,7 +117,7 @@ def draw_pairs(lists: Sequence[PieceLists], most: int, seed: int) -> list[Prefer
 
 
 def _groups(pairs: Sequence[PreferencePair]) -> list[str]:
-    """The group of each pair: as it is named, or the first pair that it hangs together with."""
+    """The group of each pair: as it is named, or the first pair that it is connected with."""
     own = [index for index, pair in enumerate(pairs) if not pair.group]
     first = clusters(
         [_shingles(tune) for index in own for tune in (pairs[index].chosen, pairs[index].rejected)]

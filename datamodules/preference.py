@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 
 from musiczoo.datamodules.base import SplitDataModule
 from musiczoo.datamodules.pair_encoding import SideEncoder
+from musiczoo.datamodules.pair_references import PairReferences, fitted_module
 from musiczoo.datamodules.pair_splits import split_found
 from musiczoo.datamodules.paired_pieces import Found, PreferencePair, SkippedPair
 from musiczoo.datamodules.pairs import EncodedPair, pair_loader, piece_digest
@@ -24,7 +23,7 @@ from musiczoo.datamodules.references import ReferenceFiles
 from musiczoo.datamodules.resumable import ResumableLoader
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.datamodules.splits import Splits
-from musiczoo.datamodules.works import prompt_counts
+from musiczoo.datamodules.works import listed, prompt_counts
 from musiczoo.music.abc import Tune
 from musiczoo.music.corpora.cache import cache_folder
 from musiczoo.music.degradation.notation import Degradation
@@ -124,9 +123,7 @@ class PreferenceDataModule(SplitDataModule):
         self.skipped: list[SkippedPair] = []
         self._works = None if corpus is None else self._scores(corpus, exclude)
         self._sides: dict[int, tuple[Tensor, Tensor]] | None = None
-        self._references: dict[str, float] | None = None
-        self._fingerprint: str | None = None
-        self._resumed: str | None = None
+        self._references = PairReferences()
 
     def _scores(
         self, corpus: str | Path | Sequence[Any], exclude: str | Path | Sequence[Any]
@@ -148,7 +145,7 @@ class PreferenceDataModule(SplitDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Make the pairs and split them; a new fit has a new reference."""
         if stage in ("fit", None):
-            self._references = self._fingerprint = self._resumed = None
+            self._references.reset()
         if self._splits is not None:
             return
         found, self._splits = self._of_works() if self._works is not None else self._of_pairs()
@@ -171,7 +168,7 @@ class PreferenceDataModule(SplitDataModule):
                 remedy=f"Left out: {counted or 'nothing, the source is empty'}.",
             )
         if self.val_fraction > 0 and not self._splits.validation:
-            _log.warning("The pairs hang together, so that none can be set apart for validation.")
+            _log.warning("All pairs are connected, so that no pair can be held out for validation.")
         _log.info(
             "%d pairs to train on, %d for validation",
             len(self._splits.train),
@@ -191,7 +188,7 @@ class PreferenceDataModule(SplitDataModule):
         return found, Splits(*indices, [])
 
     def _of_pairs(self) -> tuple[Found, Splits]:
-        found = pairs_in_memory(_listed(self.source), prompts=self.prompts)
+        found = pairs_in_memory(listed(self.source), prompts=self.prompts)
         splits = split_found(
             found,
             validation=self.val_fraction,
@@ -212,7 +209,7 @@ class PreferenceDataModule(SplitDataModule):
                 "validation": len(splits.validation),
                 "skipped": len(self.skipped),
             },
-            "reference": self._fingerprint,
+            "reference": self._references.fingerprint,
             "batch_size": self.batch_size,
             "val_fraction": self.val_fraction,
             "split_seed": self.split_seed,
@@ -233,18 +230,17 @@ class PreferenceDataModule(SplitDataModule):
             }
         names = {
             Path(item).name if isinstance(item, str | Path) else "pairs in memory"
-            for item in _listed(self.source)
+            for item in listed(self.source)
         }
         return {"preferences": sorted(names)}
 
     def state_dict(self) -> dict[str, Any]:
         """Which stored log-probabilities the run trains with."""
-        return {"references": self._fingerprint}
+        return {"references": self._references.fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use the stored log-probabilities of that run from now on, and never compute others."""
-        self._resumed = state_dict.get("references")
-        self._references = None
+        self._references.resume(state_dict.get("references"))
 
     def train_dataloader(self) -> ResumableLoader:
         """Training batches, in a new order each epoch.
@@ -289,37 +285,23 @@ class PreferenceDataModule(SplitDataModule):
         Raises:
             MusicZooError: The log-probabilities cannot be kept.
         """
-        plugin = self.trainer.precision_plugin if self.trainer else None
-        strategy = self.trainer.strategy if self.trainer else None
-        with plugin.forward_context() if plugin else contextlib.nullcontext():
-            self._fingerprint, self._references = self._files().of_module(
-                module,
-                self._representation().collate,
-                # As many sequences as a training step has, which fit the memory.
-                batch_size=2 * self.batch_size,
-                precision=str(plugin.precision) if plugin else "32-true",
-                is_whole=not isinstance(strategy, FSDPStrategy | ModelParallelStrategy),
-                progress=self.progress,
-            )
+        self._references.use(
+            module,
+            self._files(),
+            self._representation().collate,
+            self.trainer,
+            # As many sequences as a training step has, which fit the memory.
+            batch_size=2 * self.batch_size,
+            progress=self.progress,
+        )
 
     def _known_references(self) -> dict[str, float]:
-        if self._references is None:
-            if self._resumed is not None:
-                self._references = self._files().of_run(self._resumed)
-                self._fingerprint = self._resumed
-            else:
-                module = self.trainer.lightning_module if self.trainer else None
-                if module is None:
-                    raise MusicZooError(
-                        "It is not known which module is the reference.",
-                        where="reference",
-                        remedy="Call use_reference(module) first.",
-                    )
-                if self.trainer is not None and self.trainer.state.fn != "fit":
-                    _log.warning("No fit has been seen: the module is compared with itself.")
-                self.use_reference(module)
-        assert self._references is not None
-        return self._references
+        known = self._references.known(self._files())
+        if known is None:
+            self.use_reference(fitted_module(self.trainer))
+            known = self._references.known(self._files())
+        assert known is not None
+        return known
 
     def _files(self) -> ReferenceFiles:
         folder = (
@@ -366,7 +348,3 @@ class PreferenceDataModule(SplitDataModule):
             shuffle=part == "train",
             num_workers=self.num_workers,
         )
-
-
-def _listed(source: Any) -> list[Any]:
-    return [source] if isinstance(source, str | Path) else list(source)

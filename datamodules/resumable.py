@@ -49,7 +49,7 @@ def first_step(item: torch.Tensor) -> torch.Tensor:
 
 
 class ResumableLoader:
-    """Batches of a :class:`BatchPlan`, with a state that says which one is next.
+    """Batches of a :class:`BatchPlan`, with a state that names the next one.
 
     The state counts the batches handed out, not those that worker processes have prepared ahead, so
     no batch is lost or repeated. Lightning keeps it in its checkpoints (its fit loop saves every

@@ -29,7 +29,7 @@ def source_of(
     """The files or works of a corpus.
 
     A folder of one's own is read file by file. A built-in corpus, and a folder that a recipe knows,
-    is loaded by :func:`musiczoo.music.corpora.names.load_corpus`, which says what belongs to it;
+    is loaded by :func:`musiczoo.music.corpora.names.load_corpus`, which decides what belongs to it;
     its MIDI files are read as they were played all the same.
 
     Args:

@@ -54,7 +54,7 @@ def report_card(
     names: tuple[str, str] = ("pieces", "ground truth"),
     seed: int = 0,
 ) -> ReportCard:
-    r"""Measures a set of pieces.
+    r"""The report card of a set of pieces.
 
     Args:
         pieces: Tunes, or results of generation, unreadable ones included. A tune of several voices
@@ -75,9 +75,6 @@ def report_card(
         truth_unread: The same of the ground truth.
         names: Of the two sets.
         seed: Of the parts that the ground truth is divided in.
-
-    Returns:
-        The card.
 
     Raises:
         MusicZooError: No pieces at all, another number of labels than pieces, no such estimator, or

@@ -103,7 +103,7 @@ class CorpusSimilarity(Reward):
         """(works, dim) of the real works of a prompt; of all where the references are one set.
 
         Raises:
-            MusicZooError: There are none.
+            MusicZooError: There are no such works.
         """
         if not self._labelled:
             labels = None
