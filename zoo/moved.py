@@ -68,7 +68,6 @@ MOVED = {
     "music.instruments": "music.abc.programs",
     "music.key_finding": "music.abc.key_finding",
     "music.labels": "music.recipes.labels",
-    "music.midi.convert": "music.midi",
     "music.midi_bytes": "music.midi.checked_bytes",
     "music.midi_text": "music.midi.text_format",
     "music.music_font": "music.pictures.music_font",
