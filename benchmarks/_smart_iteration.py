@@ -18,8 +18,7 @@ import lightning
 from benchmarks._smart_ends import ENDS, show
 from benchmarks._table_net import table_module
 from benchmarks._trl_smart import Fit, Steps, trl_steps
-from musiczoo.callbacks.rollouts.callback import GroupRollouts
-from musiczoo.callbacks.rollouts.remi_prompts import ProceduralPrompts
+from musiczoo.callbacks import GroupRollouts, ProceduralPrompts
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.rewards.audio import AudioReward
 from musiczoo.rewards.mel_aesthetics import MelAesthetics

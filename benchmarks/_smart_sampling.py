@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks._smart_ends import ENDS, show
 from benchmarks._table_net import table_module
-from musiczoo.callbacks.rollouts.remi_prompts import ProceduralPrompts
+from musiczoo.callbacks import ProceduralPrompts
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.representations.remi import EOS, PAD
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from experiments._release import last_fit, release, validated
-from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts
+from musiczoo.callbacks import CorpusPrompts
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.datamodules.resumable import ResumableLoader
 from musiczoo.hub.card import Figure

@@ -32,9 +32,7 @@ import musiczoo
 from experiments._fitting import fit_in_folder
 from experiments._processes import run_side_by_side
 from experiments._smart_report import write_report
-from musiczoo.callbacks.rollouts.callback import GroupRollouts
-from musiczoo.callbacks.rollouts.prompts import PromptSource
-from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
+from musiczoo.callbacks import CorpusPrompts, GroupRollouts, ProceduralPrompts, PromptSource
 from musiczoo.comparison.evaluate import portray
 from musiczoo.comparison.evaluation import Portrait
 from musiczoo.datamodules.midi import MidiDataModule
