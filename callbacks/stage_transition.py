@@ -14,7 +14,8 @@ from torch import Tensor
 
 from musiczoo.models.adapters import LoRA, is_adapter
 from musiczoo.models.base.freezing import choose_trainable
-from musiczoo.models.base.training import Objective, OptimizerFactory, TrainedModule
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Objective, OptimizerFactory
 from musiczoo.music.errors import MusicZooError
 
 _log = logging.getLogger(__name__)
@@ -322,7 +323,7 @@ def _without_layers(base: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check(trainer: lightning.Trainer, module: object, changes: Sequence[Change]) -> None:
-    if not isinstance(module, TrainedModule):
+    if not isinstance(module, ZooModule):
         raise MusicZooError(
             f"A {type(module).__name__} has no objective that could change.",
             where="StageTransition",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from musiczoo.models.base.generative import TokenLogProbs
+from musiczoo.models.base.objective import TokenLogProbs
 from musiczoo.music.errors import MusicZooError
 
 Average = Literal["micro", "macro"]

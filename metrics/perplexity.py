@@ -27,7 +27,7 @@ class Perplexity(LikelihoodMetric):
 
     Example:
         >>> import torch
-        >>> from musiczoo.models.base.generative import TokenLogProbs
+        >>> from musiczoo.models.base.objective import TokenLogProbs
         >>> metric, scored = Perplexity(), torch.ones(1, 3, dtype=torch.bool)
         >>> metric.update(TokenLogProbs(torch.tensor([[0.7, 0.8, 0.5]]).log(), scored))
         >>> round(metric.compute().item(), 6)

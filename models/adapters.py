@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 
+from musiczoo.models.layers.packed_linear import effective_weight
 from musiczoo.music.errors import MusicZooError
 
 _ADAPTER = re.compile(r"(?:^|\.)lora_[A-Za-z_]+\.")
@@ -204,22 +204,6 @@ def merge(net: nn.Module) -> None:
         setattr(net.get_submodule(parent), attribute, base)
 
 
-def effective_weight(layer: Any) -> Tensor:
-    """The weight with which a layer computes in eval mode, in the layout of its base, detached: base and adapter together, in a new tensor.
-
-    Args:
-        layer: A layer with ``weight``, with or without an adapter.
-    """
-    if not hasattr(layer, "base_layer"):
-        weight: Tensor = layer.weight.detach()
-        return weight
-    with torch.no_grad():
-        weight = layer.base_layer.weight.detach()
-        for adapter in layer.active_adapters:
-            weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
-    return weight
-
-
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """A digest of names, types, shapes and bytes: an adapter belongs to one base and to no other."""
     digest = hashlib.sha256()
@@ -230,102 +214,45 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-class AdaptedModule(lightning.LightningModule):
-    """A module whose net may have an adapter: only the adapter is trained then, and Lightning's checkpoints hold it alone.
+def keep_adapter_alone(checkpoint: dict[str, Any], base: str | None) -> None:
+    """Leaves the base out of a Lightning checkpoint; a digest names the one that it was.
 
-    Attributes:
-        net: The plain net.
-        lora: The settings of the adapter, None without one.
-        source: Where the weights come from, as the constructor's ``pretrained`` takes it; an
-            adapter's checkpoint finds its base by it.
-        lora_targets: The layers that may have an adapter (see :func:`add_adapter`).
+    Args:
+        checkpoint: Of a module with an adapter.
+        base: Digest of the base.
     """
+    tensors: dict[str, Tensor] = checkpoint["state_dict"]
+    checkpoint["state_dict"] = {n: value for n, value in tensors.items() if is_adapter(n)}
+    checkpoint["base_sha256"] = base
 
-    net: nn.Module
-    lora_targets: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lora: LoRA | None = None
-        self.source: str | None = None
-        self._base_digest: str | None = None
-        self._trainable: frozenset[str] = frozenset()
+def complete_with_base(
+    checkpoint: dict[str, Any], state_dict: Callable[[], dict[str, Tensor]], own: str | None
+) -> None:
+    """Completes the checkpoint of an adapter with the base, so that strict loading finds all.
 
-    def add_lora(self, lora: LoRA | Mapping[str, Any], seed: int = 0) -> Self:
-        """Puts an adapter beside the weights that the net has now, and freezes these.
+    Args:
+        checkpoint: A Lightning checkpoint.
+        state_dict: Gives the module's tensors.
+        own: Digest of the module's base, None without an adapter.
 
-        Args:
-            lora: The settings, or :meth:`LoRA.to_dict` of them.
-            seed: Of the adapter's random half.
-
-        Raises:
-            MusicZooError: There is an adapter already, or a target that the architecture does not
-                offer.
-        """
-        lora = lora if isinstance(lora, LoRA) else LoRA.from_dict(lora)
-        trainable = frozenset(
-            name for name, parameter in self.net.named_parameters() if parameter.requires_grad
-        )
-        add_adapter(self.net, lora, self.lora_targets, seed)
-        self.lora, self._trainable = lora, trainable
-        # Taken now, for a Trainer may change the type of the weights later.
-        self._base_digest = fingerprint(base_state_dict(self.net))
-        self.save_hyperparameters({"lora": lora.to_dict()})
-        return self
-
-    def merge_adapter(self) -> Self:
-        """Adds the adapter to the weights and takes it out, in place: a model like any other, to be saved, published or trained whole.
-
-        Raises:
-            MusicZooError: There is no adapter, or it has diverged.
-        """
-        merge(self.net)
-        for name, parameter in self.net.named_parameters():
-            parameter.requires_grad_(name in self._trainable)
-        self.lora = self.source = self._base_digest = None
-        self.hparams.pop("lora", None)
-        return self
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leaves the base out where there is an adapter.
-
-        Its name and a digest tell which one it was.
-        """
-        if self.lora is not None:
-            checkpoint["hyper_parameters"]["pretrained"] = self.source
-            checkpoint["state_dict"] = {
-                name: value for name, value in checkpoint["state_dict"].items() if is_adapter(name)
-            }
-            checkpoint["base_sha256"] = self._base_digest
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Completes the checkpoint of an adapter with the base, so that strict loading still finds what is missing or too much.
-
-        Raises:
-            MusicZooError: One of checkpoint and model has an adapter and the other has not, or the
-                adapter belongs to another base.
-        """
-        base = checkpoint.get("base_sha256")
-        if base == self._base_digest:
-            if base is not None:
-                own = {
-                    name: value for name, value in self.state_dict().items() if not is_adapter(name)
-                }
-                checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
-            return
-        if base is None:
-            problem, remedy = (
-                "The checkpoint is of a whole model, not of an adapter.",
-                "Give it as pretrained=, beside lora=.",
-            )
-        elif self._base_digest is None:
-            problem, remedy = (
-                "The checkpoint holds an adapter alone.",
-                "Give the settings (lora=) and the base (pretrained=) it has.",
-            )
-        else:
-            problem, remedy = (
-                "The adapter belongs to another base.",
-                "Give the weights that it was trained on as pretrained=.",
-            )
-        raise MusicZooError(problem, remedy=remedy)
+    Raises:
+        MusicZooError: One of checkpoint and model has an adapter and the other has not, or the
+            adapter belongs to another base.
+    """
+    base = checkpoint.get("base_sha256")
+    if base == own:
+        if base is not None:
+            frozen = {name: value for name, value in state_dict().items() if not is_adapter(name)}
+            checkpoint["state_dict"] = {**frozen, **checkpoint["state_dict"]}
+        return
+    if base is None:
+        problem = "The checkpoint is of a whole model, not of an adapter."
+        remedy = "Give it as pretrained=, beside lora=."
+    elif own is None:
+        problem = "The checkpoint holds an adapter alone."
+        remedy = "Give the settings (lora=) and the base (pretrained=) it has."
+    else:
+        problem = "The adapter belongs to another base."
+        remedy = "Give the weights that it was trained on as pretrained=."
+    raise MusicZooError(problem, remedy=remedy)

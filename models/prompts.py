@@ -8,12 +8,48 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from unidecode import unidecode
 
-from musiczoo.models.base.checkpointed import Prompt
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Labels that a checkpoint was trained with (NotaGen's prompt, section 3.3).
+
+    Attributes:
+        period: Such as ``"Baroque"``.
+        composer: As listed on IMSLP, or the collection for folk tunes.
+        instrumentation: Such as ``"Choral"``, or the rhythm for folk tunes.
+        count: Training works with these labels.
+    """
+
+    period: str
+    composer: str
+    instrumentation: str
+    count: int
+
+
+def merged_prompts(known: Sequence[Prompt], found: Sequence[Sequence[Any]]) -> tuple[Prompt, ...]:
+    """Prompts known and found, each triple of labels once.
+
+    Args:
+        known: Prompts.
+        found: Rows of period, composer, instrumentation and count.
+
+    Returns:
+        The prompts; of a triple in both, the larger count.
+    """
+    counts = {(one.period, one.composer, one.instrumentation): one.count for one in known}
+    for period, composer, instrumentation, count in found:
+        labels = (str(period), str(composer), str(instrumentation))
+        counts[labels] = max(int(count), counts.get(labels, 0))
+    return tuple(Prompt(*labels, count) for labels, count in counts.items())
+
 
 _FIELDS = ("period", "composer", "instrumentation")
 _SHOWN = 3

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.generative import GenerativeModule, TokenLogProbs
+from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.base.objective import TokenLogProbs
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 

@@ -27,9 +27,10 @@ from musiczoo.datamodules.pairs import EncodedPair, pair_loader
 from musiczoo.datamodules.resumable import ResumableLoader
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.checkpointed import Prompt
-from musiczoo.models.base.generative import Generated, GenerativeModule, Objective
+from musiczoo.models.base.generative import Generated, GenerativeModule
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import DPOP, Likelihood
+from musiczoo.models.prompts import Prompt
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels

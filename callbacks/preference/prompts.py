@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from musiczoo.datamodules.works import works_by_prompt as works_by_prompt
-from musiczoo.models.base.checkpointed import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.models.prompts import checked_labels
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError

@@ -29,7 +29,8 @@ from musiczoo.callbacks.rollouts.media import write_completions, write_preview
 from musiczoo.callbacks.rollouts.prompts import PromptSource, as_prompt_source
 from musiczoo.callbacks.rollouts.sampler import RolloutMaker, RolloutSettings
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.generative import Generated, GenerativeModule, Objective
+from musiczoo.models.base.generative import Generated, GenerativeModule
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import GRPO, Scale
 from musiczoo.models.reference import ReferencePolicy, read_reference, write_reference
 from musiczoo.models.sampling import Sampling

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from musiczoo.models.base.checkpointed import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 

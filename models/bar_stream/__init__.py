@@ -1,6 +1,7 @@
-"""NotaGen's architecture: a bar-stream patch decoder with a character decoder (Wang et al. 2025, arXiv 2502.18008)."""
+"""NotaGen's architecture: a patch decoder over bars of ABC (Wang et al. 2025, arXiv 2502.18008)."""
 
+from musiczoo.models.bar_stream.config import SIZES, BarStreamConfig
 from musiczoo.models.bar_stream.module import BarStreamModule
-from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
+from musiczoo.models.bar_stream.net import BarStreamNet
 
 __all__ = ["SIZES", "BarStreamConfig", "BarStreamModule", "BarStreamNet"]

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GPT2Model
 
-from musiczoo.models.adapters import effective_weight
 from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.models.layers.gpt2 import run_blocks
+from musiczoo.models.layers.packed_linear import effective_weight
 from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 

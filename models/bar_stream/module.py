@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
+from musiczoo.hub.published import assemble
 from musiczoo.models.adapters import LoRA
-from musiczoo.models.bar_stream.continuation import ALIGNED, Continued, continue_pieces
-from musiczoo.models.bar_stream.generation import BarStreamGenerator, Guard, OnBar, Stream
-from musiczoo.models.bar_stream.net import SIZES, BarStreamConfig, BarStreamNet
-from musiczoo.models.bar_stream.published import load_net
-from musiczoo.models.base.generative import (
-    Batch,
-    Generated,
-    GenerativeModule,
-    Objective,
-    OptimizerFactory,
-    Prompt,
-    TokenLogProbs,
-)
-from musiczoo.models.base.sharding import block_units, refuse_shards, shard
-from musiczoo.models.prompts import checked_labels
+from musiczoo.models.bar_stream.config import SIZES, BarStreamConfig
+from musiczoo.models.bar_stream.generation import BarStreamGenerator
+from musiczoo.models.bar_stream.net import BarStreamNet
+from musiczoo.models.bar_stream.stream import Guard, Stream
+from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
+from musiczoo.models.base.objective import Batch, TokenLogProbs
+from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.base.sharding import block_units, shard
+from musiczoo.models.prompts import Prompt, checked_labels, merged_prompts
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches, prompt_lines
 
 if TYPE_CHECKING:
-    from musiczoo.models.bar_stream.continuation import Score
+    from musiczoo.models.bar_stream.continuation import Continued, Score
 
 # What a download is checked with: header lines with labels, then three bars of two voices.
 _REFERENCE = """%Baroque
@@ -51,165 +47,132 @@ V:2 bass
 """
 
 
+_COUNTER = re.compile(r"\[r:(\d+)/(\d+)\]")
+
+
 class BarStreamModule(GenerativeModule):
-    """NotaGen's architecture (Wang et al. 2025, arXiv 2502.18008) for ``Trainer.fit``, scoring and generation.
+    """NotaGen's architecture (Wang et al. 2025, arXiv 2502.18008): training, scoring, generation.
+
+    Prompts of :meth:`generate` are labels (:class:`Labels`, or an entry of ``module.prompts``), or
+    interleaved ABC text: comment lines with labels, other header lines, bars. Empty text starts
+    from nothing. Lengths are patches, four contexts at most by default: beyond the context,
+    generation continues with the header and the later half of the bars. ``tokens`` of a result is
+    (patches, patch_size) uint8; ``log_probs`` and ``scored`` have the same shape.
+
+    Attributes:
+        prompts: The labels that the weights were trained with; empty when there are none or they
+            are not known.
 
     Args:
-        patch_layers: Layers of the patch decoder.
-        char_layers: Layers of the character decoder.
-        hidden: Width of both decoders.
-        patch_size: Characters a patch.
-        patch_length: Patches of context.
-        dropout: Dropout of residuals, embeddings and attention.
-        heads: Attention heads; 0 means hidden / 64.
-        size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes instead of the numbers
-            above.
+        config: The sizes. Single ones may be given by their names instead (``hidden=512``).
+        size: ``"small"``, ``"medium"`` or ``"large"``: NotaGen's sizes.
         pretrained: What to start from: a weights file in NotaGen's layout, a checkpoint of this
-            module, or a name that :func:`musiczoo.load` takes; its sizes replace the numbers above.
+            module, or a name that :func:`musiczoo.load` takes. Its sizes are taken.
+        representation: The patches; those of the sizes when None.
         lora: Train an adapter beside the frozen weights, with these settings; None trains all
             weights.
         gradient_checkpointing: Compute the blocks again in the backward pass instead of keeping
             what they computed: less memory, more time.
-        objective: The loss; next-token likelihood when None.
-        optimizer: Makes the optimiser; AdamW at 1e-4, weight decay 0.01, when None.
-        warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
-            to zero.
-        seed: Seed of dropout.
+        settings: Of :class:`musiczoo.models.base.ZooModule`.
+
+    Raises:
+        MusicZooError: A size that does not exist, weights that cannot be used, or patches of
+            another size than the net's.
     """
 
     architecture: ClassVar[str] = "bar_stream"
-    net: BarStreamNet
-    representation: BarStreamPatches
+    config_type = BarStreamConfig
+    representation_type = BarStreamPatches
+    writes = "notation"
+    prompt_kinds = ("labels", "text")
+    length_unit = "patch"
     # The layers that are called as layers in training and in generation alike; embeddings are read
     # as tables.
     lora_targets = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     # Part of the published layout, read by nothing.
-    unused_parameters: ClassVar[tuple[str, ...]] = ("patch_level_decoder.base.wte.weight",)
+    unused_parameters = ("patch_level_decoder.base.wte.weight",)
+    generate_options: ClassVar[Mapping[str, str]] = {
+        "new_labels": "take labels that the checkpoint was not trained with; text is not checked",
+        "start_at_first_bar": "make the piece begin with its first bar, as NotaGen does",
+        "draft": "characters guessed ahead; None lets the machine decide, 0 guesses none; the "
+        "result is the same",
+        "half_weights": "read float16 copies of the weights on a CPU: faster, and equal but for "
+        "the last digits",
+    }
+    net: BarStreamNet
+    config: BarStreamConfig
+    representation: BarStreamPatches
 
     def __init__(
         self,
-        patch_layers: int = 12,
-        char_layers: int = 3,
-        hidden: int = 768,
-        patch_size: int = 16,
-        patch_length: int = 2048,
-        dropout: float = 0.1,
-        heads: int = 0,
+        config: BarStreamConfig | None = None,
+        *,
         size: str | None = None,
         pretrained: str | None = None,
+        representation: BarStreamPatches | None = None,
         lora: LoRA | dict[str, Any] | None = None,
         gradient_checkpointing: bool = False,
-        objective: Objective | None = None,
-        optimizer: OptimizerFactory | None = None,
-        warmup_steps: int = 0,
-        cooldown_steps: int = 0,
-        seed: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(objective, optimizer, warmup_steps, cooldown_steps, seed)
-        config = BarStreamConfig(
-            patch_layers, char_layers, hidden, patch_size, patch_length, dropout, heads
-        )
+        sizes = BarStreamConfig.from_settings(config, settings)
+        super().__init__(**settings)
         if size is not None:
             if size not in SIZES:
                 raise MusicZooError(
                     f"There is no size {size!r}.", remedy=f"Choose one of {', '.join(SIZES)}."
                 )
-            config = replace(SIZES[size], dropout=dropout)
-        self.net = BarStreamNet(config) if pretrained is None else self._open(pretrained)
-        if pretrained is not None:
-            self.source = pretrained
-            self._set_dropout(dropout)
-            config = self.net.config
-        if not hasattr(self, "representation"):
-            self.representation = BarStreamPatches(
-                patch_size=config.patch_size, max_length=config.patch_length
-            )
-        # Plain numbers only, with the sizes found out: a checkpoint must open without executing
-        # anything and without the file of before.
-        own = {
-            "warmup_steps": warmup_steps,
-            "cooldown_steps": cooldown_steps,
-            "seed": seed,
-            "gradient_checkpointing": gradient_checkpointing,
-        }
-        self.save_hyperparameters({**config.to_dict(), **own})
-        self.net.set_gradient_checkpointing(gradient_checkpointing)
-        if lora is not None:
-            self.add_lora(lora, seed)
-
-    @classmethod
-    def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
-        """A module with the weights of a file in NotaGen's layout (or of a checkpoint of this module), in eval mode.
-
-        Raises:
-            MusicZooError: The file cannot be used; see
-                :func:`musiczoo.models.bar_stream.published.load_net`.
-        """
-        return cls(pretrained=str(path), **settings).eval()
-
-    def to_config(self) -> dict[str, Any]:
-        """The sizes of the two decoders."""
-        return self.net.config.to_dict()
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
-        """A module of these sizes with untrained weights.
-
-        Args:
-            config: Sizes, as :meth:`to_config` gives them.
-            representation: Bar-stream patches of the same ``patch_size``.
-            settings: Of the constructor; they win over ``config``.
-
-        Raises:
-            MusicZooError: The patches of the representation have another size than the net's.
-        """
-        module = cls(**{**config, **settings})
-        if (
-            not isinstance(representation, BarStreamPatches)
-            or representation.patch_size != module.net.config.patch_size
-        ):
+            sizes = SIZES[size].with_dropouts_of(sizes)
+        self.prompts: tuple[Prompt, ...] = ()
+        if pretrained is None:
+            self.net = BarStreamNet(sizes)
+        else:
+            found = read_pretrained(self.architecture, pretrained)
+            sizes = found.published.config.with_dropouts_of(sizes)
+            self.net = assemble(BarStreamNet, replace(found.published, config=sizes))
+            representation = representation or found.published.representation
+            self._begin_with(pretrained, found)
+        self.config = sizes
+        self.representation = representation or BarStreamPatches(
+            patch_size=sizes.patch_size, max_length=sizes.patch_length
+        )
+        if self.representation.patch_size != sizes.patch_size:
             raise MusicZooError(
                 "The representation does not fit the net.",
                 remedy="It must give bar-stream patches of the net's size.",
             )
-        module.representation = representation
-        return module
+        self._keep_settings(gradient_checkpointing=gradient_checkpointing)
+        self.net.set_gradient_checkpointing(gradient_checkpointing)
+        if lora is not None:
+            self.add_lora(lora, self.seed)
 
-    def reference_batch(self) -> dict[str, torch.Tensor]:
+    @classmethod
+    def from_notagen(cls, path: str | Path, **settings: Any) -> Self:
+        """A module with the weights of a file in NotaGen's layout, in eval mode.
+
+        Raises:
+            MusicZooError: The file cannot be used; see
+                :func:`musiczoo.models.bar_stream.published.read_published`.
+        """
+        return cls(pretrained=str(path), **settings).eval()
+
+    def conditioning(self) -> dict[str, Any]:
+        """The labels that the weights were trained with."""
+        rows = [[one.period, one.composer, one.instrumentation, one.count] for one in self.prompts]
+        return {"prompts": rows} if rows else {}
+
+    def load_conditioning(self, record: Mapping[str, Any]) -> None:
+        """Loads a record of :meth:`conditioning`."""
+        self.prompts = merged_prompts((), record.get("prompts", ()))
+
+    def add_conditioning(self, record: Mapping[str, Any]) -> None:
+        """Adds the labels of the data of a fit."""
+        self.prompts = merged_prompts(self.prompts, record.get("prompts", ()))
+
+    def reference_batch(self) -> dict[str, Tensor]:
         """Two short texts of different length, as far as they fit the context."""
         lines = _REFERENCE.splitlines()
         texts = ("\n".join(lines), "\n".join(lines[3:-2]))
-        return self.representation.collate(
-            [self.representation.encode_text(text) for text in texts]
-        )
-
-    def _open(self, pretrained: str) -> BarStreamNet:
-        """The net of a file.
-
-        Or that of a name, of which the module takes over the representation, the prompts and the
-        record too.
-        """
-        if Path(pretrained).is_file():
-            return load_net(pretrained)
-        from musiczoo.hub.loading import load
-
-        other = load(pretrained)
-        if not isinstance(other, BarStreamModule):
-            raise MusicZooError(
-                f"{pretrained} is a model of another architecture.", where="pretrained"
-            )
-        self.representation, self.loaded_from = other.representation, other.loaded_from
-        self.take_record(other.record())
-        return other.net
-
-    def _set_dropout(self, dropout: float) -> None:
-        self.net.config = replace(self.net.config, dropout=dropout)
-        for part in self.net.modules():
-            if isinstance(part, torch.nn.Dropout):
-                part.p = dropout
-        for stack in (self.net.patch_level_decoder.base, self.net.char_level_decoder.transformer):
-            stack.config.attn_pdrop = dropout
+        return self.representation.collate([self.representation.encode_text(t) for t in texts])
 
     def configure_model(self) -> None:
         """Shards the net, block by block, where the strategy has a device mesh.
@@ -217,18 +180,8 @@ class BarStreamModule(GenerativeModule):
         Raises:
             MusicZooError: See :func:`musiczoo.models.base.sharding.shard`.
         """
-        shard(
-            self,
-            [
-                *block_units(self.net.patch_level_decoder.base),
-                *block_units(self.net.char_level_decoder.transformer),
-            ],
-        )
-
-    def on_fit_start(self) -> None:
-        """Nets opened from a file come in eval mode, and Lightning would keep them so."""
-        super().on_fit_start()
-        self.net.train()
+        stacks = self.net.patch_level_decoder.base, self.net.char_level_decoder.transformer
+        shard(self, [unit for stack in stacks for unit in block_units(stack)])
 
     def log_probs(self, batch: Batch, temperature: float = 1.0) -> TokenLogProbs:
         """Log-probabilities of every character after the begin patch.
@@ -244,66 +197,21 @@ class BarStreamModule(GenerativeModule):
         values, mask = self.net(batch["patches"], batch["lengths"], temperature)
         return TokenLogProbs(values, mask)
 
-    def generate(
+    def _sampled(
         self,
         prompts: Sequence[str | Labels | Prompt],
-        sampling: Sampling | None = None,
-        max_length: int | None = None,
-        generator: torch.Generator | None = None,
+        seeds: Sequence[int],
         *,
-        batch_size: int = 16,
-        guard: Guard | None = None,
+        sampling: Sampling,
+        max_length: int | None,
+        batch_size: int | None,
+        guard: Guard | None,
+        on_progress: OnProgress | None,
         new_labels: bool = False,
         start_at_first_bar: bool = True,
         draft: int | None = None,
         half_weights: bool = False,
-        on_bar: OnBar | None = None,
-        progress: bool = False,
-        **options: Any,
-    ) -> list[Generated]:
-        """Continues prompts of header lines, or of header lines and bars.
-
-        Args:
-            prompts: Labels each (:class:`Labels`, or an entry of ``module.prompts``); or
-                interleaved ABC text: comment lines with labels, other header lines, bars. Empty
-                text starts from nothing.
-            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint
-                brings none.
-            max_length: Patches of a piece at most, prompt included; four contexts by default.
-                Beyond the context, generation goes on with the header and the later half of the
-                bars.
-            generator: Source of randomness; torch's default generator when None.
-            batch_size: Pieces at once.
-            guard: Steers what may be said (:mod:`musiczoo.models.bar_stream.guards`).
-            new_labels: Take labels that the checkpoint was not trained with; text is never checked.
-            start_at_first_bar: Force the piece to begin with its first bar, as NotaGen does.
-            draft: Characters guessed ahead; None lets the machine decide, 0 switches guessing off.
-                The result is the same.
-            half_weights: Read float16 copies of the weights, with float32 arithmetic: on a CPU
-                faster, and not to the last digit the same.
-            on_bar: Called with (piece, bar, line) for each finished bar; returning False cancels
-                the piece.
-            progress: Show a progress bar.
-            options: None; an unknown option is refused by name.
-
-        Returns:
-            One result a prompt, in order. ``tokens`` is (patches, patch_size) uint8; ``log_probs``
-            and ``scored`` have the same shape.
-
-        Raises:
-            MusicZooError: An unknown option, labels that ``module.prompts`` does not list, a prompt
-                that cannot be encoded or is too long.
-        """
-        if options:
-            raise MusicZooError(
-                f"generate has no option {', '.join(options)}.",
-                remedy="See BarStreamModule.generate.",
-            )
-        if not prompts:
-            return []
-        refuse_shards(self.net)
-        sampling = sampling or self.sampling
-        limit = max_length or 4 * self.net.config.patch_length
+    ) -> Iterator[tuple[int, Generated]]:
         asked = [
             None if isinstance(prompt, str) else checked_labels(prompt, self.prompts, new_labels)
             for prompt in prompts
@@ -312,39 +220,46 @@ class BarStreamModule(GenerativeModule):
             str(prompt) if labels is None else _prompt_text(labels)
             for prompt, labels in zip(prompts, asked, strict=True)
         ]
-        encoded = [
-            self.representation.encode_text(text, annotate=False, end=False) for text in texts
-        ]
-        seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
-        # Inference leaves no mark on the module: dropout is off for the while and the mode comes
-        # back.
-        training = self.net.training
-        self.net.eval()
-        try:
-            loop = BarStreamGenerator(
-                self.net,
-                sampling,
-                max_length=limit,
-                slots=min(batch_size, len(prompts)),
-                guard=guard,
-                start_at_first_bar=start_at_first_bar,
-                draft=draft,
-                half_weights=half_weights,
-                on_bar=on_bar,
-            )
-            done: dict[int, Stream] = {}
-            with _Progress(progress, len(prompts)) as update:
-                for running in loop.run(encoded, texts, seeds):
-                    done.update(
-                        {stream.index: stream for stream in running if stream.stop is not None}
-                    )
-                    update(len(done), running)
-        finally:
-            self.net.train(training)
-        return [self._result(done[index], labels) for index, labels in enumerate(asked)]
+        encode = self.representation.encode_text
+        encoded = [encode(text, annotate=False, end=False) for text in texts]
+        loop = BarStreamGenerator(
+            self.net,
+            sampling,
+            max_length=max_length or 4 * self.config.patch_length,
+            slots=min(batch_size or 16, len(prompts)),
+            guard=guard,
+            start_at_first_bar=start_at_first_bar,
+            draft=draft,
+            half_weights=half_weights,
+            on_progress=on_progress,
+        )
+        for running in loop.run(encoded, texts, seeds):
+            for stream in running:
+                if stream.stop is not None:
+                    yield stream.index, self._result(stream, asked[stream.index])
 
-    def training_item(self, result: Generated, rng: random.Random | None = None) -> torch.Tensor:
-        """The generated text as patches: with its prompt and its bar counters, without the rests that it left out (published code)."""
+    def fraction(self, text: str) -> float | None:
+        """The share of a piece, from the bar counter ``[r:i/j]`` of its last line."""
+        found = _COUNTER.match(text.rstrip().rpartition("\n")[2])
+        return (int(found[1]) + 1) / (int(found[1]) + int(found[2]) + 1) if found else 0.0
+
+    def guard_for(
+        self, *, align: bool, meter: bool, min_bars: int | None, max_bars: int | None
+    ) -> Guard | None:
+        """The guards of :mod:`musiczoo.models.bar_stream.guards`; see the base class."""
+        from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
+
+        guards: list[Guard] = [BarDurations(meter=meter)] if align or meter else []
+        if min_bars is not None or max_bars is not None:
+            low = min_bars or 1
+            guards.append(Countdown(low, max(low, 1000) if max_bars is None else max_bars))
+        return Guards(guards) if guards else None
+
+    def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
+        """The generated text as patches: with its prompt and its bar counters.
+
+        Without the rests that it left out, as in the published code.
+        """
         return self.representation.encode_text(result.text, rng=rng)
 
     def continue_pieces(
@@ -358,37 +273,39 @@ class BarStreamModule(GenerativeModule):
         *,
         min_bars: int | None = None,
         max_bars: int | None = None,
-        guard: Guard | None = ALIGNED,
+        guard: Guard | str | None = "aligned",
         new_labels: bool = False,
         **options: Any,
     ) -> list[Continued]:
-        """Goes on from scores, each in its own voices and under its own header.
+        """Continues scores, each in its own voices and under its own header.
 
         Args:
             scores: Tunes, symusic scores, or paths of files in any format that
                 :func:`musiczoo.music.read` opens. All have the same number of bars in every voice.
                 Of an opening longer than the context the model sees the end.
-            bars: Keep so many bars of each score as the opening; None keeps all.
+            bars: Keep this number of bars of each score as the opening; None keeps all.
             labels: What to condition on; None leaves the prompt lines of the score, if it has any.
-            sampling: The cuts; :attr:`sampling` by default, which is NotaGen's where the checkpoint
-                brings none.
+            sampling: The cuts; :attr:`sampling` by default.
             max_length: Patches of a piece at most, the opening included; four contexts by default.
             generator: Source of randomness; torch's default generator when None.
             min_bars: Bars of the whole piece at least, the opening included; one more than that by
                 default.
             max_bars: Bars of the whole piece at most. The model chooses within the limits.
-            guard: What may be said; by default the voices of each new bar have one length. None
-                leaves the model its freedom, and then a piece may come out that cannot be read.
+            guard: What may be generated; ``"aligned"``: the voices of each new bar have one length.
+                None leaves the model free, and then a piece may result that cannot be read.
             new_labels: Take labels that the checkpoint was not trained with.
             options: Of :meth:`generate`.
 
         Returns:
-            One result a score, in order; see :class:`Continued`.
+            One result a score, in order; see
+            :class:`musiczoo.models.bar_stream.continuation.Continued`.
 
         Raises:
             MusicZooError: A score that cannot be read or continued, labels that ``module.prompts``
                 does not list, or limits without room.
         """
+        from musiczoo.models.bar_stream.continuation import ALIGNED, Limits, continue_pieces
+
         checked = None if labels is None else checked_labels(labels, self.prompts, new_labels)
         return continue_pieces(
             self,
@@ -398,14 +315,13 @@ class BarStreamModule(GenerativeModule):
             sampling,
             max_length,
             generator,
-            min_bars=min_bars,
-            max_bars=max_bars,
-            guard=guard,
+            limits=Limits(min_bars, max_bars),
+            guard=ALIGNED if guard == "aligned" else guard,
             **options,
         )
 
     def _result(self, stream: Stream, labels: Labels | None) -> Generated:
-        size = self.net.config.patch_size
+        size = self.config.patch_size
         tokens = torch.zeros(len(stream.patches), size, dtype=torch.uint8)
         log_probs = torch.zeros(len(stream.patches), size)
         scored = torch.zeros(len(stream.patches), size, dtype=torch.bool)
@@ -415,59 +331,15 @@ class BarStreamModule(GenerativeModule):
             log_probs[row, : len(values)] = torch.tensor(values)
             scored[row, : len(values)] = True
         assert stream.stop is not None
+        text = self.representation.decode_text(tokens)
         piece, error = None, None
         try:
             piece = self.representation.decode(tokens)
         except MusicZooError as reason:
             error = reason
-        return Generated(
-            piece,
-            self.representation.decode_text(tokens),
-            tokens,
-            log_probs,
-            scored,
-            stream.stop,
-            error,
-            labels,
-        )
+        return Generated(piece, text, tokens, log_probs, scored, stream.stop, error, labels)
 
 
 def _prompt_text(labels: Labels) -> str:
-    return "".join(
-        f"{line}\n" for line in prompt_lines(labels.period, labels.composer, labels.instrumentation)
-    )
-
-
-class _Progress:
-    """A progress bar that knows from ``[r:i/j]`` how far each piece is."""
-
-    def __init__(self, shown: bool, pieces: int) -> None:
-        columns = (
-            TextColumn("generating"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, disable=not shown)
-        self.pieces = pieces
-
-    def __enter__(self) -> Any:
-        self.bar.start()
-        task = self.bar.add_task("", total=self.pieces, note="")
-
-        def update(done: int, running: list[Stream]) -> None:
-            going = [stream for stream in running if stream.stop is None]
-            patches, bars = (
-                sum(counts)
-                for counts in zip(*((len(s.patches), s.bars) for s in running), strict=True)
-            )
-            note = f"{done}/{self.pieces} pieces, {patches} patches and {bars} bars under way"
-            self.bar.update(
-                task, completed=done + sum(stream.fraction for stream in going), note=note
-            )
-
-        return update
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+    lines = prompt_lines(labels.period, labels.composer, labels.instrumentation)
+    return "".join(f"{line}\n" for line in lines)

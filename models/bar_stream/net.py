@@ -8,67 +8,18 @@ decoders run over the rows that exist, without padded slots.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GPT2Model
 
+from musiczoo.models.bar_stream.config import BarStreamConfig
 from musiczoo.models.layers.gpt2 import gpt2, run_blocks
 from musiczoo.models.layers.patch_embedding import embed_patches
 from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import PAD, VOCABULARY
-
-
-@dataclass(frozen=True)
-class BarStreamConfig:
-    """Sizes of the two decoders.
-
-    Attributes:
-        patch_layers: Layers of the patch decoder.
-        char_layers: Layers of the character decoder.
-        hidden: Width of both.
-        patch_size: Characters a patch.
-        patch_length: Patches of context (learned positions).
-        dropout: Dropout of residuals, embeddings and attention.
-        heads: Attention heads of both decoders; 0 means NotaGen's rule, hidden / 64.
-    """
-
-    patch_layers: int = 12
-    char_layers: int = 3
-    hidden: int = 768
-    patch_size: int = 16
-    patch_length: int = 2048
-    dropout: float = 0.1
-    heads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.head_count:
-            raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
-                remedy="Choose another width or number of heads.",
-            )
-
-    @property
-    def head_count(self) -> int:
-        """Attention heads of both decoders."""
-        return self.heads or max(1, self.hidden // 64)
-
-    def to_dict(self) -> dict[str, int | float]:
-        """Plain numbers, for checkpoints."""
-        return asdict(self)
-
-
-# Wang et al. 2025, section 4.1 gives the large model; small and medium are the published files of
-# the authors' repository.
-SIZES = {
-    "small": BarStreamConfig(patch_layers=12, char_layers=3, hidden=768, patch_length=2048),
-    "medium": BarStreamConfig(patch_layers=16, char_layers=3, hidden=1024, patch_length=2048),
-    "large": BarStreamConfig(patch_layers=20, char_layers=6, hidden=1280, patch_length=1024),
-}
 
 
 def _gpt2(config: BarStreamConfig, layers: int, vocabulary: int, positions: int) -> GPT2Model:

@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musiczoo.hub.tensors import check_fit, read_torch_file
-from musiczoo.models.bar_stream.net import BarStreamConfig, BarStreamNet
+from musiczoo.hub.published import Published, assemble
+from musiczoo.hub.tensors import read_torch_file
+from musiczoo.models.bar_stream.config import BarStreamConfig
+from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import VOCABULARY
 
@@ -97,12 +99,12 @@ def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStr
     )
 
 
-def load_net(path: str | Path) -> BarStreamNet:
-    """A net with the weights of a NotaGen file or of a Lightning checkpoint of ours, in eval mode.
+def read_published(path: str | Path) -> Published:
+    """The sizes and tensors of a NotaGen file, or of a Lightning checkpoint of this architecture.
 
     Raises:
-        MusicZooError: See :func:`musiczoo.hub.tensors.read_torch_file`; also a missing, surplus
-            or misshapen tensor, named with both shapes.
+        MusicZooError: See :func:`musiczoo.hub.tensors.read_torch_file`; also where the file is of
+            another model.
     """
     path = Path(path)
     content = read_torch_file(path)
@@ -116,27 +118,28 @@ def load_net(path: str | Path) -> BarStreamNet:
             ),
         )
     if "state_dict" in content:
-        tensors = {
-            name.removeprefix("net."): value
-            for name, value in _tensors(content, "state_dict", path).items()
-        }
+        stored = _tensors(content, "state_dict", path)
+        tensors = {name.removeprefix("net."): value for name, value in stored.items()}
         config = _lightning_config(content, path)
     else:
         tensors = _tensors(content, "model", path)
         config = config_of(tensors, path)
     tied = tensors.pop(_TIED, None)
-    if tied is not None and not torch.equal(
-        tied, tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))
-    ):
+    embedding = tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))
+    if tied is not None and not torch.equal(tied, embedding):
         raise MusicZooError(
             f"{_TIED} differs from the character embedding it is tied to.",
             path=path,
             remedy="The file is no NotaGen model.",
         )
-    with torch.device("meta"):
-        net = BarStreamNet(config)
-    expected = net.state_dict()
-    check_fit(expected, tensors, path)
-    net.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
-    net.patch_level_decoder.base.wte.weight.requires_grad_(False)
-    return net.eval()
+    return Published(config, tensors)
+
+
+def load_net(path: str | Path) -> BarStreamNet:
+    """A net with the weights of a file that :func:`read_published` reads, in eval mode.
+
+    Raises:
+        MusicZooError: See :func:`read_published`; also a missing, surplus or misshapen tensor,
+            named with both shapes.
+    """
+    return assemble(BarStreamNet, read_published(path), Path(path))

@@ -1,4 +1,4 @@
-"""The contracts between architectures, objectives and the Trainer.
+"""The contract of generative architectures: log-probabilities, and generation from prompts.
 
 A :class:`GenerativeModule` scores its targets (:meth:`GenerativeModule.log_probs`) and generates
 (:meth:`GenerativeModule.generate`). Every objective is built on the first alone, so that each
@@ -9,59 +9,29 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
-from musiczoo.models.base.checkpointed import Prompt
-from musiczoo.models.base.training import (
-    Batch,
-    Objective,
-    ObjectiveResult,
-    OptimizerFactory,
-    TrainedModule,
-)
+from musiczoo.models.base.evaluation import evaluating
+from musiczoo.models.base.generation_progress import GenerationProgress
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Batch, Objective, TokenLogProbs
+from musiczoo.models.objectives.likelihood import Likelihood
 from musiczoo.models.sampling import Sampling
-from musiczoo.music.abc import Tune
+from musiczoo.music.abc.tune import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
-__all__ = [
-    "Batch",
-    "Generated",
-    "GenerativeModule",
-    "Objective",
-    "ObjectiveResult",
-    "OptimizerFactory",
-    "Prompt",
-    "TokenLogProbs",
-]
-
-
-@dataclass(frozen=True)
-class TokenLogProbs:
-    """Log-probabilities of a batch's targets.
-
-    Attributes:
-        values: (batch, targets) natural logarithms, differentiable, 0 where ``mask`` is False.
-        mask: (batch, targets) bool, True for scored targets.
-    """
-
-    values: Tensor
-    mask: Tensor
-
-    def sums(self) -> Tensor:
-        """(batch,) float64 summed log-probability of each sequence.
-
-        In float32 small differences of long sums would be lost.
-        """
-        return self.values.sum(dim=1, dtype=torch.float64)
+Stop = Literal["end", "max_length", "cancelled"]
+OnProgress = Callable[[int, str], bool | None]
 
 
 @dataclass(frozen=True)
@@ -69,18 +39,18 @@ class Generated:
     """One generated piece.
 
     Attributes:
-        piece: The piece, a tune or (of MIDI models) a symusic score; None when the text cannot be
-            read (see ``error``).
+        piece: The piece, a tune or (of MIDI models) a symusic score; None of models that write
+            text, and where the text is no piece (see ``error``).
         text: What was generated with its prompt, as the representation decodes it; names of tokens
             where these are no characters.
         tokens: Token ids of prompt and continuation, in the representation's layout.
         log_probs: Log-probability of each token of the full softmax at the sampling temperature,
             before any cut; 0 for prompt and padding.
         scored: True where ``log_probs`` holds a sampled token.
-        stop: Why generation stopped: the model's end mark, the length limit, or a callback that
-            asked for it.
+        stop: Why generation stopped: the model's end mark, the length limit, or ``on_progress``.
         error: Why there is no ``piece``.
-        labels: The labels it was asked for, where the prompt was labels.
+        prompt: What was asked for, as the module checked it (such as labels); None where the prompt
+            was text or tokens, which ``text`` begins with.
     """
 
     piece: Tune | ScoreTick | None
@@ -88,41 +58,33 @@ class Generated:
     tokens: Tensor
     log_probs: Tensor
     scored: Tensor
-    stop: Literal["end", "max_length", "cancelled"]
+    stop: Stop
     error: MusicZooError | None = None
-    labels: Labels | None = None
+    prompt: Any = None
+
+    @property
+    def labels(self) -> Labels | None:
+        """The prompt where it is labels."""
+        return self.prompt if isinstance(self.prompt, Labels) else None
 
 
-class GenerativeModule(TrainedModule):
-    """A generative architecture on Lightning.
-
-    How it trains is told at :class:`musiczoo.models.base.training.TrainedModule`.
+class GenerativeModule(ZooModule):
+    """A generative architecture.
 
     Attributes:
-        sampling: What :meth:`generate` draws with unless told otherwise; a checkpoint keeps it.
+        generate_options: What :meth:`generate` takes beyond the arguments that all architectures
+            have: names, each with a line that describes it.
+        sampling: How :meth:`generate` draws by default; a checkpoint keeps it.
 
     Args:
         objective: The loss; next-token likelihood when None.
-        optimizer: Makes the optimiser from the trainable parameters; AdamW at 1e-4 when None.
-        warmup_steps: Optimiser steps of linear warm-up to a constant learning rate.
-        cooldown_steps: Optimiser steps at the end of ``Trainer(max_steps=...)`` in which the rate
-            falls linearly to zero.
-        seed: Seed of the dropout.
+        settings: Of :class:`ZooModule`.
     """
 
-    representation: Any
+    generate_options: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(
-        self,
-        objective: Objective | None,
-        optimizer: OptimizerFactory | None,
-        warmup_steps: int,
-        cooldown_steps: int,
-        seed: int,
-    ) -> None:
-        from musiczoo.models.objectives import Likelihood
-
-        super().__init__(objective or Likelihood(), optimizer, warmup_steps, cooldown_steps, seed)
+    def __init__(self, *, objective: Objective | None = None, **settings: Any) -> None:
+        super().__init__(objective=objective or Likelihood(), **settings)
         self.sampling = Sampling()
 
     @abstractmethod
@@ -138,18 +100,157 @@ class GenerativeModule(TrainedModule):
         """
 
     @abstractmethod
+    def _sampled(
+        self,
+        prompts: Sequence[Any],
+        seeds: Sequence[int],
+        *,
+        sampling: Sampling,
+        max_length: int | None,
+        batch_size: int | None,
+        guard: Any,
+        on_progress: OnProgress | None,
+    ) -> Iterator[tuple[int, Generated]]:
+        """Continues prompts: each piece with its number as soon as it has ended.
+
+        The module is in eval mode. A piece depends on its prompt and its seed alone, not on the
+        batch around it. Architectures add keywords of their own (:attr:`generate_options`).
+        """
+
     def generate(
         self,
         prompts: Sequence[Any],
         sampling: Sampling | None = None,
         max_length: int | None = None,
         generator: torch.Generator | None = None,
+        *,
+        batch_size: int | None = None,
+        guard: Any = None,
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
         **options: Any,
     ) -> list[Generated]:
-        """Continues each prompt, batched, cached and seeded; every piece stops on its own.
+        """Continues prompts: batched, cached and seeded; every piece stops on its own.
 
-        Without ``sampling``, :attr:`sampling` decides, which a checkpoint brings along.
+        Args:
+            prompts: Of one of the module's ``prompt_kinds`` each.
+            sampling: How tokens are drawn; :attr:`sampling` by default, which a checkpoint brings.
+            max_length: Longest piece in the module's ``length_unit``, prompt included; None lets
+                the architecture decide.
+            generator: Source of randomness; torch's default generator when None.
+            batch_size: Pieces at once; None lets the architecture decide.
+            guard: Masks tokens before they are drawn; see the architecture.
+            on_progress: Called with the number of a piece and its text so far, whenever it has
+                grown by a bar (notation, performances) or a token (text). False ends that piece
+                with ``stop = "cancelled"``.
+            progress: Show a progress bar.
+            options: Of the architecture; see :attr:`generate_options`.
+
+        Returns:
+            One result a prompt, in order. Where the module is in training mode, it is so again
+            afterwards.
+
+        Raises:
+            MusicZooError: An unknown option, or a prompt that the module cannot continue.
         """
+        bar = GenerationProgress(len(prompts), self.fraction) if progress else None
+        pieces = self.stream(
+            prompts,
+            sampling,
+            max_length,
+            generator,
+            batch_size=batch_size,
+            guard=guard,
+            on_progress=on_progress if bar is None else bar.watching(on_progress),
+            **options,
+        )
+        found = dict(pieces if bar is None else bar.shown(pieces))
+        return [found[number] for number in range(len(prompts))]
+
+    def stream(
+        self,
+        prompts: Sequence[Any],
+        sampling: Sampling | None = None,
+        max_length: int | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        batch_size: int | None = None,
+        guard: Any = None,
+        on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> Iterator[tuple[int, Generated]]:
+        """As :meth:`generate`: yields each piece with its number as soon as it has ended.
+
+        Others are still under way then; they are sampled when the next piece is asked for.
+        """
+        self.check_options(options)
+        if not prompts:
+            return
+        self._refuse_shards()
+        seeds = torch.randint(2**62, (len(prompts),), generator=generator).tolist()
+        pieces = self._sampled(
+            prompts,
+            seeds,
+            sampling=sampling or self.sampling,
+            max_length=max_length,
+            batch_size=batch_size,
+            guard=guard,
+            on_progress=on_progress,
+            **options,
+        )
+        while True:
+            # What the caller does between two pieces is not in eval mode.
+            with evaluating(self):
+                item = next(pieces, None)
+            if item is None:
+                return
+            yield item
+
+    def _refuse_shards(self) -> None:
+        """Generation reads weights without calling the net, so that nothing would gather them."""
+        if any(isinstance(parameter, DTensor) for parameter in self.net.parameters()):
+            raise MusicZooError(
+                "A net whose weights are spread over devices cannot generate.",
+                remedy="Load the checkpoint folder of the stage and generate with that.",
+            )
+
+    def check_options(self, names: Iterable[str]) -> None:
+        """Checks names of :attr:`generate_options`.
+
+        Raises:
+            MusicZooError: One that the architecture does not have.
+        """
+        if unknown := [name for name in names if name not in self.generate_options]:
+            raise MusicZooError(
+                f"generate has no option {', '.join(unknown)}.",
+                where=type(self).__name__,
+                remedy=f"It has {', '.join(self.generate_options) or 'none of its own'}.",
+            )
+
+    def guard_for(
+        self, *, align: bool, meter: bool, min_bars: int | None, max_bars: int | None
+    ) -> Any:
+        """The guard that users ask for in words; None where nothing is asked for.
+
+        Args:
+            align: The voices of every bar have one length.
+            meter: Every bar is as long as the meter states.
+            min_bars: Bars of the piece at least.
+            max_bars: Bars of the piece at most.
+
+        Raises:
+            MusicZooError: The architecture has no such guard.
+        """
+        if align or meter or min_bars is not None or max_bars is not None:
+            raise MusicZooError(
+                f"A {type(self).__name__} has no guard of bars.",
+                remedy="Leave out --align, --meter, --min-bars and --max-bars.",
+            )
+        return None
+
+    def fraction(self, text: str) -> float | None:
+        """The share of a piece that a text so far is; None where a text does not state it."""
+        return None
 
     def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
         """A generated piece as training sees it.
@@ -159,8 +260,8 @@ class GenerativeModule(TrainedModule):
             rng: Chooses the part of one that is longer than the context.
 
         Returns:
-            What the representation's ``encode`` would make of it; the same for every ``rng`` where
-            it fits the context.
+            What the representation's ``encode`` would give; the same for every ``rng`` where it
+            fits the context.
 
         Raises:
             MusicZooError: The piece cannot be encoded.
@@ -169,10 +270,10 @@ class GenerativeModule(TrainedModule):
         return encoded
 
     def rollout_item(self, result: Generated) -> tuple[Tensor, Tensor]:
-        """A generated piece exactly as it was sampled, for policy gradients, whether or not it came to its end.
+        """A generated piece exactly as it was sampled, for policy gradients, ended or not.
 
         Args:
-            result: What :meth:`generate` gave.
+            result: Of :meth:`generate`.
 
         Returns:
             The tokens, ready for the representation's ``collate``, and the (targets,) bool mask of
@@ -191,7 +292,7 @@ class GenerativeModule(TrainedModule):
         return result.tokens, result.scored[1:].flatten()
 
     def train_dataloader(self) -> Any:
-        """Called where :meth:`Trainer.fit` was given no data and no callback has brought any.
+        """Called where :meth:`Trainer.fit` got no data and no callback has brought any.
 
         Raises:
             MusicZooError: Always.
@@ -206,13 +307,13 @@ class GenerativeModule(TrainedModule):
         """Adds the sampling settings to what a checkpoint keeps."""
         return {**super().record(), "sampling": asdict(self.sampling)}
 
-    def take_record(self, record: Mapping[str, Any]) -> None:
-        """Takes up what :meth:`record` gave.
+    def load_record(self, record: Mapping[str, Any]) -> None:
+        """Loads what :meth:`record` gave.
 
         Raises:
             MusicZooError: Sampling settings that do not exist or are out of range.
         """
-        super().take_record(record)
+        super().load_record(record)
         settings = record.get("sampling", {})
         if unknown := sorted(set(settings) - {item.name for item in fields(Sampling)}):
             raise MusicZooError(

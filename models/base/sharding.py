@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
 from transformers import GPT2Model
 
 from musiczoo.music.errors import MusicZooError
@@ -55,16 +54,3 @@ def block_units(stack: GPT2Model) -> list[list[nn.Module]]:
     return [
         [b.ln_1, b.attn.c_attn, b.attn.c_proj, b.ln_2, b.mlp.c_fc, b.mlp.c_proj] for b in blocks
     ]
-
-
-def refuse_shards(net: nn.Module) -> None:
-    """Raises where parameters are shards: generation reads weights without calling the net.
-
-    Raises:
-        MusicZooError: They are.
-    """
-    if any(isinstance(parameter, DTensor) for parameter in net.parameters()):
-        raise MusicZooError(
-            "A net whose weights are spread over devices cannot generate.",
-            remedy="Load the checkpoint folder of the stage and generate with that.",
-        )

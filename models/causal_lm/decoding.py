@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import Phi3ForCausalLM
+from transformers import DynamicCache
 
-from musiczoo.models.adapters import effective_weight
-from musiczoo.models.layers.packed_linear import packed_linear
-from musiczoo.models.phi3_remi.net import Rotary, causal, run_blocks
+from musiczoo.models.causal_lm.blocks import Rotary, is_known, packed_blocks, packed_head
+from musiczoo.models.causal_lm.net import causal, run_blocks
 
 
 class CachedDecoder:
@@ -32,30 +31,18 @@ class CachedDecoder:
         capacity: Longest sequence.
     """
 
-    def __init__(self, net: Phi3ForCausalLM, slots: int, capacity: int) -> None:
+    def __init__(self, net: Any, slots: int, capacity: int) -> None:
         config: Any = net.config
         self.net = net
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.width = config.hidden_size // self.heads
         self.eps = config.rms_norm_eps
-        blocks: Any = net.model.layers
-        self.blocks = [
-            (
-                block.input_layernorm.weight.detach(),
-                packed_linear(effective_weight(block.self_attn.qkv_proj)),
-                packed_linear(effective_weight(block.self_attn.o_proj)),
-                block.post_attention_layernorm.weight.detach(),
-                packed_linear(effective_weight(block.mlp.gate_up_proj)),
-                packed_linear(effective_weight(block.mlp.down_proj)),
-            )
-            for block in blocks
-        ]
+        self.blocks = packed_blocks(net)
         self.table = net.model.embed_tokens.weight.detach()
-        self.last_norm, self.head = (
-            net.model.norm.weight.detach(),
-            packed_linear(effective_weight(net.lm_head)),
-        )
+        self.last_norm, self.head = net.model.norm.weight.detach(), packed_head(net)
         self.rotary = Rotary(net, capacity)
+        self.width = config.hidden_size // self.heads
+        if getattr(config, "head_dim", None):
+            self.width = config.head_dim
         shape = (len(self.blocks), slots, self.kv_heads, capacity, self.width)
         self.keys = torch.zeros(shape, dtype=self.table.dtype, device=self.table.device)
         self.values = torch.zeros_like(self.keys)
@@ -66,14 +53,16 @@ class CachedDecoder:
 
         Args:
             slots: Which.
-            sequences: The ids of each, (tokens,) with at least one.
+            sequences: The ids of each, (tokens,) int64 with at least one; or embeddings (tokens,
+                hidden) in their place.
 
         Returns:
             (slots, vocabulary) logits after the last token of each.
         """
-        distinct = {bytes(ids.numpy().data): ids for ids in sequences}
+        keys = [bytes(sequence.detach().cpu().contiguous().numpy().data) for sequence in sequences]
+        distinct = dict(zip(keys, sequences, strict=True))
         numbers = {key: number for number, key in enumerate(distinct)}
-        lengths = torch.tensor([len(ids) for ids in distinct.values()])
+        lengths = torch.tensor([len(sequence) for sequence in distinct.values()])
         ragged, attend = causal(self.net, lengths)
         kept: list[tuple[Tensor, Tensor]] = []
 
@@ -82,22 +71,27 @@ class CachedDecoder:
             return attend(layer, query, key, value)
 
         device = self.table.device
-        rows = ragged.arrange(torch.cat(list(distinct.values())).to(device))
-        hidden = ragged.restore(
-            run_blocks(self.net, rows, ragged.arrange(ragged.positions.to(device)), keep)
-        )
+        rows = ragged.arrange(torch.cat([self._embedded(part) for part in distinct.values()]))
+        positions = ragged.arrange(ragged.positions.to(device))
+        hidden = ragged.restore(run_blocks(self.net, rows, positions, keep))
         ends = lengths.cumsum(0)
-        for slot, ids in zip(slots, sequences, strict=True):
-            number = numbers[bytes(ids.numpy().data)]
-            end, length = int(ends[number]), len(ids)
+        order = [numbers[key] for key in keys]
+        for slot, number, sequence in zip(slots, order, sequences, strict=True):
+            end, length = int(ends[number]), len(sequence)
             for layer, (key, value) in enumerate(kept):
                 for store, part in ((self.keys, key), (self.values, value)):
-                    store[layer, slot, :, :length] = (
-                        part[end - length : end].unflatten(1, (self.kv_heads, -1)).transpose(0, 1)
-                    )
+                    # (length, kv heads * width) -> (kv heads, length, width)
+                    own = part[end - length : end].unflatten(1, (self.kv_heads, -1))
+                    store[layer, slot, :, :length] = own.transpose(0, 1)
             self.lengths[slot] = length
-        order = [numbers[bytes(ids.numpy().data)] for ids in sequences]
         return self.head(hidden[(ends - 1).to(device)])[order]
+
+    def _embedded(self, sequence: Tensor) -> Tensor:
+        """(tokens, hidden) of ids, or of embeddings as they are."""
+        device = self.table.device
+        if sequence.is_floating_point():
+            return sequence.to(device, self.table.dtype)
+        return self.table[sequence.to(device)]
 
     def move(self, source: int, target: int) -> None:
         """Puts the sequence of one slot into another."""
@@ -145,8 +139,10 @@ class CachedDecoder:
         attend = self._attention(active, longest, mask)
         cos, sin = (table[places].unsqueeze(1) for table in (self.rotary.cos, self.rotary.sin))
         hidden = self.table[tokens]
-        for layer, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.blocks):
-            parts = qkv(self._normed(hidden, norm_1)).unflatten(-1, (-1, self.width))
+        for layer, block in enumerate(self.blocks):
+            # (active, heads of queries, keys and values, width)
+            parts = block.project(self._normed(hidden, block.norm_1))
+            parts = parts.unflatten(-1, (-1, self.width))
             turned = self.rotary.turn(parts[:, : self.heads + self.kv_heads], cos, sin)
             key, value = turned[:, self.heads :], parts[:, self.heads + self.kv_heads :]
             if place is not None:
@@ -155,9 +151,9 @@ class CachedDecoder:
             else:
                 self.keys[layer, rows, :, places] = key
                 self.values[layer, rows, :, places] = value
-            hidden = hidden + out(attend(layer, turned[:, : self.heads]))
-            gate, up = gate_up(self._normed(hidden, norm_2)).chunk(2, dim=-1)
-            hidden = hidden + down(F.silu(gate).mul_(up))
+            hidden = hidden + block.out(attend(layer, turned[:, : self.heads]))
+            gate, up = block.gate_up(self._normed(hidden, block.norm_2)).chunk(2, dim=-1)
+            hidden = hidden + block.down(F.silu(gate).mul_(up))
         return self.head(self._normed(hidden, self.last_norm))
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
@@ -217,7 +213,7 @@ class GraphedDecoder(CachedDecoder):
         capacity: Longest sequence.
     """
 
-    def __init__(self, net: Phi3ForCausalLM, slots: int, capacity: int) -> None:
+    def __init__(self, net: Any, slots: int, capacity: int) -> None:
         super().__init__(net, slots, capacity)
         device = self.table.device
         self.tokens = torch.zeros(slots, dtype=torch.int64, device=device)
@@ -229,7 +225,7 @@ class GraphedDecoder(CachedDecoder):
         """See :meth:`CachedDecoder.step`."""
         active = len(tokens)
         self.tokens[:active] = tokens.to(self.tokens.device, non_blocking=True)
-        # An unused slot writes behind its end, where nothing is read before it is written anew.
+        # An unused slot writes behind its end, where nothing is read before it is written again.
         self.places.copy_(self.lengths.clamp(max=self.keys.shape[3] - 1), non_blocking=True)
         if self._graph is None:
             self._record()
@@ -253,3 +249,54 @@ class GraphedDecoder(CachedDecoder):
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._logits = run()
+
+
+class ForwardDecoder:
+    """The same steps by a net's own forward pass, for nets whose blocks are not known.
+
+    Each slot has a cache of its own and is computed by itself: slower, and right for any causal
+    language model of transformers.
+
+    Args:
+        net: The net.
+        slots: Sequences at once.
+        capacity: Longest sequence.
+    """
+
+    def __init__(self, net: Any, slots: int, capacity: int) -> None:
+        self.net = net
+        self.table = net.get_input_embeddings().weight.detach()
+        self.caches = [DynamicCache() for _ in range(slots)]
+
+    def fill(self, slots: Sequence[int], sequences: Sequence[Tensor]) -> Tensor:
+        """See :meth:`CachedDecoder.fill`."""
+        rows = []
+        for slot, sequence in zip(slots, sequences, strict=True):
+            self.caches[slot] = DynamicCache()
+            name = "inputs_embeds" if sequence.is_floating_point() else "input_ids"
+            rows.append(self._forward(slot, **{name: sequence.to(self.table.device).unsqueeze(0)}))
+        return torch.stack(rows)
+
+    def move(self, source: int, target: int) -> None:
+        """See :meth:`CachedDecoder.move`."""
+        self.caches[target] = self.caches[source]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """See :meth:`CachedDecoder.step`."""
+        ids = tokens.to(self.table.device)
+        rows = [self._forward(slot, input_ids=ids[slot].view(1, 1)) for slot in range(len(ids))]
+        return torch.stack(rows)
+
+    def _forward(self, slot: int, **inputs: Tensor) -> Tensor:
+        """(vocabulary,) logits after the last token."""
+        cache = self.caches[slot]
+        logits: Tensor = self.net(**inputs, past_key_values=cache, use_cache=True).logits[0, -1]
+        return logits
+
+
+def decoder_for(net: Any, slots: int, capacity: int) -> CachedDecoder | ForwardDecoder:
+    """The fastest decoder of a net on its device."""
+    if not is_known(net):
+        return ForwardDecoder(net, slots, capacity)
+    kind = GraphedDecoder if net.lm_head.weight.device.type == "cuda" else CachedDecoder
+    return kind(net, slots, capacity)

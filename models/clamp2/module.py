@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from musiczoo.hub.tensors import fill
-from musiczoo.models.base.checkpointed import ZooModule
+from musiczoo.models.base.module import ZooModule
 from musiczoo.models.clamp2.net import Clamp2Config, Clamp2Net
 from musiczoo.models.clamp2.published import LAYOUTS, read_halves
 from musiczoo.models.clamp2.tokenizer import TextTokenizer

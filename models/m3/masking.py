@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from musiczoo.models.base.training import Batch, ObjectiveResult
+from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import EOS, MASK, PAD
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from musiczoo.models.base.training import Objective, OptimizerFactory, TrainedModule
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Objective, OptimizerFactory
 from musiczoo.models.m3.features import pooled_features
 from musiczoo.models.m3.masking import MaskedPatches
 from musiczoo.models.m3.net import M3Config, M3Net
@@ -27,7 +28,7 @@ V:2 bass
 """
 
 
-class M3Module(TrainedModule):
+class M3Module(ZooModule):
     """The encoder M3 with its pre-training decoder (Wu et al. 2024, CLaMP 2, arXiv 2410.13267).
 
     Args:
@@ -68,7 +69,11 @@ class M3Module(TrainedModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            objective or MaskedPatches(), optimizer, warmup_steps, cooldown_steps, seed
+            objective=objective or MaskedPatches(),
+            optimizer=optimizer,
+            warmup_steps=warmup_steps,
+            cooldown_steps=cooldown_steps,
+            seed=seed,
         )
         config = M3Config(layers, decoder_layers, hidden, patch_size, patch_length, dropout, heads)
         self.net = M3Net(config)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musiczoo.models.base.training import Batch, Objective, OptimizerFactory, TrainedModule
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Batch, Objective, OptimizerFactory
 from musiczoo.models.mel_aesthetics.net import MelAestheticsConfig, MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
 from musiczoo.music.degradation.performance import CLIP_KINDS
@@ -18,7 +19,7 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.log_mel import LogMel
 
 
-class MelAestheticsModule(TrainedModule):
+class MelAestheticsModule(ZooModule):
     """A small ear: how much a clip sounds like a real piece and not like a degraded one.
 
     Attributes:
@@ -64,7 +65,11 @@ class MelAestheticsModule(TrainedModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            objective or GradedRanking(), optimizer, warmup_steps, cooldown_steps, seed
+            objective=objective or GradedRanking(),
+            optimizer=optimizer,
+            warmup_steps=warmup_steps,
+            cooldown_steps=cooldown_steps,
+            seed=seed,
         )
         config = MelAestheticsConfig(mels, channels, width, layers, heads, dropout)
         self.net = MelAestheticsNet(config)
@@ -109,9 +114,9 @@ class MelAestheticsModule(TrainedModule):
         """Adds :attr:`real_logits` to what a checkpoint keeps."""
         return {**super().record(), "real_logits": list(self.real_logits)}
 
-    def take_record(self, record: Mapping[str, Any]) -> None:
+    def load_record(self, record: Mapping[str, Any]) -> None:
         """Takes up what :meth:`record` gave."""
-        super().take_record(record)
+        super().load_record(record)
         self.real_logits = tuple(float(value) for value in record.get("real_logits", ()))
 
     def preferences(self, logits: Tensor) -> Tensor:

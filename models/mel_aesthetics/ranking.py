@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musiczoo.models.base.training import Batch, ObjectiveResult
+from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.models.mel_aesthetics.net import ROWS_OF_A_STEP
 
 _LEAST_DIFFERENCE = 0.05

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from musiczoo.models.base.generative import Batch, GenerativeModule, ObjectiveResult, TokenLogProbs
+from musiczoo.models.base.objective import Batch, ObjectiveResult, Scoring, TokenLogProbs
 
 
 def likelihood_loss(log_probs: TokenLogProbs) -> torch.Tensor:
@@ -29,7 +29,7 @@ class Likelihood:
 
     unit: ClassVar[str] = "character"
 
-    def __call__(self, module: GenerativeModule, batch: Batch) -> ObjectiveResult:
+    def __call__(self, module: Scoring, batch: Batch) -> ObjectiveResult:
         """The summed negative log-likelihood and the number of scored targets."""
         scored = module.log_probs(batch)
         return ObjectiveResult(total=likelihood_loss(scored), count=scored.mask.sum())

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from musiczoo.models.base.generative import Batch, GenerativeModule, ObjectiveResult
+from musiczoo.models.base.objective import Batch, ObjectiveResult, Scoring
 from musiczoo.music.errors import MusicZooError
 
 __all__ = ["GRPO", "Aggregation", "Scale", "group_advantages", "grpo_loss"]
@@ -211,7 +211,7 @@ class GRPO:
         self.max_completion_length = max_completion_length
         self.bias_correction = bias_correction
 
-    def __call__(self, module: GenerativeModule, batch: Batch) -> ObjectiveResult:
+    def __call__(self, module: Scoring, batch: Batch) -> ObjectiveResult:
         """The loss summed over the sequences or targets, and their number.
 
         Raises:

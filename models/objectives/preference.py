@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from musiczoo.models.base.generative import Batch, GenerativeModule, ObjectiveResult
+from musiczoo.models.base.objective import Batch, ObjectiveResult, Scoring
 from musiczoo.music.errors import MusicZooError
 
 __all__ = ["DPO", "DPOP", "PairObjective", "Penalty", "PreferenceKind", "dpo_loss", "dpop_loss"]
@@ -120,7 +120,7 @@ class PairObjective(ABC):
 
     beta: float
 
-    def __call__(self, module: GenerativeModule, batch: Batch) -> ObjectiveResult:
+    def __call__(self, module: Scoring, batch: Batch) -> ObjectiveResult:
         """The loss summed over the pairs, and their number.
 
         Raises:

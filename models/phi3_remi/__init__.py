@@ -1,7 +1,7 @@
-"""A Phi-3 decoder over REMI tokens: SMART's architecture (Jonason, Casini and Sturm 2025, arXiv 2504.16839)."""
+"""SMART's architecture: a Phi-3 over REMI tokens (Jonason et al. 2025, arXiv 2504.16839)."""
 
+from musiczoo.models.phi3_remi.config import Phi3RemiConfig
 from musiczoo.models.phi3_remi.guard import RemiGrammar
 from musiczoo.models.phi3_remi.module import Phi3RemiModule
-from musiczoo.models.phi3_remi.net import Phi3RemiConfig
 
 __all__ = ["Phi3RemiConfig", "Phi3RemiModule", "RemiGrammar"]

@@ -1,4 +1,4 @@
-"""A guard that lets a REMI model say nothing but REMI: the succession of token types, and positions that go forwards within a bar."""
+"""A guard that allows nothing except REMI: the order of token types and of positions in a bar."""
 
 from __future__ import annotations
 

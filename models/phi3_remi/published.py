@@ -10,26 +10,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from transformers import Phi3ForCausalLM
 
-from musiczoo.hub.tensors import (
-    check_fit,
-    count_layers,
-    read_safetensors,
-    read_torch_file,
-    shape_of,
-)
-from musiczoo.models.phi3_remi.net import Phi3RemiConfig, build
+from musiczoo.hub.published import Published
+from musiczoo.hub.tensors import count_layers, read_safetensors, read_torch_file, shape_of
+from musiczoo.models.phi3_remi.config import Phi3RemiConfig
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.remi import Remi
 
 
-def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | None]:
-    """The sizes, the net in eval mode, and the tokens where the folder tells them.
+def read_published(path: str | Path) -> Published:
+    """The sizes and tensors of a Phi-3, and its tokens where the folder holds a tokenizer.
 
-    Sizes are read from the tensors; what these cannot tell (heads, positions, rotary base) from
+    Sizes are read from the tensors; what these do not state (heads, positions, rotary base) from
     ``config.json``.
 
     Args:
@@ -38,24 +31,14 @@ def open_published(path: Path) -> tuple[Phi3RemiConfig, Phi3ForCausalLM, Remi | 
     Raises:
         MusicZooError: Something is missing, damaged, or of another architecture.
     """
+    path = Path(path)
     folder = path if path.is_dir() else path.parent
     tensors = _tensors(path)
-    told = _config(folder)
-    config = _sizes(tensors, told, path)
-    with torch.device("meta"):
-        net = build(config)
-    expected = net.state_dict()
+    config = _sizes(tensors, _config(folder), path)
     if config.tied:
         tensors.pop("lm_head.weight", None)
-        expected.pop("lm_head.weight", None)
-    check_fit(expected, tensors, path)
-    net = build(config)
-    net.load_state_dict(
-        {name: value.float() for name, value in tensors.items()}, strict=not config.tied
-    )
     tokens = Remi.from_file(folder) if (folder / "tokenizer.json").is_file() else None
-    net.train(False)
-    return config, net, tokens
+    return Published(config, tensors, tokens)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -139,8 +122,6 @@ def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3
             ),
             tied=bool(told.get("tie_word_embeddings", False)),
             norm_eps=float(told.get("rms_norm_eps", 1e-5)),
-            dropout=float(told.get("resid_pdrop", 0.0)),
-            attention_dropout=float(told.get("attention_dropout", 0.0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MusicZooError(

@@ -14,7 +14,7 @@ from musiczoo.callbacks import Preview
 from musiczoo.callbacks import preview as module_of_preview
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.guards import BarDurations, Countdown, Guards
-from musiczoo.models.base.generative import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.music import read, write
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError

@@ -14,8 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from musiczoo.callbacks import Change, StageTransition
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.generative import Batch
-from musiczoo.models.base.training import ObjectiveResult
+from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.models.objectives import Likelihood
 from musiczoo.music.errors import MusicZooError
 from tests.zoo.tiny_stages import QUIET, adamw, data, model, sgd

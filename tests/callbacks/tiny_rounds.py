@@ -16,8 +16,8 @@ from musiczoo.callbacks.preference.callback import PreferenceRounds
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.models.adapters import fingerprint
 from musiczoo.models.bar_stream.module import BarStreamModule
-from musiczoo.models.base.checkpointed import Prompt
 from musiczoo.models.base.generative import Generated
+from musiczoo.models.prompts import Prompt
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.abc.cleaning import clean, with_prompt
 from musiczoo.music.corpora.corpus import Work

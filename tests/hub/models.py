@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.checkpointed import ZooModule
-from musiczoo.models.base.generative import Prompt
+from musiczoo.models.base.module import ZooModule
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
 from musiczoo.models.phi3_remi import Phi3RemiModule
+from musiczoo.models.prompts import Prompt
 from musiczoo.representations.bar_stream import BarStreamPatches
 from musiczoo.representations.log_mel import LogMel
 

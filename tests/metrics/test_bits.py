@@ -9,7 +9,7 @@ import torch
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.metrics import BitsPerSymbol
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.generative import TokenLogProbs
+from musiczoo.models.base.objective import TokenLogProbs
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 

@@ -7,7 +7,7 @@ import torch
 import torchmetrics.text
 
 from musiczoo.metrics import BitsPerSymbol, Perplexity
-from musiczoo.models.base.generative import TokenLogProbs
+from musiczoo.models.base.objective import TokenLogProbs
 from musiczoo.music.errors import MusicZooError
 
 

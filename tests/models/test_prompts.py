@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.generative import Prompt
-from musiczoo.models.prompts import checked_labels
+from musiczoo.models.prompts import Prompt, checked_labels
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 

@@ -12,7 +12,7 @@ import torch
 from musiczoo import continuing, generating
 from musiczoo.cli import main
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.generative import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.music import read
 from musiczoo.music.abc import Tune
 

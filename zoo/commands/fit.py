@@ -15,7 +15,7 @@ import musiczoo.models.mel_aesthetics
 import musiczoo.models.phi3_remi
 from musiczoo.configs.recipes import with_recipes
 from musiczoo.hub.registry import list_models
-from musiczoo.models.base.training import TrainedModule
+from musiczoo.models.base.module import ZooModule
 from musiczoo.music.errors import MusicZooError
 
 
@@ -53,7 +53,7 @@ class ZooCLI(LightningCLI):
         self._words = list(args)
         try:
             super().__init__(
-                TrainedModule,
+                ZooModule,
                 # Any data module, or none: GroupRollouts brings its own batches.
                 None,
                 subclass_mode_model=True,

@@ -180,7 +180,7 @@ def _whole_module(module: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         whole = type(module).from_config(module.to_config(), module.representation)
     fill(whole.net, tensors, Path("the gathered weights"))
-    whole.take_record(module.record())
+    whole.load_record(module.record())
     return whole
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.training import TrainedModule
+from musiczoo.models.base.module import ZooModule
 
 # A longer list, such as thousands of tunes, is described by a digest.
 _LISTED = 64
@@ -56,7 +56,7 @@ def _items(items: list[Any]) -> Any:
 
 def _made_with(value: Any) -> dict[str, Any]:
     """What an object was made with, by name."""
-    if isinstance(value, TrainedModule):
+    if isinstance(value, ZooModule):
         # A module that was made by hand is recognised by its weights.
         return {
             "config": described(value.to_config()),

@@ -32,7 +32,8 @@ import musiczoo.datamodules
 import musiczoo.models.bar_stream
 import musiczoo.models.objectives
 from musiczoo.models.adapters import LoRA
-from musiczoo.models.base.training import Objective, TrainedModule
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Objective
 from musiczoo.music.errors import MusicZooError
 from musiczoo.stages.stage import (
     PREVIOUS,
@@ -133,7 +134,7 @@ def _parser() -> ArgumentParser:
 def _stage(
     name: str,
     data: lightning.LightningDataModule,
-    start: str | TrainedModule = PREVIOUS,
+    start: str | ZooModule = PREVIOUS,
     objective: Objective | None = None,
     optimizer: OptimizerCallable | None = None,
     warmup_steps: int | None = None,

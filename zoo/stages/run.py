@@ -25,7 +25,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from musiczoo.callbacks import PreferenceRounds
 from musiczoo.hub.loading import LOCAL, load
 from musiczoo.models.base.freezing import choose_trainable
-from musiczoo.models.base.training import TrainedModule
+from musiczoo.models.base.module import ZooModule
 from musiczoo.music.errors import MusicZooError
 from musiczoo.stages.callbacks import RESTART, HandOver, RestartPoints, newest_restart_point
 from musiczoo.stages.ledger import Ledger
@@ -195,7 +195,7 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _module(stage: Stage, parent: Path | None) -> TrainedModule:
+def _module(stage: Stage, parent: Path | None) -> ZooModule:
     """The module that a stage trains, as its fit begins."""
     module: Any
     if parent is not None:
@@ -210,7 +210,7 @@ def _module(stage: Stage, parent: Path | None) -> TrainedModule:
         module = copy.deepcopy(stage.start)
     else:
         module = stage.start()
-    if not isinstance(module, TrainedModule):
+    if not isinstance(module, ZooModule):
         raise MusicZooError(
             f"A {type(module).__name__} cannot be trained by an objective.",
             where=f"stage {stage.name}, start",

@@ -15,7 +15,8 @@ from lightning.pytorch.callbacks import Callback
 from musiczoo.hub.loading import HUB, LOCAL
 from musiczoo.hub.registry import list_models
 from musiczoo.models.adapters import LoRA
-from musiczoo.models.base.training import Objective, OptimizerFactory, TrainedModule
+from musiczoo.models.base.module import ZooModule
+from musiczoo.models.base.objective import Objective, OptimizerFactory
 from musiczoo.music.errors import MusicZooError
 from musiczoo.stages.description import described
 
@@ -31,7 +32,7 @@ TAKEN = {
 }
 
 Data = lightning.LightningDataModule | Callable[[], lightning.LightningDataModule]
-Start = str | TrainedModule | Callable[[], TrainedModule]
+Start = str | ZooModule | Callable[[], ZooModule]
 Callbacks = Sequence[Callback] | Callable[[], Sequence[Callback]]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.continuation import Opening, choose_total
-from musiczoo.models.base.generative import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.models.sampling import GREEDY, Sampling
 from musiczoo.music import from_score, read, to_score, write
 from musiczoo.music.abc import Bar, Tune, Voice, read_abc, write_abc

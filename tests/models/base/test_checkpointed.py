@@ -12,7 +12,7 @@ import musiczoo
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.hub.opening import open_model
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.base.generative import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.representations.bar_stream import BarStreamPatches
 
 

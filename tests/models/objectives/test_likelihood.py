@@ -8,7 +8,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from musiczoo.models.base.generative import Objective
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import (
     DPO,
     DPOP,
