@@ -100,8 +100,7 @@ def attach_adapter(base: Any, description: Mapping[str, Any], folder: Path) -> A
             remedy="Get the version that it was trained beside, with all its bytes.",
         )
     stored = read_safetensors([folder / WEIGHTS])
-    load_tensors = getattr(base, "load_adapter_tensors", None) or base.take_adapter
-    load_tensors(
+    base.load_adapter_tensors(
         {
             _ON_DISK.sub(r".\1.default", name.removeprefix(_PREFIX)): value
             for name, value in stored.items()

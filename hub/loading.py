@@ -140,7 +140,7 @@ def build(checkpoint: Checkpoint, **settings: Any) -> Publishable:
         module = _untrained(checkpoint, settings)
         fill(module.net, checkpoint.tensors(), checkpoint.folder)
     try:
-        _load_record(module, checkpoint.content)
+        module.load_record(checkpoint.content)
     except (KeyError, TypeError, ValueError) as error:
         raise MusicZooError(
             f'The entry "conditioning" or "provenance" is damaged ({error}).',
@@ -214,12 +214,6 @@ def _untrained(checkpoint: Checkpoint, settings: dict[str, Any]) -> Publishable:
             ),
         ) from error
     return module
-
-
-def _load_record(module: Any, content: Any) -> None:
-    getattr(module, "load_record", None) or module.take_record(
-        {**content, "prompts": content["conditioning"].get("prompts", [])}
-    )
 
 
 def _open_folder(name: str, settings: dict[str, Any]) -> Any:

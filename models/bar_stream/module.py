@@ -128,7 +128,9 @@ class BarStreamModule(GenerativeModule):
         else:
             found = read_pretrained(self.architecture, pretrained)
             sizes = found.published.config.with_dropouts_of(sizes)
-            self.net = assemble(BarStreamNet, replace(found.published, config=sizes))
+            self.net = assemble(
+                BarStreamNet, replace(found.published, config=sizes), Path(pretrained)
+            )
             representation = representation or found.published.representation
             self._begin_with(pretrained, found)
         self.config = sizes

@@ -233,6 +233,8 @@ class ZooModule(lightning.LightningModule):
         lora = lora if isinstance(lora, LoRA) else LoRA.from_dict(lora)
         trainable = {name for name, value in self.net.named_parameters() if value.requires_grad}
         adapters.add_adapter(self.net, lora, self.lora_targets, seed)
+        # peft's layers come in training mode, and their dropout must follow the net.
+        self.net.train(self.net.training)
         self.lora, self._trainable = lora, frozenset(trainable)
         # Computed now, for a Trainer may change the type of the weights later.
         self._base_digest = adapters.fingerprint(adapters.base_state_dict(self.net))

@@ -87,7 +87,7 @@ def model(
 ) -> BarStreamModule:
     torch.manual_seed(0)
     module = BarStreamModule(
-        1, 1, 32, patch_length=12, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
+        patch_layers=1, char_layers=1, hidden=32, patch_length=12, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
     )
     module.generate = speaker(module)  # type: ignore[method-assign]
     return module

@@ -30,7 +30,7 @@ def piece(seed: int) -> torch.Tensor:
 
 def module(dropout: float = 0.1) -> BarStreamModule:
     torch.manual_seed(0)
-    return BarStreamModule(1, 1, 32, patch_length=64, heads=2, dropout=dropout)
+    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=dropout)
 
 
 def pairs(count: int) -> list[EncodedPair]:

@@ -93,7 +93,11 @@ def test_streams_past_the_context_with_the_prompt_kept(module, monkeypatch):
     monkeypatch.setattr(Stream, "cut", cut)
     bars = []
     pieces = sample(
-        module, PROMPTS[:2], max_length=400, guard=OneLine(), on_bar=lambda *bar: bars.append(bar)
+        module,
+        PROMPTS[:2],
+        max_length=400,
+        guard=OneLine(),
+        on_progress=lambda index, text: bars.append((index, text)),
     )
     assert [len(piece.tokens) for piece in pieces] == [400, 400]
     assert [piece.stop for piece in pieces] == ["max_length", "max_length"]
@@ -103,11 +107,13 @@ def test_streams_past_the_context_with_the_prompt_kept(module, monkeypatch):
         assert len(context) <= 128
         assert context[0] == [1] * 15 + [2]
         assert "".join(map(chr, context[header])).startswith("[V:1]")
-    # Every bar is announced once, in order, with its number.
-    assert [bar[1] for bar in bars if bar[0] == 0] == list(
-        range(len([b for b in bars if b[0] == 0]))
-    )
-    assert {bar[2] for bar in bars} == {"[V:1]C2E2|"}
+    # Every bar is reported once, in order, with the text so far.
+    for index, piece in enumerate(pieces):
+        texts = [text for number, text in bars if number == index]
+        assert texts == sorted(texts, key=len)
+        assert all(piece.text.startswith(text) for text in texts)
+        assert {text.splitlines()[-1] for text in texts} == {"[V:1]C2E2|"}
+        assert len(texts) == piece.text.count("[V:1]C2E2|\n")
 
 
 def test_after_a_cut_the_model_sees_header_and_later_half(module):
@@ -166,7 +172,7 @@ def test_cancelling(module):
         PROMPTS[:1],
         guard=OneLine(),
         max_length=100,
-        on_bar=lambda index, bar, line: bar < 2,
+        on_progress=lambda index, text: text.count("[V:1]") < 3,
     )
     assert piece.stop == "cancelled"
     assert piece.text.count("[V:1]") == 3

@@ -15,7 +15,7 @@ from musiczoo.music.errors import MusicZooError
 
 
 def model() -> BarStreamModule:
-    return BarStreamModule(1, 1, 32, patch_length=24, heads=2)
+    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=24, heads=2)
 
 
 def trained(module: BarStreamModule) -> list[str]:

@@ -79,10 +79,11 @@ def test_a_piece_does_not_depend_on_the_batch(sampling: Sampling | None, guard: 
 
 def test_pieces_come_as_soon_as_they_end_and_in_order_at_last() -> None:
     model = module()
-    seen: list[tuple[int, Generated]] = []
-    results = sample(model, on_done=lambda number, result: seen.append((number, result)))
+    results = sample(model)
+    settings = {"max_new_tokens": 50, "generator": torch.Generator().manual_seed(5)}
+    seen = list(model.stream(prompts(model), **settings))
     assert sorted(number for number, _ in seen) == [0, 1, 2, 3, 4]
-    assert all(results[number] is result for number, result in seen)
+    assert all(results[number].tokens.equal(result.tokens) for number, result in seen)
     ends = [len(result.tokens) - int((~result.scored).sum()) for _, result in seen]
     assert ends == sorted(ends)
 
@@ -255,3 +256,23 @@ def test_a_sequence_longer_than_the_context_is_refused() -> None:
     model = module()
     with pytest.raises(MusicZooError, match="does not fit"):
         model.log_probs(model.representation.collate([torch.full((97,), 30)]))
+
+
+def test_progress_is_the_text_so_far_and_stops_a_piece() -> None:
+    model = module()
+    texts: list[list[str]] = [[] for _ in range(5)]
+
+    def watch(number: int, text: str) -> bool | None:
+        texts[number].append(text)
+        return False if number == 1 and len(texts[1]) == 4 else None
+
+    results = sample(model, on_progress=watch)
+    assert results[1].stop == "cancelled"
+    assert int(results[1].scored.sum()) == 4
+    for number, result in enumerate(results):
+        assert texts[number][-1] == result.text
+        assert len(texts[number]) == int(result.scored.sum())
+    undisturbed = sample(model)
+    assert [result.text for result in results if result.stop != "cancelled"] == [
+        other.text for number, other in enumerate(undisturbed) if number != 1
+    ]

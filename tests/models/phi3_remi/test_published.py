@@ -164,7 +164,7 @@ def _tokenizer(**values: Any) -> Any:
         (_tokenizer(_model="{}"), "merged"),
         (
             _tokenizer(config={"pitch_range": [21, 90], "special_tokens": ["PAD", "BOS", "EOS"]}),
-            "knows 413 tokens",
+            "has 413 tokens",
         ),
     ],
 )
