@@ -29,7 +29,6 @@ from musiczoo.hub.format import (
     WEIGHTS,
     Checkpoint,
     read_checkpoint,
-    upgraded,
     with_card,
     with_files,
     write_config,
@@ -137,20 +136,27 @@ def _checked_tensors(model: Publishable, dtype: str) -> dict[str, Tensor]:
 
 def _content(model: Publishable, tensors: dict[str, Tensor], card: Card) -> dict[str, Any]:
     """``config.json`` without its list of files."""
+    name = name_of(ARCHITECTURES, model)
+    if not ARCHITECTURES[name].representations:
+        raise MusicZooError(
+            f"Models of the architecture {name} are not saved as checkpoint folders.",
+            remedy="Open the publisher's weights by name: musiczoo list.",
+        )
     numbers = model.net.parameters() if model.lora is None else tensors.values()
     content = {
         "format": FORMAT,
-        "architecture": name_of(ARCHITECTURES, model),
+        "architecture": name,
         "config": model.to_config(),
         "representation": {
             "name": name_of(REPRESENTATIONS, model.representation),
             "settings": model.representation.to_config(),
         },
-        **upgraded(model.record()),
+        **model.record(),
         "parameters": sum(value.numel() for value in numbers),
         "card": card.to_dict(),
         "versions": {
-            name: version(name) for name in ("musiczoo", "torch", "transformers", "safetensors")
+            library: version(library)
+            for library in ("musiczoo", "torch", "transformers", "safetensors")
         },
         "files": {},
     }

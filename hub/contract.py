@@ -56,12 +56,20 @@ class Publishable(Protocol):
         """Stage, conditioning and provenance as plain JSON values."""
         ...
 
+    def load_record(self, record: Mapping[str, Any]) -> None:
+        """Loads what :meth:`record` gave."""
+        ...
+
     def adapter_record(self) -> dict[str, Any]:
         """Settings of the adapter, its layers and the digest of the base."""
         ...
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         """The tensors of the adapter alone."""
+        ...
+
+    def load_adapter_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Loads what :meth:`adapter_tensors` gave."""
         ...
 
     def add_lora(self, lora: Any, seed: int = 0) -> Self:

@@ -65,7 +65,7 @@ def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
             or the ``provenance()`` of a data module. One of today's format is returned as it is.
 
     Returns:
-        The same entries in the same order, with ``conditioning`` in the place of ``prompts``.
+        The same entries in the same order, with ``conditioning`` instead of ``prompts``.
     """
     if "conditioning" in record:
         return dict(record)

@@ -10,7 +10,7 @@ import torch
 from musiczoo.hub.adapter import attach_adapter
 from musiczoo.hub.contract import Publishable
 from musiczoo.hub.format import CONFIG, IO, Checkpoint, read_checkpoint
-from musiczoo.hub.published import Published
+from musiczoo.hub.published import assembled
 from musiczoo.hub.registry import (
     ARCHITECTURES,
     HUB,
@@ -249,22 +249,6 @@ def _open_weights(row: Entry, weights: str | Path | None, settings: dict[str, An
             path=path,
             remedy="Give the path of a file in the model's published layout.",
         )
-    model: Any
-    if row.opener:
-        model = resolve(row.opener)(path, **settings)
-    else:
-        model = _assembled(row, path, settings)
-        model.source = str(path)
-    model.loaded_from = {
-        "name": row.name if weights is None else f"{row.name}, {path.name}",
-        "licence": row.licence,
-    }
-    if weights is None:
-        model.source = row.name
-    return model
-
-
-def _assembled(row: Entry, path: Path, settings: dict[str, Any]) -> Any:
     kind = architecture(row.architecture)
     if kind.reads_published is None:
         raise MusicZooError(
@@ -273,21 +257,15 @@ def _assembled(row: Entry, path: Path, settings: dict[str, Any]) -> Any:
             remedy="Give a checkpoint folder: local-dir:PATH.",
         )
     options = {name: settings.pop(name) for name in kind.reader_options if name in settings}
-    published: Published = resolve(kind.reads_published)(path, **options)
-    if published.name not in (None, row.name):
-        raise MusicZooError(
-            f"This is a file of {published.name}, not of {row.name}.",
-            path=path,
-            remedy=f'Write load("{published.name}", ...).',
-        )
-    with uninitialised():
-        model = resolve(kind.module).from_config(
-            published.config.to_dict(),
-            published.representation,
-            **{**published.settings, **settings},
-        )
-    fill(model.net, published.tensors, path)
-    return model.eval()
+    published = resolve(kind.reads_published)(path, **options)
+    model = assembled(resolve(kind.module), published, path, row.name, settings)
+    model.loaded_from = {
+        "name": row.name if weights is None else f"{row.name}, {path.name}",
+        "licence": row.licence,
+    }
+    if weights is None:
+        model.source = row.name
+    return model
 
 
 def _fetch(name: str) -> tuple[Path, str | None]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from musiczoo.hub.tensors import fill, uninitialised
+from musiczoo.music.errors import MusicZooError
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -51,3 +52,35 @@ def assemble(build: Callable[[Any], Net], published: Published, path: Path | Non
         net = build(published.config)
     fill(net, published.tensors, path)
     return net.eval()
+
+
+def assembled(
+    module: Any, published: Published, path: Path, name: str, settings: Mapping[str, Any]
+) -> Any:
+    """A module with the sizes, tensors and representation of a publisher's file, in eval mode.
+
+    Args:
+        module: The class.
+        published: What was read.
+        path: Of the file.
+        name: The name in the registry that the user gave.
+        settings: Of the module's constructor.
+
+    Raises:
+        MusicZooError: The file has the layout of another name; settings or tensors do not fit.
+    """
+    if published.name not in (None, name):
+        raise MusicZooError(
+            f"This is a file of {published.name}, not of {name}.",
+            path=path,
+            remedy=f'Write load("{published.name}", ...).',
+        )
+    with uninitialised():
+        made = module.from_config(
+            published.config.to_dict(),
+            published.representation,
+            **{**published.settings, **settings},
+        )
+    fill(made.net, published.tensors, path)
+    made.source = str(path)
+    return made.eval()

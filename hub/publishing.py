@@ -1,4 +1,9 @@
-"""Puts a model on the Hugging Face Hub as a checkpoint folder, in one commit."""
+"""Puts a model on the Hugging Face Hub as a checkpoint folder.
+
+That is weights, configuration, card, and inputs and outputs to verify a download. Everything is
+checked before anything is sent, and it is one commit: an upload that is interrupted leaves the
+repository as it was (a repository made for it stays, empty) and can be repeated.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +72,6 @@ def publish(
 ) -> Publication:
     """Publishes a model on the Hugging Face Hub as a checkpoint folder.
 
-    Everything is checked before anything is sent, and it is one commit: an upload that is
-    interrupted leaves the repository as it was (a repository made for it stays, empty) and can be
-    repeated.
-
     Args:
         model: A module of the zoo, or a checkpoint folder.
         repository: ``"org/name"``; made if there is none.
@@ -98,18 +99,12 @@ def publish(
     check_licence(licence, licence_name, licence_link)
     _check_target(repository, token)
     source = read_checkpoint(model) if isinstance(model, str | Path) else None
-    title = repository.rpartition("/")[2]
     facts = card or (Card() if source is None else source.card)
-    facts = replace(
-        facts,
-        title=facts.title or title,
-        load_name=f"hf-hub:{repository}" + (f"@{tag or revision}" if tag or revision else ""),
-        licence=licence,
-        licence_name=licence_name,
-        licence_link=licence_link,
-    ).with_figures(figures or {})
+    terms = {"licence": licence, "licence_name": licence_name, "licence_link": licence_link}
+    facts = replace(_named(facts, repository, tag or revision), **terms)
+    facts = facts.with_figures(figures or {})
     with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
-        folder = Path(temporary) / title
+        folder = Path(temporary) / repository.rpartition("/")[2]
         if source is None:
             save_checkpoint(model, folder, card=facts, dtype=dtype)
         else:
@@ -117,10 +112,13 @@ def publish(
         _check_base(folder, repository)
         api = HfApi(endpoint=endpoint, token=token, library_name="musiczoo")
         message = message or f"{facts.title}, by musiczoo"
-        try:
-            return _upload(api, folder, repository, private, revision, tag, message)
-        except UPLOAD_ERRORS as error:
-            raise explained(error, repository) from error
+        return _upload(api, folder, repository, private, revision, tag, message)
+
+
+def _named(card: Card, repository: str, revision: str | None) -> Card:
+    """The card with the name under which the model can be loaded, and a title."""
+    name = f"hf-hub:{repository}@{revision}" if revision else f"hf-hub:{repository}"
+    return replace(card, title=card.title or repository.rpartition("/")[2], load_name=name)
 
 
 def _check_target(repository: str, token: str | None) -> None:
@@ -176,39 +174,53 @@ def _upload(
     tag: str | None,
     message: str,
 ) -> Publication:
-    api.create_repo(repository, private=private, exist_ok=True)
-    if branch is not None:
-        api.create_branch(repository, branch=branch, exist_ok=True)
-    if tag is not None and tag in {
-        reference.name for reference in api.list_repo_refs(repository).tags
-    }:
-        raise MusicZooError(
-            f"The repository has a tag {tag!r} already.",
-            where=repository,
-            remedy="Choose another: a tag names one version for good.",
+    """Sends a folder as one commit."""
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        if branch is not None:
+            api.create_branch(repository, branch=branch, exist_ok=True)
+        if tag is not None and tag in {
+            reference.name for reference in api.list_repo_refs(repository).tags
+        }:
+            raise MusicZooError(
+                f"The repository has a tag {tag!r} already.",
+                where=repository,
+                remedy="Choose another: a tag names one version for good.",
+            )
+        commit = api.create_commit(
+            repository,
+            _operations(api, folder, repository, branch),
+            commit_message=message,
+            revision=branch,
         )
+        if tag is not None:
+            api.create_tag(repository, tag=tag, revision=commit.oid)
+    except UPLOAD_ERRORS as error:
+        raise explained(error, repository) from error
+    return Publication(
+        repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}"
+    )
+
+
+def _operations(
+    api: HfApi, folder: Path, repository: str, branch: str | None
+) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """Adds every file of a folder, and deletes weights of an older version.
+
+    They (more shards, an adapter) would stay beside those of the new one.
+    """
     files = {
         str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
-    # Weights of an older version (more shards, an adapter) would stay beside those of the new one.
-    there = api.list_repo_files(repository, revision=branch)
     old = [
         name
-        for name in there
+        for name in api.list_repo_files(repository, revision=branch)
         if WEIGHTS.fullmatch(name) or name.startswith(("model.safetensors", "adapter/"))
     ]
-    operations: list[CommitOperationAdd | CommitOperationDelete] = [
+    return [
         *(
             CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
             for name, path in files.items()
         ),
         *(CommitOperationDelete(path_in_repo=name) for name in old if name not in files),
     ]
-    commit = api.create_commit(
-        repository, list(operations), commit_message=message, revision=branch
-    )
-    if tag is not None:
-        api.create_tag(repository, tag=tag, revision=commit.oid)
-    return Publication(
-        repository, f"{api.endpoint}/{repository}", commit.oid, f"hf-hub:{repository}@{commit.oid}"
-    )

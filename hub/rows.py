@@ -78,7 +78,6 @@ class Entry:
     filename: str | None = None
     revision: str = "main"
     folder: Path | None = None
-    opener: str | None = None
 
     @property
     def where(self) -> str:
@@ -156,7 +155,6 @@ def _notagen(name: str, summary: str, parameters: int | None, filename: str | No
         licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
         origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
         architecture="bar_stream",
-        opener="musiczoo.models.bar_stream:BarStreamModule.from_notagen",
         repository="ElectricAlexis/NotaGen" if filename else None,
         filename=filename,
     )
@@ -211,7 +209,6 @@ ENTRIES: tuple[Entry, ...] = (
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
         origin=_CLAMP2,
         architecture="clamp2",
-        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp2",
         repository="sander-wood/clamp2",
         filename=(
             "weights_clamp2_h_size_768_lr_5e-05_batch_128_scale_1_t_length_128_t_model_FacebookAI_xlm-roberta-base"
@@ -225,7 +222,6 @@ ENTRIES: tuple[Entry, ...] = (
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp3",
         origin="Wu et al. 2025, CLaMP 3, arXiv 2502.10362",
         architecture="clamp2",
-        opener="musiczoo.models.clamp2:Clamp2Module.from_clamp3",
         repository="sander-wood/clamp3",
         filename=(
             "weights_clamp3_c2_h_size_768_t_model_FacebookAI_xlm-roberta-base_t_length_128_a_size_768_a_layers_12_a_length_128"
@@ -239,7 +235,6 @@ ENTRIES: tuple[Entry, ...] = (
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
         origin=_CLAMP2,
         architecture="m3",
-        opener="musiczoo.models.m3.published:open_m3",
         repository="sander-wood/clamp2",
         filename="weights_m3_p_size_64_p_length_512_t_layers_3_p_layers_12_h_size_768_lr_0.0001_batch_16_mask_0.45.pth",
     ),
@@ -252,7 +247,6 @@ ENTRIES: tuple[Entry, ...] = (
         licence="cc-by-4.0",
         origin="Tjandra et al. 2025, Meta Audiobox Aesthetics, arXiv 2502.05139",
         architecture="audiobox",
-        opener="musiczoo.models.audiobox:AudioboxModule.from_audiobox",
         repository="facebook/audiobox-aesthetics",
         filename="model.safetensors",
         revision="9b1dd8e5df9af7216e836a98974fe3b82c56ded6",
@@ -267,7 +261,6 @@ ENTRIES: tuple[Entry, ...] = (
         licence="the publisher's terms, see huggingface.co/lucacasini/metamidipianophi3_4L",
         origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",
         architecture="phi3_remi",
-        opener="musiczoo.models.phi3_remi:Phi3RemiModule.from_published",
         repository="lucacasini/metamidipianophi3_4L",
     ),
 )

@@ -1,4 +1,4 @@
-"""WavLM's convolutions as products of matrices and of spectra, which take less time than a general convolution and give the same."""
+"""WavLM's convolutions as products of matrices and of spectra: the same results in less time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: Length of the transforms of :func:`wide_convolution`; it must be more than the width of the convolution.
+#: Length of the transforms of :func:`wide_convolution`, more than the width of the convolution.
 TRANSFORM = 256
 
 
 def normed_convolution(layer: Any, taps: Tensor, total: int) -> tuple[Tensor, Tensor]:
-    """A convolution of one input channel and the group norm behind it (one channel a group), together one affine map.
+    """A convolution of one input channel and the group norm behind it, as one affine map.
+
+    The norm has one channel a group.
 
     Args:
         layer: WavLM's first layer, with ``conv`` and ``layer_norm``.
         taps: (outputs, kernel) the samples under the convolution.
-        total: Outputs that the norm takes its statistics of; those that ``taps`` does not have are
-            zero.
+        total: Outputs that the norm's statistics are computed of; those that ``taps`` does not
+            have are zero.
 
     Returns:
         (kernel, channels) and (channels,).
@@ -36,7 +38,10 @@ def normed_convolution(layer: Any, taps: Tensor, total: int) -> tuple[Tensor, Te
 
 
 def tap_matrices(weight: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Weights of a convolution of width 2 or 3, (outputs, inputs, width), for :func:`halving_convolution`.
+    """Weights for :func:`halving_convolution`.
+
+    Args:
+        weight: (outputs, inputs, width), of width 2 or 3.
 
     Returns:
         (2 x inputs, outputs) of the first two taps, and (inputs, outputs) of the third if there is
@@ -47,7 +52,18 @@ def tap_matrices(weight: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def halving_convolution(rows: Tensor, both: Tensor, third: Tensor | None) -> Tensor:
-    """A convolution of stride 2 on (frames, inputs): two frames that lie side by side in memory are one row of a matrix."""
+    """A convolution of stride 2.
+
+    Two frames that stand side by side in memory are one row of a matrix.
+
+    Args:
+        rows: (frames, inputs).
+        both: Of :func:`tap_matrices`.
+        third: Likewise.
+
+    Returns:
+        (frames of the output, outputs).
+    """
     count = (len(rows) - (2 if third is None else 3)) // 2 + 1
     result: Tensor = rows[: 2 * count].view(count, -1) @ both
     if third is not None:
@@ -56,7 +72,11 @@ def halving_convolution(rows: Tensor, both: Tensor, third: Tensor | None) -> Ten
 
 
 def kernel_spectra(weight: Tensor, groups: int) -> Tensor:
-    """Weights of a grouped convolution, (outputs, inputs of a group, kernel), for :func:`wide_convolution`.
+    """Weights for :func:`wide_convolution`.
+
+    Args:
+        weight: (outputs, inputs of a group, kernel) of a grouped convolution.
+        groups: Its groups.
 
     Returns:
         (bins, groups, inputs of a group, outputs of a group), conjugate, for what networks call a

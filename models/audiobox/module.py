@@ -2,47 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musiczoo.hub.tensors import check_fit
+from musiczoo.hub.published import assembled
+from musiczoo.models.audiobox.config import AudioboxConfig
 from musiczoo.models.audiobox.net import AXES, SAMPLE_RATE, WINDOW, AudioboxNet
 from musiczoo.models.audiobox.published import read_published
+from musiczoo.models.base.module import ZooModule
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.resampling import resample
 
-# Windows that go through the net together. On a processor one already fills it, and more only want
-# memory; a GPU is filled by some.
+# Windows that go through the net together. On a processor one already fills it, and more only need
+# memory; a GPU needs several.
 _TOGETHER = {"cpu": 1}
 _TOGETHER_ELSEWHERE = 16
 
 
-class AudioboxModule(lightning.LightningModule):
-    """Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139): content enjoyment and usefulness, production complexity and quality.
+class AudioboxModule(ZooModule):
+    """Audiobox Aesthetics (Tjandra et al. 2025, arXiv 2502.05139): ratings on four axes.
 
-    It rates; the zoo neither trains it nor saves it as a checkpoint folder.
+    They are content enjoyment and usefulness, production complexity and quality. The module rates;
+    the zoo neither trains it nor saves it as a checkpoint folder.
+
+    >>> import numpy as np
+    >>> from musiczoo.models.audiobox import AudioboxConfig, AudioboxModule
+    >>> sizes = AudioboxConfig(layers=1, hidden=16, heads=2, feed_forward=16, channels=8)
+    >>> model = AudioboxModule(sizes)
+    >>> model.ratings([np.zeros(16_000, np.float32)], rate=16_000).shape  # (clips, axes)
+    torch.Size([1, 4])
 
     Args:
-        net: The net.
+        config: The sizes, single ones of which may be given by their names instead; or a net.
+        targets: Mean and standard deviation of the ratings of each axis; scores are ratings when
+            None.
+        settings: Of :class:`musiczoo.models.base.ZooModule`.
     """
 
     architecture: ClassVar[str] = "audiobox"
-    loaded_from: dict[str, Any] | None
-    source: str | None
+    config_type = AudioboxConfig
+    representation_type = type(None)
+    length_unit = "sample"
+    net: AudioboxNet
+    config: AudioboxConfig
+    representation: None
 
-    def __init__(self, net: AudioboxNet) -> None:
-        super().__init__()
-        self.net = net.requires_grad_(False)
-        self.loaded_from = None
-        self.source = None
+    def __init__(
+        self,
+        config: AudioboxConfig | AudioboxNet | None = None,
+        *,
+        targets: Mapping[str, tuple[float, float]] | None = None,
+        representation: None = None,
+        **settings: Any,
+    ) -> None:
+        net = config if isinstance(config, AudioboxNet) else None
+        sizes = config.config if isinstance(config, AudioboxNet) else config
+        sizes = AudioboxConfig.from_settings(sizes, settings)
+        super().__init__(**settings)
+        self.net = (net or AudioboxNet(sizes, targets)).requires_grad_(False)
+        self.config = self.net.config
+        self.representation = representation
 
     @classmethod
     def from_audiobox(cls, path: str | Path, config: str | Path | None = None) -> Self:
@@ -56,17 +82,9 @@ class AudioboxModule(lightning.LightningModule):
             MusicZooError: See :func:`musiczoo.models.audiobox.published.read_published`; also a
                 missing, surplus or misshapen tensor, named with both shapes.
         """
-        path = Path(path)
-        sizes, targets, tensors = read_published(path, config)
-        # transformers draws the mask's embedding even where nothing else is; the user's random
-        # numbers must not notice.
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            net = AudioboxNet(sizes, targets)
-        check_fit(net.state_dict(), tensors, path)
-        net.load_state_dict(
-            {name: value.float().clone() for name, value in tensors.items()}, assign=True
-        )
-        return cls(net).eval()
+        published = read_published(path, config)
+        module: Self = assembled(cls, published, Path(path), "audiobox-aesthetics", {})
+        return module
 
     def add_lora(self, lora: Any, seed: int = 0) -> Self:
         """Refuses an adapter.
@@ -123,7 +141,7 @@ class AudioboxModule(lightning.LightningModule):
 def windows_of(
     samples: NDArray[np.float32], rate: int, where: str | None = None
 ) -> list[NDArray[np.float32]]:
-    """A clip as mono windows at 16 kHz, of ten seconds but for the last.
+    """A clip as mono windows at 16 kHz: ten seconds each, and what remains.
 
     Args:
         samples: (channels, samples) or (samples,).
@@ -144,6 +162,6 @@ def windows_of(
         raise MusicZooError(
             "The clip has samples that are no numbers.", where=where, remedy="Render it again."
         )
-    # The published code resamples first; both are linear, and of one channel there is less to do.
+    # The published code resamples first; both are linear, and one channel costs less.
     mono = resample(channels.mean(axis=0), rate, SAMPLE_RATE)
     return [mono[start : start + WINDOW] for start in range(0, len(mono), WINDOW)]

@@ -6,25 +6,30 @@ Music, and Sound" (arXiv 2502.05139): the frames of every layer of WavLM (Chen e
 score of them. Parameters are those of transformers' ``WavLMModel``; its forward pass is computed
 here in another order, with the same results:
 
-* A short clip stands at the beginning of a window of silence. The frames of the silence are zeroed and masked in the published code, so
-  they need not be computed at all: here only the clip's own frames go through the encoder, and no
-  mask is needed. Silence counts for one thing, the statistics of the first group norm.
-* These statistics follow from the second moments of the samples, so that the norm becomes part of the first convolution's weights.
-* The convolutions, whose stride is never far from their width, are matrix products on frames that lie one after the other in memory.
+* A short clip stands at the beginning of a window of silence. The published code zeroes and masks
+  the frames of the silence, so they need not be computed at all: here only the clip's own frames go
+  through the encoder, and no mask is needed. Silence counts for one thing, the statistics of the
+  first group norm.
+* These statistics follow from the second moments of the samples, so that the norm becomes part of
+  the first convolution's weights.
+* The convolutions, whose stride is never far from their width, are matrix products on frames that
+  stand one after the other in memory.
 * The positional convolution, 128 frames wide, is a product of spectra.
-* The bias of relative positions is computed once for all layers, and attention is torch's fused one.
+* The bias of relative positions is computed once for all layers, and attention is torch's fused
+  one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from musiczoo.models.audiobox.config import AudioboxConfig
 from musiczoo.models.audiobox.convolutions import (
     gelu_in_place,
     halving_convolution,
@@ -40,46 +45,13 @@ if TYPE_CHECKING:
 #: Content enjoyment, content usefulness, production complexity, production quality.
 AXES = ("CE", "CU", "PC", "PQ")
 SAMPLE_RATE = 16_000
-#: Samples that the net looks at together: ten seconds.
+#: Samples that go through the net together: ten seconds.
 WINDOW = 10 * SAMPLE_RATE
 # Of WavLM; not to be read from tensors, and the same in all published sizes.
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 MAX_DISTANCE = 800
 # Frames that go through the convolutions together: what they need stays in the processor's cache.
 _BLOCK = 64
-
-
-@dataclass(frozen=True)
-class AudioboxConfig:
-    """Sizes of a net; the defaults are the published ones.
-
-    Attributes:
-        layers: Layers of the encoder.
-        hidden: Its width.
-        heads: Attention heads.
-        feed_forward: Width of the feed-forward layers.
-        channels: Channels of the convolutions.
-        kernels: Widths of the convolutions, in inputs of each.
-        position_kernel: Width of the positional convolution, in frames.
-        position_groups: Its groups.
-        buckets: Rows of the table of relative positions.
-        depth: Linear layers of each axis' network.
-    """
-
-    layers: int = 12
-    hidden: int = 768
-    heads: int = 12
-    feed_forward: int = 3072
-    channels: int = 512
-    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
-    position_kernel: int = 128
-    position_groups: int = 16
-    buckets: int = 320
-    depth: int = 5
-
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as plain JSON values."""
-        return {**asdict(self), "kernels": list(self.kernels)}
 
 
 def wavlm_config(config: AudioboxConfig) -> WavLMConfig:
@@ -111,14 +83,17 @@ class AudioboxNet(nn.Module):
     Args:
         config: Sizes.
         targets: Mean and standard deviation of the ratings of each axis, by which a score is turned
-            back into a rating.
+            back into a rating; scores are ratings when None.
     """
 
+    #: (4, 2) mean and standard deviation of each axis.
     targets: Tensor
-    # A WavLMModel; transformers' types end at its doors.
+    # A WavLMModel, which transformers leaves untyped.
     wavlm_model: Any
 
-    def __init__(self, config: AudioboxConfig, targets: Mapping[str, tuple[float, float]]) -> None:
+    def __init__(
+        self, config: AudioboxConfig, targets: Mapping[str, tuple[float, float]] | None = None
+    ) -> None:
         # Imported here, for all of musiczoo.rewards would wait for it otherwise.
         from transformers import WavLMModel
 
@@ -131,11 +106,9 @@ class AudioboxNet(nn.Module):
         self.layer_weights = nn.ParameterDict(
             {axis: nn.Parameter(torch.zeros(config.layers + 1)) for axis in AXES}
         )
-        self.register_buffer(
-            "targets",
-            torch.tensor([targets[axis] for axis in AXES], device="cpu"),
-            persistent=False,
-        )
+        statistics = dict.fromkeys(AXES, (0.0, 1.0)) if targets is None else targets
+        rows = torch.tensor([statistics[axis] for axis in AXES])
+        self.register_buffer("targets", rows, persistent=False)
         field, hop = 1, 1
         for kernel, stride in zip(config.kernels, STRIDES, strict=True):
             field, hop = field + (kernel - 1) * hop, hop * stride
@@ -144,9 +117,9 @@ class AudioboxNet(nn.Module):
 
     @property
     def derived(self) -> _Derived:
-        """The weights in the form that they are computed with.
+        """The weights in the form that the forward pass uses.
 
-        Made once, and anew where they have changed or moved.
+        Computed once, and again where they have changed or moved.
         """
         position = self.wavlm_model.encoder.pos_conv_embed.conv
         convolutions = [layer.conv for layer in self.wavlm_model.feature_extractor.conv_layers[1:]]
@@ -168,7 +141,10 @@ class AudioboxNet(nn.Module):
         return self._derived[1]
 
     def frames(self, samples: int) -> int:
-        """How many frames of a window count when so many samples of it are not silence put behind the clip.
+        """The number of frames of a window that count.
+
+        Args:
+            samples: Samples of the window that are not the silence behind the clip.
 
         The published code counts a frame as soon as it begins within the clip, transformers only
         when it ends there.
@@ -222,18 +198,18 @@ class AudioboxNet(nn.Module):
         return states
 
     def _length(self, samples: int, layers: int) -> int:
-        """Outputs of the first convolutions for so many samples."""
+        """Outputs of the first ``layers`` convolutions for a number of samples."""
         for kernel, stride in zip(self.config.kernels[:layers], STRIDES, strict=False):
             samples = (samples - kernel) // stride + 1
         return samples
 
     def _features(self, window: Tensor) -> Tensor:
-        """(frames, channels) that the convolutions make of (samples,)."""
+        """Outputs of the convolutions for one window: (samples,) -> (frames, channels)."""
         frames = self.frames(len(window))
         first = self.wavlm_model.feature_extractor.conv_layers[0]
         kernel, stride = self.config.kernels[0], STRIDES[0]
         # All frames of the first convolution that touch the clip, and all that the frames which
-        # count are made of.
+        # count are computed from.
         wanted = max(self.hop * (frames - 1) + self.field, len(window) + kernel)
         window = functional.pad(window, (0, wanted - len(window)))[:WINDOW]
         taps = window.unfold(0, kernel, stride)
@@ -252,14 +228,19 @@ class AudioboxNet(nn.Module):
 
 @dataclass(frozen=True)
 class _Derived:
-    """Of weights: the taps of each convolution but the first, and the spectra of the positional one."""
+    """Derived from weights.
+
+    Attributes:
+        taps: Of each convolution behind the first one.
+        spectra: Of the positional convolution.
+    """
 
     taps: list[tuple[Tensor, Tensor | None]]
     spectra: Tensor
 
 
 def _projection(width: int, depth: int) -> nn.Sequential:
-    """An axis' network: linear layers with layer norm and GELU between them, one number at the end."""
+    """An axis' network: linear layers with layer norm and GELU between them, one number out."""
     inner = [
         part
         for _ in range(depth - 1)
@@ -269,7 +250,13 @@ def _projection(width: int, depth: int) -> nn.Sequential:
 
 
 def _attend(attention: Any, hidden: Tensor, bias: Tensor) -> Tensor:
-    """Self-attention with a bias of relative positions, (heads, frames, frames), that each query lets through as far as it likes."""
+    """Self-attention with a gated bias of relative positions.
+
+    Args:
+        attention: Of WavLM.
+        hidden: (batch, frames, hidden).
+        bias: (heads, frames, frames); a gate of each query scales it.
+    """
     heads, width = attention.num_heads, attention.head_dim
     parts = hidden.unflatten(2, (heads, width)).transpose(1, 2)
     gates = attention.gru_rel_pos_linear(parts).unflatten(3, (2, 4)).sum(dim=4).sigmoid()

@@ -1,8 +1,9 @@
-"""Opens weights of Audiobox Aesthetics (https://github.com/facebookresearch/audiobox-aesthetics, CC-BY-4.0, WavLM's part MIT).
+"""Reads weights of Audiobox Aesthetics in their publisher's layout (CC-BY-4.0, WavLM's part MIT).
 
-Two files are published: ``model.safetensors``, with a ``config.json`` that holds the statistics of
-the ratings, and ``checkpoint.pt``, with the same statistics in it and ``model.`` before the names
-of the tensors. Sizes are read from the tensors.
+https://github.com/facebookresearch/audiobox-aesthetics. Two files are published:
+``model.safetensors``, with a ``config.json`` that holds the statistics of the ratings, and
+``checkpoint.pt``, with the same statistics in it and ``model.`` before the names of the tensors.
+Sizes are read from the tensors.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+from musiczoo.hub.published import Published
 from musiczoo.hub.registry import entry
 from musiczoo.hub.tensors import (
     count_layers,
@@ -25,13 +27,14 @@ from musiczoo.hub.tensors import (
     tensor_table,
 )
 from musiczoo.hub.transfer import fetch_file
+from musiczoo.models.audiobox.config import AudioboxConfig
 from musiczoo.models.audiobox.convolutions import TRANSFORM
-from musiczoo.models.audiobox.net import AXES, STRIDES, AudioboxConfig
+from musiczoo.models.audiobox.net import AXES, STRIDES
 from musiczoo.music.errors import MusicZooError
 
 NAME = "audiobox-aesthetics"
 CONFIG = "config.json"
-# WavLM's names in fairseq's words, as published, and what transformers calls the same.
+# WavLM's names in fairseq, as published, and the same in transformers.
 _RENAMED = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
@@ -60,38 +63,38 @@ _RENAMED = tuple(
 )
 _PREFIX = "model."
 _WAVLM = "wavlm_model."
-# What else a configuration may say, and what the net does.
+# Settings that a configuration may hold, and what the net does.
 _FIXED = {"normalize_embed": True, "use_weighted_layer_sum": True, "output_dim": 1}
 
 
-def read_published(
-    path: Path, config: str | Path | None = None
-) -> tuple[AudioboxConfig, dict[str, tuple[float, float]], dict[str, Tensor]]:
-    """What a published file holds.
+def read_published(path: str | Path, config: str | Path | None = None) -> Published:
+    """The sizes and tensors of a published file.
 
     Args:
         path: ``model.safetensors`` or ``checkpoint.pt``.
         config: The ``config.json`` of a safetensors file; the one beside it when None.
 
     Returns:
-        The sizes, mean and standard deviation of each axis' ratings, and the tensors by the names
-        that :class:`musiczoo.models.audiobox.net.AudioboxNet` gives them.
+        With the tensors by the names that :class:`musiczoo.models.audiobox.net.AudioboxNet` gives
+        them, and the setting ``targets``: mean and standard deviation of each axis' ratings.
 
     Raises:
         MusicZooError: A file is missing, damaged or of another model, or the statistics of the
             ratings are missing.
     """
+    path = Path(path)
     if path.suffix in {".pt", ".pth", ".ckpt"}:
         content = read_torch_file(path)
-        tensors = tensor_table(content, "state_dict" if "state_dict" in content else "model", path)
-        told, source = {**_table(content, "model_cfg"), **content}, path
+        stored = tensor_table(content, "state_dict" if "state_dict" in content else "model", path)
+        settings, source = {**_table(content, "model_cfg"), **content}, path
     else:
-        tensors = read_safetensors([path])
+        stored = read_safetensors([path])
         source = _config_file(path, config)
-        told = _read_json(source)
-    _check_settings({**told, **_table(told, "model_cfg")}, source)
-    tensors = {renamed(name.removeprefix(_PREFIX)): value for name, value in tensors.items()}
-    return config_of(tensors, path), _targets(told, source), tensors
+        settings = _read_json(source)
+    _check_settings({**settings, **_table(settings, "model_cfg")}, source)
+    tensors = {renamed(name.removeprefix(_PREFIX)): value for name, value in stored.items()}
+    targets = _targets(settings, source)
+    return Published(config_of(tensors, path), tensors, settings={"targets": targets})
 
 
 def renamed(name: str) -> str:
@@ -108,8 +111,8 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
     """Reads the sizes from tensors with our names.
 
     Raises:
-        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes, or the
-            sizes contradict each other.
+        MusicZooError: A tensor that a size is read from is missing or has the wrong number of axes,
+            or the sizes contradict each other.
     """
     wavlm = f"{_WAVLM}encoder"
     convolution = f"{_WAVLM}feature_extractor.conv_layers"
@@ -158,7 +161,7 @@ def config_of(tensors: Mapping[str, Tensor], path: Path) -> AudioboxConfig:
 
 
 def _config_file(path: Path, config: str | Path | None) -> Path:
-    """Where the statistics of the ratings are: named, beside the weights, or where the weights were downloaded from."""
+    """The file with the statistics: named, beside the weights, or from where these came."""
     found = Path(config) if config is not None else path.with_name(CONFIG)
     row = entry(NAME)
     if (
@@ -211,7 +214,7 @@ def _targets(content: Mapping[str, Any], path: Path) -> dict[str, tuple[float, f
             mean, deviation = float(row["mean"]), float(row["std"])
         except (KeyError, TypeError, ValueError) as error:
             raise MusicZooError(
-                "The file does not tell mean and standard deviation of the ratings.",
+                "The file does not hold mean and standard deviation of the ratings.",
                 path=path,
                 where=f"target_transform, {axis}",
                 remedy=f"Give the publisher's {CONFIG}.",

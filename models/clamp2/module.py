@@ -2,84 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from musiczoo.hub.tensors import fill
+from musiczoo.hub.published import assembled
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
-from musiczoo.models.clamp2.net import Clamp2Config, Clamp2Net
-from musiczoo.models.clamp2.published import LAYOUTS, read_halves
+from musiczoo.models.clamp2.config import Clamp2Config
+from musiczoo.models.clamp2.net import Clamp2Net
+from musiczoo.models.clamp2.published import read_published
 from musiczoo.models.clamp2.tokenizer import TextTokenizer
+from musiczoo.models.m3.inputs import fitting_patches, piece_text, reference_patches
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import M3Patches
 
-# What a download is checked with.
-_REFERENCE = """%%score { 1 | 2 }
-L:1/8
-M:3/4
-K:Gm
-V:1 treble nm="Piano"
-V:2 bass
-[V:1]G2 ^F2 G2|[V:2]G,4 D2|
-[V:1]A3 B c2-|[V:2]F,2 E,2 D,2|
-[V:1]c2 B4|[V:2]G,6|
-"""
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+    from musiczoo.music.abc import Tune
 
 
 class Clamp2Module(ZooModule):
-    """CLaMP 2 (Wu et al. 2024, arXiv 2410.13267), and the symbolic and text halves of CLaMP 3 (Wu et al. 2025, arXiv 2502.10362).
+    r"""CLaMP 2 (Wu et al. 2024, arXiv 2410.13267), and CLaMP 3's halves for scores and text.
 
-    It gives features; the zoo does not train it.
+    CLaMP 3: Wu et al. 2025, arXiv 2502.10362. The module gives features; the zoo does not train it.
+
+    >>> from musiczoo.models.clamp2 import Clamp2Module
+    >>> model = Clamp2Module(layers=1, hidden=32, dim=16, patch_length=64)
+    >>> model.features(["L:1/8\nM:4/4\nK:G\nGABc d2 B2|"]).shape  # (pieces, dim)
+    torch.Size([1, 16])
 
     Args:
-        layers: Layers of the music encoder.
-        hidden: Its width.
-        patch_size: Characters a patch.
-        patch_length: Patches of context.
-        dropout: Dropout of hidden states and attention.
-        heads: Attention heads of the music encoder; 0 means hidden / 64.
-        dim: Width of the space that music and text share.
-        text: Sizes of the text encoder (:func:`musiczoo.models.clamp2.net.text_sizes`); those of
-            ``text_model`` when None.
-        text_model: A folder with the text encoder's ``config.json`` and tokenizer (XLM-RoBERTa base
-            for the published weights). Without it there are no features of text, and without both
-            the half for text is not built.
-        strip_unit_length: Leave out lines that say ``L:1/8``: CLaMP 2's published program for
-            features keeps them, CLaMP 3's leaves them out.
+        config: The sizes. Single ones may be given by their names instead (``hidden=512``).
+        representation: The patches; those of the sizes when None.
+        text_model: The text encoder's tokenizer, or a folder with its ``config.json`` and tokenizer
+            (XLM-RoBERTa base for the published weights). Without it there are no features of text;
+            without it and without sizes of a text encoder the half for text is not built.
+        strip_unit_length: Leave out lines that hold ``L:1/8`` alone: CLaMP 2's published program
+            for features keeps them, CLaMP 3's leaves them out. None for what ``representation``
+            does, and for CLaMP 2's way without one.
+        settings: Of :class:`musiczoo.models.base.ZooModule`.
+
+    Raises:
+        MusicZooError: A size that does not exist, a text model that cannot be used, or patches of
+            another size than the net's.
     """
 
     architecture: ClassVar[str] = "clamp2"
+    config_type = Clamp2Config
+    representation_type = M3Patches
+    length_unit = "patch"
     net: Clamp2Net
+    config: Clamp2Config
     representation: M3Patches
 
     def __init__(
         self,
-        layers: int = 12,
-        hidden: int = 768,
-        patch_size: int = 64,
-        patch_length: int = 512,
-        dropout: float = 0.1,
-        heads: int = 0,
-        dim: int = 768,
-        text: Mapping[str, Any] | None = None,
-        text_model: str | Path | None = None,
-        strip_unit_length: bool = False,
+        config: Clamp2Config | None = None,
+        *,
+        representation: M3Patches | None = None,
+        text_model: str | Path | TextTokenizer | None = None,
+        strip_unit_length: bool | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__()
-        self.tokenizer = None if text_model is None else TextTokenizer(text_model)
-        if text is None and self.tokenizer is not None:
-            text = self.tokenizer.sizes
-        config = Clamp2Config(layers, hidden, patch_size, patch_length, dropout, heads, dim, text)
-        self.net = Clamp2Net(config)
-        self.representation = M3Patches(patch_size, patch_length, strip_unit_length)
-        self.save_hyperparameters(
-            {**config.to_dict(), "strip_unit_length": strip_unit_length}, logger=False
+        sizes = Clamp2Config.from_settings(config, settings)
+        super().__init__(**settings)
+        self.tokenizer = (
+            TextTokenizer(text_model) if isinstance(text_model, str | Path) else text_model
         )
+        if sizes.text is None and self.tokenizer is not None:
+            sizes = Clamp2Config.from_settings(sizes, {"text": self.tokenizer.sizes})
+        self.config = sizes
+        self.net = Clamp2Net(sizes)
+        self.representation = fitting_patches(
+            sizes.patch_size, sizes.patch_length, representation, strip_unit_length, False
+        )
+        self._keep_settings(strip_unit_length=self.representation.strip_unit_length)
 
     @classmethod
     def from_clamp2(cls, path: str | Path, **settings: Any) -> Self:
@@ -92,7 +94,7 @@ class Clamp2Module(ZooModule):
 
         Raises:
             MusicZooError: The file or a setting cannot be used; see
-                :func:`musiczoo.models.clamp2.published.read_halves`.
+                :func:`musiczoo.models.clamp2.published.read_published`.
         """
         return cls._published("clamp2", path, **settings)
 
@@ -109,93 +111,48 @@ class Clamp2Module(ZooModule):
 
         Raises:
             MusicZooError: The file or a setting cannot be used; see
-                :func:`musiczoo.models.clamp2.published.read_halves`.
+                :func:`musiczoo.models.clamp2.published.read_published`.
         """
         return cls._published("clamp3", path, **settings)
 
     @classmethod
     def _published(
-        cls,
-        name: str,
-        path: str | Path,
-        text_model: str | Path | None = None,
-        strip_unit_length: bool | None = None,
-        dropout: float = 0.1,
+        cls, name: str, path: str | Path, text_model: str | Path | None = None, **settings: Any
     ) -> Self:
-        layout, path = LAYOUTS[name], Path(path)
-        tokenizer = None if text_model is None else TextTokenizer(text_model)
-        config, tensors = read_halves(
-            path, layout, None if tokenizer is None else tokenizer.sizes, dropout
-        )
-        strips = layout.strips_unit_length if strip_unit_length is None else strip_unit_length
-        # Untrained weights are drawn and thrown away; the user's random numbers must not notice.
-        with torch.random.fork_rng(devices=[]):
-            module = cls(**config.to_dict(), strip_unit_length=strips)
-        fill(module.net, tensors, path)
-        module.tokenizer = tokenizer
-        return module.eval()
-
-    def to_config(self) -> dict[str, Any]:
-        """The sizes of the halves that there are."""
-        return self.net.config.to_dict()
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
-        """A module of these sizes with untrained weights.
-
-        Raises:
-            MusicZooError: The representation does not give M3 patches of the net's size.
-        """
-        module = cls(**{**config, **settings})
-        if (
-            not isinstance(representation, M3Patches)
-            or representation.patch_size != module.net.config.patch_size
-        ):
-            raise MusicZooError(
-                "The representation does not fit the net.",
-                remedy="It must give M3 patches of the net's size.",
-            )
-        module.representation = representation
+        published = read_published(path, text_model)
+        module: Self = assembled(cls, published, Path(path), name, settings)
         return module
 
     def reference_batch(self) -> dict[str, Tensor]:
         """Two short texts of different length, as far as they fit the context."""
-        lines = _REFERENCE.splitlines()
-        texts = ("\n".join(lines), "\n".join(lines[1:-1]))
-        return self.representation.collate(
-            [
-                self.representation.encode_text(text)[: self.net.config.patch_length]
-                for text in texts
-            ]
-        )
+        return reference_patches(self.representation, self.config.patch_length, unit_length=True)
 
     def reference_outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``features``, (batch, dim)."""
         with torch.no_grad():
             return {"features": self.net(batch["patches"], batch["lengths"]).float()}
 
-    @torch.no_grad()
-    def features(self, texts: Sequence[str]) -> Tensor:
-        """One vector a piece, un-normalised; the same whatever the other pieces are.
+    def features(self, pieces: Sequence[str | Tune | ScoreTick]) -> Tensor:
+        """One vector a piece, un-normalised; a row does not depend on the other pieces.
 
         Pieces longer than the context are cut into segments, the last one overlapping the one
         before; segments count by the patches that they add (published code of CLaMP 2).
 
         Args:
-            texts: Interleaved ABC (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI
-                text format (:func:`musiczoo.music.midi.text_format.midi_text`).
+            pieces: Tunes, symusic scores, or texts: interleaved ABC
+                (:func:`musiczoo.representations.m3_patches.abc_text`) or MIDI text format
+                (:func:`musiczoo.music.midi.text_format.midi_text`).
 
         Returns:
-            (texts, dim), float32, on the CPU, without gradient.
+            (pieces, dim), float32, on the CPU, without gradient.
 
         Raises:
-            MusicZooError: A text that holds no music.
+            MusicZooError: A piece that holds no music.
         """
-        pieces = self.representation.encode_texts(texts)
-        with _at_rest(self.net):
-            return self.net.music_features(pieces)
+        encoded = self.representation.encode_texts([piece_text(piece) for piece in pieces])
+        with evaluating(self.net):
+            return self.net.music_features(encoded)
 
-    @torch.no_grad()
     def text_features(self, texts: Sequence[str]) -> Tensor:
         """One vector a description, in the space of :meth:`features`, un-normalised.
 
@@ -218,16 +175,5 @@ class Clamp2Module(ZooModule):
                 ),
             )
         tokens = self.tokenizer.encode(texts)
-        with _at_rest(self.net):
+        with evaluating(self.net):
             return self.net.text_features(tokens)
-
-
-@contextmanager
-def _at_rest(net: torch.nn.Module) -> Iterator[None]:
-    """Eval mode for a while: dropout is off, and the mode comes back."""
-    training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(training)

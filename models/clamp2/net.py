@@ -1,4 +1,4 @@
-"""CLaMP 2: an encoder of music and one of text, each with a projection into the space that both share.
+"""CLaMP 2: an encoder of music and one of text, each with a projection into a shared space.
 
 Wu et al. 2024, "CLaMP 2: Multimodal Music Information Retrieval Across 101 Languages" (arXiv
 2410.13267). Music goes through M3's encoder, text through XLM-RoBERTa (Conneau et al. 2019, arXiv
@@ -10,77 +10,20 @@ music need none of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
+from musiczoo.models.clamp2.config import Clamp2Config, text_sizes
 from musiczoo.models.m3.features import pooled_features
-from musiczoo.models.m3.net import M3Config, M3Encoder
+from musiczoo.models.m3.net import M3Encoder
+
+__all__ = ["TEXT_LENGTH", "Clamp2Config", "Clamp2Net", "text_sizes"]
 
 #: Tokens of text that the encoder sees at once (published code).
 TEXT_LENGTH = 128
-# What a configuration of transformers says of the sizes of a text encoder.
-_TEXT_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
-    "pad_token_id",
-)
-
-
-def text_sizes(config: XLMRobertaConfig) -> dict[str, Any]:
-    """The sizes of a text encoder as plain numbers, by transformers' names."""
-    return {name: getattr(config, name) for name in _TEXT_SIZES}
-
-
-@dataclass(frozen=True)
-class Clamp2Config:
-    """Sizes; the defaults are those of the published models.
-
-    Attributes:
-        layers: Layers of the music encoder.
-        hidden: Its width.
-        patch_size: Characters a patch.
-        patch_length: Patches of context (learned positions).
-        dropout: Dropout of hidden states and attention.
-        heads: Attention heads of the music encoder; 0 means hidden / 64.
-        dim: Width of the shared space.
-        text: Sizes of the text encoder (:func:`text_sizes`); None leaves the half for text out.
-    """
-
-    layers: int = 12
-    hidden: int = 768
-    patch_size: int = 64
-    patch_length: int = 512
-    dropout: float = 0.1
-    heads: int = 0
-    dim: int = 768
-    text: Mapping[str, Any] | None = field(default=None)
-
-    @property
-    def encoder(self) -> M3Config:
-        """Sizes of the music encoder."""
-        return M3Config(
-            layers=self.layers,
-            hidden=self.hidden,
-            patch_size=self.patch_size,
-            patch_length=self.patch_length,
-            dropout=self.dropout,
-            heads=self.heads,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for checkpoints."""
-        return {**vars(self), "text": None if self.text is None else dict(self.text)}
 
 
 class Clamp2Net(nn.Module):
@@ -118,7 +61,9 @@ class Clamp2Net(nn.Module):
         return projected
 
     def music_features(self, pieces: Sequence[Tensor]) -> Tensor:
-        """One vector a piece of any length (:mod:`musiczoo.models.m3.features`), the same whatever the others are.
+        """One vector a piece of any length (:mod:`musiczoo.models.m3.features`).
+
+        A row does not depend on the other pieces.
 
         Args:
             pieces: (patches, patch_size) each.

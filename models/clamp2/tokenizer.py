@@ -1,4 +1,7 @@
-"""The text side's tokenizer and sizes, from a folder on disk in transformers' layout (published: XLM-RoBERTa base)."""
+"""Tokenizer and sizes of the half for text, from a folder in transformers' layout.
+
+Published is XLM-RoBERTa base.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, XLMRobertaConfig
 
-from musiczoo.models.clamp2.net import text_sizes
+from musiczoo.models.clamp2.config import text_sizes
 from musiczoo.music.errors import MusicZooError
 
 _FAMILY = "xlm-roberta"
@@ -50,7 +53,7 @@ class TextTokenizer:
                     path=path,
                     where="text_model",
                 )
-            # Without them transformers makes a tokenizer that knows no words, and says nothing.
+            # Without them transformers makes a tokenizer that knows no words, without a warning.
             if not any((path / name).is_file() for name in _FILES):
                 raise MusicZooError(
                     f"The folder has no tokenizer ({' or '.join(_FILES)}).",
@@ -65,9 +68,9 @@ class TextTokenizer:
             raise
         except Exception as error:
             # What transformers and its tokenizers raise at damaged files is of no fixed kind.
-            told = " ".join(str(error).split())[:200]
+            stated = " ".join(str(error).split())[:200]
             raise MusicZooError(
-                f"The text model's tokenizer cannot be opened ({told}).",
+                f"The text model's tokenizer cannot be opened ({stated}).",
                 path=path,
                 where="text_model",
                 remedy="Download the folder again.",

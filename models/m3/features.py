@@ -1,4 +1,4 @@
-"""One vector a piece: hidden states of the encoder, averaged over its patches, whatever the length of the piece."""
+"""One vector a piece of any length: hidden states of an encoder, averaged over its patches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def segments(patches: Tensor, length: int) -> list[tuple[Tensor, int]]:
 def pooled_features(
     encode: Callable[[Tensor, Tensor], Tensor], pieces: Sequence[Tensor], length: int, dim: int
 ) -> Tensor:
-    """Mean of the encoder's outputs over the patches of each piece, over segments weighted by the patches they add.
+    """Mean of an encoder's outputs over the patches of each piece.
+
+    The segments of a piece are weighted by the patches that they add.
 
     Args:
         encode: Padded patches (batch, longest, patch_size) and lengths (batch,) to hidden states

@@ -1,9 +1,9 @@
-"""M3's pre-training: some patches of a piece are hidden, and their characters are to be spelled out."""
+"""M3's pre-training: some patches of a piece are hidden, and their characters are restored."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +12,14 @@ from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import EOS, MASK, PAD
 
-if TYPE_CHECKING:
-    from musiczoo.models.m3.module import M3Module
-
 
 class MaskedPatches:
-    """The loss of M3 (Wu et al. 2024, arXiv 2410.13267, and its published code): per character of the selected patches.
+    """The loss of M3 (Wu et al. 2024, arXiv 2410.13267, and its published code).
 
-    Of each piece 45 % of the patches are selected, rounded up. With probability 0.8 all of them are
-    replaced by the mask patch, with 0.1 the characters inside each are shuffled, with 0.1 they
-    stay; in validation they stay always (published code).
+    It counts characters of the selected patches. Of each piece 45 % of the patches are selected,
+    rounded up. With probability 0.8 all of them are replaced by the mask patch, with 0.1 the
+    characters inside each are shuffled, with 0.1 they stay; in validation they stay always
+    (published code).
 
     Args:
         ratio: Part of the patches that is selected.
@@ -42,8 +40,13 @@ class MaskedPatches:
         self.masked = masked
         self.shuffled = shuffled
 
-    def __call__(self, module: M3Module, batch: Batch) -> ObjectiveResult:
-        """The summed negative log-likelihood of the selected patches' characters, and their number."""
+    def __call__(self, module: Any, batch: Batch) -> ObjectiveResult:
+        """The summed negative log-likelihood of the selected patches' characters, and their count.
+
+        Args:
+            module: With the ``net``, a :class:`musiczoo.models.m3.net.M3Net`.
+            batch: ``patches`` and ``lengths``, as the representation collates.
+        """
         patches, lengths = batch["patches"], batch["lengths"]
         # Validation selects the same patches each time.
         generator = None if module.net.training else torch.Generator(patches.device).manual_seed(0)
@@ -86,7 +89,7 @@ def select(
 
 
 def corrupt(patches: Tensor, selected: Tensor, way: Callable[[], str]) -> Tensor:
-    """What the encoder sees: the selected patches of each piece masked, shuffled, or as they are.
+    """The input of the encoder: the selected patches masked, shuffled, or as they are.
 
     Args:
         patches: (batch, longest, patch_size).

@@ -9,8 +9,6 @@ characters alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -20,47 +18,9 @@ from transformers import BertConfig, BertModel, GPT2Model
 from musiczoo.models.layers.gpt2 import gpt2, run_blocks
 from musiczoo.models.layers.patch_embedding import embed_patches
 from musiczoo.models.layers.ragged_attention import RaggedCausal
+from musiczoo.models.m3.config import M3Config
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import PAD, VOCABULARY
-
-
-@dataclass(frozen=True)
-class M3Config:
-    """Sizes of encoder and decoder; the defaults are those of the published M3.
-
-    Attributes:
-        layers: Layers of the encoder.
-        decoder_layers: Layers of the decoder.
-        hidden: Width of both.
-        patch_size: Characters a patch, the decoder's positions.
-        patch_length: Patches of context (learned positions).
-        dropout: Dropout of hidden states and attention.
-        heads: Attention heads; 0 means hidden / 64.
-    """
-
-    layers: int = 12
-    decoder_layers: int = 3
-    hidden: int = 768
-    patch_size: int = 64
-    patch_length: int = 512
-    dropout: float = 0.1
-    heads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.head_count:
-            raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
-                remedy="Choose another width or number of heads.",
-            )
-
-    @property
-    def head_count(self) -> int:
-        """Attention heads."""
-        return self.heads or max(1, self.hidden // 64)
-
-    def to_dict(self) -> dict[str, int | float]:
-        """Plain numbers, for checkpoints."""
-        return asdict(self)
 
 
 class M3Encoder(nn.Module):
@@ -82,17 +42,21 @@ class M3Encoder(nn.Module):
                 max_position_embeddings=config.patch_length,
                 hidden_dropout_prob=config.dropout,
                 attention_probs_dropout_prob=config.dropout,
-                attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by the base class, which transformers does not declare
+                # An argument of the base class, which transformers does not declare.
+                attn_implementation="sdpa",  # type: ignore[call-arg]
             )
         )
-        # Part of the published layout but used by nothing; frozen, so that DDP does not wait for
+        # Parts of the published layout that nothing uses; frozen, so that DDP does not wait for
         # their gradients.
         self.base.embeddings.word_embeddings.weight.requires_grad_(False)
         assert self.base.pooler is not None
         self.base.pooler.requires_grad_(False)
 
     def embed(self, patches: Tensor) -> Tensor:
-        """(rows, patch_size) character ids -> (rows, hidden): the linear layer on the one-hot matrix without building it."""
+        """(rows, patch_size) character ids -> (rows, hidden).
+
+        Equals the linear layer on the one-hot matrix, without building it.
+        """
         return embed_patches(self.patch_embedding, patches)
 
     def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
@@ -115,8 +79,9 @@ class M3Encoder(nn.Module):
                 f" {self.config.patch_length}.",
                 remedy="Crop it, or take features of its segments (features()).",
             )
+        # (batch, longest), True at real patches
         inside = torch.arange(longest, device=patches.device) < lengths.unsqueeze(1)
-        rows = self.embed(patches[inside])
+        rows = self.embed(patches[inside])  # (sum of lengths, hidden)
         embedded = torch.zeros(
             len(patches), longest, rows.shape[1], dtype=rows.dtype, device=rows.device
         )
@@ -177,7 +142,8 @@ class M3Decoder(nn.Module):
             torch.arange(rows, device=patches.device)[kept], lengths[kept]
         )
         flat = row_of * size + positions
-        characters = patches.flatten().long()
+        characters = patches.flatten().long()  # (rows * patch_size,)
+        # (real characters, hidden)
         inputs = torch.where(
             (positions == 0).unsqueeze(1), features[row_of], self.transformer.wte(characters[flat])
         )
@@ -193,7 +159,8 @@ class M3Decoder(nn.Module):
         )
         mask = torch.zeros(rows * size, dtype=torch.bool, device=chosen.device)
         mask[order] = True
-        return tuple(rearrange(part, "(r s) -> r s", r=rows)[:, :-1] for part in (values, mask))  # type: ignore[return-value]
+        by_row = [rearrange(part, "(r s) -> r s", r=rows)[:, :-1] for part in (values, mask)]
+        return by_row[0], by_row[1]
 
 
 class M3Net(nn.Module):

@@ -1,7 +1,4 @@
-"""Opens weights of M3 in their publisher's layout (https://github.com/sanderwood/clamp2, MIT.
-
-ArXiv 2410.13267).
-"""
+"""Reads weights of M3 in their publisher's layout (https://github.com/sanderwood/clamp2, MIT)."""
 
 from __future__ import annotations
 
@@ -13,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musiczoo.hub.tensors import count_layers, fill, read_torch_file, shape_of, tensor_table
+from musiczoo.hub.published import Published
+from musiczoo.hub.tensors import count_layers, read_torch_file, shape_of, tensor_table
+from musiczoo.models.m3.config import M3Config
 from musiczoo.models.m3.module import M3Module
-from musiczoo.models.m3.net import M3Config
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import VOCABULARY, M3Patches
 
@@ -49,7 +47,7 @@ def encoder_sizes(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dic
         path: Of the file, for messages.
 
     Raises:
-        MusicZooError: A tensor that tells a size is missing or misshapen.
+        MusicZooError: A tensor that a size is read from is missing or misshapen.
     """
     hidden, flat = shape_of(tensors, f"{prefix}.patch_embedding.weight", 2, path)
     return {
@@ -62,16 +60,14 @@ def encoder_sizes(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dic
     }
 
 
-def open_m3(path: str | Path, strip_unit_length: bool = True, **settings: Any) -> M3Module:
-    """A module with the weights of a published M3, in eval mode.
+def read_published(path: str | Path) -> Published:
+    """The sizes and tensors of a published M3, encoder and decoder.
 
     Args:
-        path: The file; encoder and decoder under ``"model"``.
-        strip_unit_length: Leave out lines that say ``L:1/8``, as M3 was trained.
-        settings: Of :class:`M3Module`, such as ``dropout=0.0``.
+        path: The file; its tensors are under ``"model"``.
 
     Raises:
-        MusicZooError: The file cannot be used; missing, surplus and misshapen tensors are named.
+        MusicZooError: The file cannot be used, or is of another model.
     """
     path = Path(path)
     tensors = read_weights(path)
@@ -83,18 +79,27 @@ def open_m3(path: str | Path, strip_unit_length: bool = True, **settings: Any) -
         )
     sizes = encoder_sizes(tensors, "encoder", path)
     tied = tensors.pop(_TIED, None)
-    if tied is not None and not torch.equal(
-        tied, tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))
-    ):
+    embedding = tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))
+    if tied is not None and not torch.equal(tied, embedding):
         raise MusicZooError(
             f"{_TIED} differs from the character embedding it is tied to.",
             path=path,
             remedy="The file is no M3.",
         )
     config = M3Config(**sizes, decoder_layers=count_layers(tensors, "decoder.base.transformer.h."))
-    # Untrained weights are drawn and thrown away; the user's random numbers must not notice.
-    with torch.random.fork_rng(devices=[]):
-        module = M3Module(**{**config.to_dict(), **settings})
-    fill(module.net, tensors, path)
-    module.representation = M3Patches(config.patch_size, config.patch_length, strip_unit_length)
-    return module.eval()
+    # It was trained without lines that hold L:1/8 alone.
+    return Published(config, tensors, M3Patches(config.patch_size, config.patch_length, True))
+
+
+def open_m3(path: str | Path, strip_unit_length: bool = True, **settings: Any) -> M3Module:
+    """A module with the weights of a published M3, in eval mode.
+
+    Args:
+        path: The file.
+        strip_unit_length: Leave out lines that hold ``L:1/8`` alone, as M3 was trained.
+        settings: Of :class:`M3Module`, such as ``dropout=0.0``.
+
+    Raises:
+        MusicZooError: The file cannot be used; missing, surplus and misshapen tensors are named.
+    """
+    return M3Module(pretrained=str(path), strip_unit_length=strip_unit_length, **settings).eval()

@@ -1,7 +1,8 @@
-"""MelAesthetics: a small ear that tells rendered real pieces from rendered degraded ones by their log-mel spectrograms."""
+"""MelAesthetics: a small audio scorer on log-mel spectrograms, real pieces above degraded ones."""
 
+from musiczoo.models.mel_aesthetics.config import MelAestheticsConfig
 from musiczoo.models.mel_aesthetics.module import MelAestheticsModule
-from musiczoo.models.mel_aesthetics.net import MelAestheticsConfig, MelAestheticsNet
+from musiczoo.models.mel_aesthetics.net import MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
 
 __all__ = ["GradedRanking", "MelAestheticsConfig", "MelAestheticsModule", "MelAestheticsNet"]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from musiczoo.hub.published import assemble
+from musiczoo.models.adapters import LoRA
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
-from musiczoo.models.base.objective import Batch, Objective, OptimizerFactory
-from musiczoo.models.mel_aesthetics.net import MelAestheticsConfig, MelAestheticsNet
+from musiczoo.models.base.objective import Batch
+from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.mel_aesthetics.config import MelAestheticsConfig
+from musiczoo.models.mel_aesthetics.net import MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
 from musiczoo.music.degradation.performance import CLIP_KINDS
 from musiczoo.music.errors import MusicZooError
@@ -20,107 +27,93 @@ from musiczoo.representations.log_mel import LogMel
 
 
 class MelAestheticsModule(ZooModule):
-    """A small ear: how much a clip sounds like a real piece and not like a degraded one.
-
-    Attributes:
-        real_logits: Quantiles of the logits of held-out real clips, from the last validation; empty
-            before the first one. A checkpoint keeps them: a logit means something beside those of
-            real music only.
+    """A small audio scorer: how much a clip sounds like a real piece and not like a degraded one.
 
     It stands where SMART (Jonason, Casini and Sturm 2025, arXiv 2504.16839) has Audiobox
     Aesthetics, on machines where that is too large. The net, its task and its training are ours.
 
+    >>> import numpy as np
+    >>> from musiczoo.models.mel_aesthetics import MelAestheticsModule
+    >>> model = MelAestheticsModule(channels=4, width=8, layers=1)
+    >>> model.scores([np.zeros(16_000, np.float32)], rate=16_000).shape  # (clips,)
+    torch.Size([1])
+
+    Attributes:
+        real_logits: Quantiles of the logits of held-out real clips, from the last validation; empty
+            before the first one. A checkpoint keeps them: a logit has a meaning only beside those
+            of real music.
+
     Args:
-        mels: Bands of the spectrogram.
-        channels: Channels of the first convolution.
-        width: Features of each moment.
-        layers: Layers over time.
-        heads: Attention heads of each.
-        dropout: Dropout.
-        objective: The loss; :class:`GradedRanking` when None.
-        optimizer: Makes the optimiser; AdamW at 1e-4 when None.
-        warmup_steps: Steps of linear warm-up to a constant rate.
-        cooldown_steps: Last steps of ``Trainer(max_steps=...)``, in which the rate falls linearly
-            to zero.
-        seed: Seed of dropout.
+        config: The sizes. Single ones may be given by their names instead (``width=64``).
+        pretrained: What to start from: a name for :func:`musiczoo.load`; its sizes replace those
+            of ``config``.
+        representation: The spectrograms; those of the sizes when None.
+        lora: Train an adapter beside the frozen weights, with these settings; None trains all
+            weights.
+        settings: Of :class:`musiczoo.models.base.ZooModule`; the objective is
+            :class:`GradedRanking` when none is given.
+
+    Raises:
+        MusicZooError: A size that does not exist, weights that cannot be used, or spectrograms
+            with another number of bands than the net's.
     """
 
     architecture: ClassVar[str] = "mel_aesthetics"
-    net: MelAestheticsNet
-    representation: LogMel
+    config_type = MelAestheticsConfig
+    representation_type = LogMel
+    length_unit = "row"
     lora_targets = ("project", "mix", "attend", "attended", "hidden")
+    net: MelAestheticsNet
+    config: MelAestheticsConfig
+    representation: LogMel
 
     def __init__(
         self,
-        mels: int = 96,
-        channels: int = 8,
-        width: int = 80,
-        layers: int = 3,
-        heads: int = 4,
-        dropout: float = 0.1,
-        objective: Objective | None = None,
-        optimizer: OptimizerFactory | None = None,
-        warmup_steps: int = 0,
-        cooldown_steps: int = 0,
-        seed: int = 0,
+        config: MelAestheticsConfig | None = None,
+        *,
+        pretrained: str | None = None,
+        representation: LogMel | None = None,
+        lora: LoRA | dict[str, Any] | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            objective=objective or GradedRanking(),
-            optimizer=optimizer,
-            warmup_steps=warmup_steps,
-            cooldown_steps=cooldown_steps,
-            seed=seed,
-        )
-        config = MelAestheticsConfig(mels, channels, width, layers, heads, dropout)
-        self.net = MelAestheticsNet(config)
-        self.representation = LogMel(mels)
+        sizes = MelAestheticsConfig.from_settings(config, settings)
+        super().__init__(**settings)
+        self.objective = self.objective or GradedRanking()
         self.real_logits: tuple[float, ...] = ()
-        self.save_hyperparameters(
-            {
-                **config.to_dict(),
-                "warmup_steps": warmup_steps,
-                "cooldown_steps": cooldown_steps,
-                "seed": seed,
-            },
-            logger=False,
-        )
-
-    def to_config(self) -> dict[str, Any]:
-        """The sizes of the net."""
-        return self.net.config.to_dict()
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], representation: Any, **settings: Any) -> Self:
-        """A module of these sizes with untrained weights.
-
-        Raises:
-            MusicZooError: The representation does not give spectrograms of the net's bands.
-        """
-        module = cls(**{**config, **settings})
-        if not isinstance(representation, LogMel) or representation.mels != module.net.config.mels:
+        if pretrained is None:
+            self.net = MelAestheticsNet(sizes)
+        else:
+            found = read_pretrained(self.architecture, pretrained)
+            sizes = found.published.config.with_dropouts_of(sizes)
+            self.net = assemble(
+                MelAestheticsNet, replace(found.published, config=sizes), Path(pretrained)
+            )
+            representation = representation or found.published.representation
+            self._begin_with(pretrained, found)
+        self.config = sizes
+        self.representation = representation or LogMel(sizes.mels)
+        if self.representation.mels != sizes.mels:
             raise MusicZooError(
                 "The representation does not fit the net.",
                 remedy="It must give log-mel spectrograms of the net's bands.",
             )
-        module.representation = representation
-        return module
-
-    def on_fit_start(self) -> None:
-        """Nets opened from a checkpoint come in eval mode, and Lightning would keep them so."""
-        super().on_fit_start()
-        self.net.train()
+        self._keep_settings()
+        if lora is not None:
+            self.add_lora(lora, self.seed)
 
     def record(self) -> dict[str, Any]:
         """Adds :attr:`real_logits` to what a checkpoint keeps."""
         return {**super().record(), "real_logits": list(self.real_logits)}
 
     def load_record(self, record: Mapping[str, Any]) -> None:
-        """Takes up what :meth:`record` gave."""
+        """Loads what :meth:`record` gave."""
         super().load_record(record)
         self.real_logits = tuple(float(value) for value in record.get("real_logits", ()))
 
     def preferences(self, logits: Tensor) -> Tensor:
-        """The probability that each clip is preferred to a real one drawn at random (Bradley and Terry 1952, on the ear's own scale).
+        """The probability that each clip is preferred to a real one drawn at random.
+
+        By the model of Bradley and Terry (1952), on the scorer's own scale.
 
         Args:
             logits: (clips,).
@@ -129,21 +122,23 @@ class MelAestheticsModule(ZooModule):
             (clips,) float64 from 0 to 1; real clips have 0.5 on average.
 
         Raises:
-            MusicZooError: The ear has never been validated, and does not know how it rates real
-                clips.
+            MusicZooError: The scorer has never been validated, so its ratings of real clips are
+                not known.
         """
         if not self.real_logits:
             raise MusicZooError(
-                "This ear does not know how it rates real music.",
+                "The ratings that this audio scorer gives real music are not known.",
                 where="real_logits",
-                remedy="Validate it once on held-out takes (Trainer.validate), or use its logits.",
+                remedy=(
+                    "Validate it once on held-out passages (Trainer.validate), or use its logits."
+                ),
             )
         real = torch.tensor(self.real_logits, dtype=torch.float64)
         return torch.sigmoid(logits.double().unsqueeze(1) - real).mean(dim=1)
 
     def reference_batch(self) -> dict[str, Tensor]:
         """Two clips of different length: a rising and a falling run of bands."""
-        mels = self.net.config.mels
+        mels = self.config.mels
         rows = torch.arange(40)
         levels = (
             (220 - 15 * (torch.arange(mels) - (rows * 3 % mels).unsqueeze(1)).abs())
@@ -170,27 +165,19 @@ class MelAestheticsModule(ZooModule):
         Raises:
             MusicZooError: A sample rate that is too low, or samples that are not finite.
         """
-        training = self.net.training
-        self.net.eval()
-        try:
-            found = torch.empty(len(clips), dtype=torch.float64)
-            with torch.no_grad():
-                for index, samples in enumerate(clips):
-                    # One at a time: on a CPU a batch is no faster, and padding cannot matter.
-                    batch = self.representation.collate(
-                        [self.representation.encode_audio(samples, rate)]
-                    )
-                    found[index] = (
-                        self.net(batch["mel"].to(self.device), batch["lengths"].to(self.device))
-                        .double()
-                        .cpu()[0]
-                    )
-            return found
-        finally:
-            self.net.train(training)
+        found = torch.empty(len(clips), dtype=torch.float64)
+        with evaluating(self.net):
+            for index, samples in enumerate(clips):
+                # One at a time: on a CPU a batch is no faster, and padding cannot matter.
+                batch = self.representation.collate(
+                    [self.representation.encode_audio(samples, rate)]
+                )
+                mel, lengths = (batch[name].to(self.device) for name in ("mel", "lengths"))
+                found[index] = self.net(mel, lengths).double().cpu()[0]
+        return found
 
     def on_validation_epoch_start(self) -> None:
-        """Starts the sums of the loss, and of real clips above each kind."""
+        """Starts the sums of the loss, and of pairs won by real clips, for each kind."""
         super().on_validation_epoch_start()
         self._above = torch.zeros(2, len(CLIP_KINDS), dtype=torch.float64, device=self.device)
         self._real: list[Tensor] = []
@@ -221,13 +208,20 @@ class MelAestheticsModule(ZooModule):
 
 
 def quantiles(logits: Tensor, count: int = 64) -> tuple[float, ...]:
-    """So many evenly spaced quantiles of (clips,) logits, from the middle of the first part to that of the last."""
+    """Evenly spaced quantiles of logits, from the middle of the first part to that of the last.
+
+    Args:
+        logits: (clips,).
+        count: Number of quantiles.
+    """
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     return tuple(torch.quantile(logits.double().cpu(), places).tolist())
 
 
 def won_pairs(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """How often the real clip of a group is above a degraded one (a tie counts half), and how many pairs there are.
+    """Pairs of each kind in which the real clip of a group is above a degraded one, and all pairs.
+
+    A tie counts half.
 
     Args:
         logits: (clips,).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -10,59 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musiczoo.music.errors import MusicZooError
-
-
-@dataclass(frozen=True)
-class MelAestheticsConfig:
-    """Sizes of the net.
-
-    Attributes:
-        mels: Bands of the spectrogram, a multiple of 16.
-        channels: Channels of the first convolution; the others have up to three times as many.
-        width: Features of each moment.
-        layers: Layers over time.
-        heads: Attention heads of each.
-        dropout: Of the features of each moment, and of the clip.
-    """
-
-    mels: int = 96
-    channels: int = 8
-    width: int = 80
-    layers: int = 3
-    heads: int = 4
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        fits = (
-            self.mels > 0
-            and self.mels % 16 == 0
-            and min(self.channels, self.width, self.heads) > 0
-            and self.width % self.heads == 0
-        )
-        if not fits or self.layers < 0 or not 0 <= self.dropout < 1:
-            raise MusicZooError(
-                f"These sizes make no net: {self}.",
-                remedy="The bands are a multiple of 16, and the width is one of the heads.",
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as plain JSON values."""
-        return asdict(self)
-
+from musiczoo.models.mel_aesthetics.config import MelAestheticsConfig
 
 ROWS_OF_A_STEP = 4
 _HARMONIC = 16  # features of whole spectra for each channel of the first convolution
 
 
 class MelAestheticsNet(nn.Module):
-    """Convolutions over time and frequency, then layers over time, mean and spread over the clip, one number.
+    """Convolutions over time and frequency, layers over time, and one number for the clip.
 
     A layer is a convolution, each reaching twice as far as the one before, and attention over the
-    whole clip, by which a wrong note is told from the others and a repeated one is found. Steps
-    beyond the end of a clip are zero before each convolution, as is what lies beyond the edge of a
-    batch, and nothing attends to them, so that a clip's number does not depend on what it is padded
-    with.
+    whole clip, by which a wrong note differs from the others and a repeated one is found. The last
+    layers see mean and spread over the clip. Steps beyond the end of a clip are zero before each
+    convolution, as is what lies beyond the edge of a batch, and nothing attends to them, so that a
+    clip's number does not depend on what it is padded with.
 
     Args:
         config: The sizes.
@@ -121,7 +81,7 @@ class MelAestheticsNet(nn.Module):
         return self.listen(mel, lengths)[0]
 
     def listen(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores clips, and tells which pitch classes sound in them.
+        """Scores clips, and finds which pitch classes sound in them.
 
         Args:
             mel: (clips, rows, mels) levels from 0 to 255.
@@ -157,7 +117,7 @@ class MelAestheticsNet(nn.Module):
 
 
 class _Layer(nn.Module):
-    """A dilated convolution over time and self-attention without positions, each added to what it is computed from."""
+    """A dilated convolution over time and self-attention without positions, each as a residual."""
 
     def __init__(self, width: int, dilation: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -170,7 +130,12 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(clips, steps, width) with (clips, steps) bool, True within a clip, to (clips, steps, width)."""
+        """(clips, steps, width) -> (clips, steps, width).
+
+        Args:
+            x: (clips, steps, width).
+            rows: (clips, steps) bool, True within a clip.
+        """
         reached = self.convolution((x * rows.unsqueeze(2)).transpose(1, 2)).transpose(1, 2)
         x = self.convolution_norm(x + self.dropout(functional.relu(reached)))
         query, key, value = (

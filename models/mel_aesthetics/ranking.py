@@ -1,4 +1,4 @@
-"""The loss of an ear: real takes above degraded ones, lightly degraded ones above heavily degraded ones."""
+"""The loss of an audio scorer: real passages above degraded ones, light damage above heavy."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _LEAST_DIFFERENCE = 0.05
 
 
 class GradedRanking:
-    """Bradley-Terry likelihood of the order within each group (Bradley and Terry 1952), and of each clip being real or not.
+    """Likelihood of the order within each group (Bradley and Terry 1952) and of being real or not.
 
-    The order alone would leave open where zero lies and how works compare with each other. The
-    other alone would leave nothing to tell bad pieces from worse ones by, which is what a policy
-    that begins with bad pieces learns from.
+    The order alone would leave open where zero is and how works compare with each other. The other
+    alone would leave no difference between bad pieces and worse ones, which is what a policy that
+    begins with bad pieces learns from.
 
     Args:
         anchor: Weight of the clips' own likelihood beside that of their order.
-        hearing: Weight of telling which pitch classes sound. A wrong note is wrong among others,
+        hearing: Weight of finding which pitch classes sound. A wrong note is wrong among others,
             and a net that knows which notes sound finds it with far fewer examples.
     """
 
@@ -70,17 +70,21 @@ class GradedRanking:
 
 
 def pitch_class_loss(classes: Tensor, batch: Batch) -> Tensor:
-    """Binary cross-entropy of the pitch classes that sound, (clips,): the mean over the steps of each clip, summed over the classes.
+    """Binary cross-entropy of the pitch classes that sound, (clips,).
+
+    It is the mean over the steps of each clip, summed over the classes.
 
     Args:
         classes: (clips, steps, 12) logits.
         batch: With ``classes`` (clips, rows, 12) bool and ``lengths`` (clips,).
     """
-    told = batch["classes"][:, ::ROWS_OF_A_STEP].to(classes.dtype)
-    within = torch.arange(told.shape[1], device=told.device) * ROWS_OF_A_STEP < batch[
+    sounding = batch["classes"][:, ::ROWS_OF_A_STEP].to(classes.dtype)
+    within = torch.arange(sounding.shape[1], device=sounding.device) * ROWS_OF_A_STEP < batch[
         "lengths"
     ].unsqueeze(1)
-    losses = functional.binary_cross_entropy_with_logits(classes, told, reduction="none").sum(dim=2)
+    losses = functional.binary_cross_entropy_with_logits(classes, sounding, reduction="none").sum(
+        dim=2
+    )
     return (losses * within).sum(dim=1) / within.sum(dim=1)
 
 

@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from musiczoo.hub.loading import load
-from musiczoo.hub.registry import ENTRIES, list_models
+from musiczoo.hub.registry import ARCHITECTURES, ENTRIES, list_models, resolve
 from musiczoo.music.errors import MusicZooError
 
 TINY = Path(__file__).parents[1] / "fixtures" / "bar_stream" / "notagen_tiny.pth"
 
 
 def test_names_are_unique_and_openers_exist():
-    import importlib
-
     names = [row.name for row in list_models()]
     assert len(set(names)) == len(names)
     assert {
@@ -29,11 +27,9 @@ def test_names_are_unique_and_openers_exist():
         "notagen-x",
     } <= set(names)
     for row in ENTRIES:
-        module, _, attribute = row.opener.partition(":")
-        target = importlib.import_module(module)
-        for part in attribute.split("."):
-            target = getattr(target, part)
-        assert callable(target)
+        architecture = ARCHITECTURES[row.architecture]
+        assert isinstance(resolve(architecture.module), type)
+        assert callable(resolve(architecture.reads_published))
 
 
 def test_load_from_a_path_with_settings():

@@ -82,7 +82,7 @@ def test_weights_by_name(tmp_path: Path) -> None:
         named.score_audio(sound, RATE).values, preferred(tiny().eval().scores(sound, RATE))
     )
     unheard = MelAestheticsModule(channels=4, width=8, layers=1)
-    with pytest.raises(MusicZooError, match="does not know how it rates real music"):
+    with pytest.raises(MusicZooError, match="gives real music are not known"):
         MelAesthetics(unheard, Renderer(workers=0)).score_audio(sound, RATE)
     with pytest.raises(MusicZooError, match="does not score sound"):
         MelAesthetics("m3-small", Renderer(workers=0)).score_audio(sound, RATE)

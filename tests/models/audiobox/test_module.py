@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import musiczoo.models.audiobox.module
+from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.audiobox import AudioboxModule
 from musiczoo.models.audiobox.module import windows_of
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.resampling import resample
-from tests.models.audiobox.test_net import random_net
+from tests.models.audiobox.test_net import SMALL, random_net
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,18 @@ def test_silence_is_rated(module: AudioboxModule):
 def test_clips_that_are_none(module: AudioboxModule, clip: np.ndarray, told: str):
     with pytest.raises(MusicZooError, match=rf"clip 2: .*{told}"):
         module.ratings([noise(0.1), clip], 48_000)
+
+
+def test_sizes_as_a_config_one_by_one_or_a_net() -> None:
+    assert AudioboxModule(SMALL).config == SMALL
+    assert AudioboxModule(**SMALL.to_dict()).config == SMALL
+    net = random_net()
+    assert AudioboxModule(net).net is net
+    assert not any(value.requires_grad for value in AudioboxModule(SMALL).parameters())
+
+
+def test_it_is_neither_saved_nor_adapted(module: AudioboxModule, tmp_path: Path) -> None:
+    with pytest.raises(MusicZooError, match="audiobox are not saved as checkpoint folders"):
+        save_checkpoint(module, tmp_path / "saved")
+    with pytest.raises(MusicZooError, match="nothing to adapt"):
+        module.add_lora({"rank": 2})
