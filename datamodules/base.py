@@ -83,6 +83,10 @@ class SplitDataModule(lightning.LightningDataModule):
         self.progress = shared.progress
         self._splits: Splits | None = None
 
+    @abstractmethod
+    def setup(self, stage: str | None = None) -> None:
+        """Load the pieces and split them."""
+
     @property
     def splits(self) -> Splits:
         """Indices of the pieces of each split; :meth:`setup` makes them."""
