@@ -75,6 +75,7 @@ def collate_graded(items: Sequence[Graded]) -> dict[str, Tensor]:
     """
     rows = [row for item in items for row in item.rows]
     return {
+        # (clips, longest, mels)
         "mel": torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
         "lengths": torch.tensor([len(row) for row in rows]),
         "classes": torch.nn.utils.rnn.pad_sequence(
@@ -261,6 +262,7 @@ def _unpacked(file: Path) -> Graded:
     with np.load(file, allow_pickle=False) as kept:
         lengths = kept["lengths"].tolist()
         rows = torch.from_numpy(kept["rows"]).split(lengths)
+        # (all rows, 12)
         bits = np.unpackbits(kept["classes"], count=12 * sum(lengths)).reshape(-1, 12).astype(bool)
         return Graded(
             rows,

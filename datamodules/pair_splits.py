@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from musiczoo.datamodules.paired_pieces import Found, PieceLists, PreferencePair, named_once
 from musiczoo.datamodules.splits import Splits, split_by_cluster
 from musiczoo.music.abc import Tune
-from musiczoo.music.near_duplicates import Shingles, clusters, shingles, skyline
+from musiczoo.music.near_duplicates import (
+    Shingles,
+    clusters,
+    first_connected,
+    shingles,
+    skyline,
+)
 
 
 def split_found(found: Found, *, validation: float, most: int, seed: int, draw_seed: int) -> Splits:
@@ -122,23 +128,14 @@ def _groups(pairs: Sequence[PreferencePair]) -> list[str]:
     first = clusters(
         [_shingles(tune) for index in own for tune in (pairs[index].chosen, pairs[index].rejected)]
     )
-    parent = list(range(len(first)))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    for place, other in [
-        *enumerate(first),
-        *((2 * number, 2 * number + 1) for number in range(len(own))),
-    ]:
-        one, two = root(place), root(other)
-        parent[max(one, two)] = min(one, two)
+    # Sides of one pair, and near-duplicates among the sides of all.
+    connected = first_connected(
+        len(first),
+        [*enumerate(first), *((2 * number, 2 * number + 1) for number in range(len(own)))],
+    )
     groups = [f"group {pair.group}" for pair in pairs]
     for number, index in enumerate(own):
-        groups[index] = f"pair {pairs[own[root(2 * number) // 2]].id}"
+        groups[index] = f"pair {pairs[own[connected[2 * number] // 2]].id}"
     return groups
 
 

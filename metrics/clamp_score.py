@@ -173,6 +173,7 @@ class ClampScore(Metric):
         places = torch.tensor(
             [self.prompts[prompt] for prompt in asked], dtype=torch.long, device=self.centres.device
         )
+        # (pieces,)
         scores = _cosines(features.detach().to(self.centres), self.centres[places])
         usable = scores.isfinite()
         self.sums += torch.zeros_like(self.sums).index_add_(0, places[usable], scores[usable])

@@ -314,5 +314,5 @@ class PieceDistance(_Distances):
             self._add(
                 torch.zeros(1, len(self.total))
                 if roll is None
-                else torch.from_numpy(roll.reshape(1, -1))
+                else torch.from_numpy(roll.reshape(1, -1))  # (1, rows * steps)
             )

@@ -316,7 +316,7 @@ class FrechetMusicDistance(Metric):
                 *(some.to(self.reference.mean) for some in kept),
             ]
         )
-        rows = rows.reshape(-1, len(self.reference.mean))
+        rows = rows.reshape(-1, len(self.reference.mean))  # (pieces, dimensions)
         value = rows.new_tensor(torch.nan)
         if len(rows) > 1:
             value = gaussian_distance(Gaussian.of(rows, self.estimator), self.reference)

@@ -150,7 +150,21 @@ def clusters(works: Sequence[Shingles]) -> list[int]:
     Returns:
         For each work the index of the first work of its cluster.
     """
-    parent = list(range(len(works)))
+    return first_connected(len(works), near_duplicates(works))
+
+
+def first_connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """For each of ``count`` things the first one that it is connected with, over any others.
+
+    Args:
+        count: Number of things.
+        pairs: Indices of two connected things.
+
+    Example:
+        >>> first_connected(5, [(1, 3), (4, 3)])
+        [0, 1, 2, 1, 1]
+    """
+    parent = list(range(count))
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -158,10 +172,10 @@ def clusters(works: Sequence[Shingles]) -> list[int]:
             index = parent[index]
         return index
 
-    for first, second in near_duplicates(works):
+    for first, second in pairs:
         one, other = root(first), root(second)
         parent[max(one, other)] = min(one, other)
-    return [root(index) for index in range(len(works))]
+    return [root(index) for index in range(count)]
 
 
 def _candidates(works: Sequence[Shingles]) -> Iterator[tuple[int, int]]:

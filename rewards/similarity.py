@@ -145,7 +145,7 @@ class CorpusSimilarity(Reward):
         for labels, references in self._features.items():
             mine = [index for index in rows if keys[index] == labels]
             if mine:
-                some = torch.stack([rows[index] for index in mine])
+                some = torch.stack([rows[index] for index in mine])  # (pieces, dimensions)
                 values[mine] = clamp_scores(some, references)
                 nearest[mine] = _cosines(some, references).amax(dim=1)
         return Scores(values, tuple(reasons), {"nearest": nearest})
@@ -164,7 +164,7 @@ class CorpusSimilarity(Reward):
         """
         found = []
         for labels, features in self._features.items():
-            cosines = _cosines(features, features)
+            cosines = _cosines(features, features)  # (works, works)
             names = self._clusters[labels]
             numbers = torch.tensor([names.index(name) for name in names])
             cosines[numbers.unsqueeze(0) == numbers.unsqueeze(1)] = -torch.inf
@@ -210,4 +210,5 @@ def _clusters(works: Sequence[Work]) -> list[str]:
 
 
 def _cosines(one: Tensor, other: Tensor) -> Tensor:
+    """(n, m) float64, of each row of (n, dimensions) with each of (m, dimensions)."""
     return functional.normalize(one.double(), dim=1) @ functional.normalize(other.double(), dim=1).T
