@@ -1,4 +1,7 @@
-"""What the answers say: preferences by majority with exact tests, ratings with mixed-effects models, and how far raters agree."""
+"""The analysis of answers: preferences, ratings, and how far raters agree.
+
+Preferences are counted by majority and tested exactly; ratings have mixed-effects models.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Preference:
         test: Wins against losses, by items.
         p_holm: Its p-value corrected for all tests of the study.
         votes: Single votes for the first, for neither and for the second. Votes of a participant
-            and on an item hang together, so they are not tested.
+            and on an item are not independent, so they are not tested.
         alpha: Krippendorff's (nominal) of the votes by item.
         by_label: Wins, ties and losses by label and value.
     """
@@ -81,7 +84,7 @@ class Rating:
     Attributes:
         aspect: The aspect.
         systems: Each system's ratings.
-        model: The mixed-effects model, or None where the answers do not suffice for one.
+        model: The mixed-effects model, or None where there are too few answers for one.
         p_holm: For each effect of the model its p-value corrected for all tests of the study.
         alpha: Krippendorff's (interval) of the ratings by excerpt.
     """

@@ -1,4 +1,4 @@
-"""Pieces without anything that tells who made them, as pictures and sound for a page."""
+"""Pieces without anything that identifies their system, as pictures and sound for a page."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from musiczoo.music.midi.to_tune import from_score
 from musiczoo.music.pictures.engraving import engrave
 from musiczoo.music.pictures.piano_roll import piano_roll_picture
 from musiczoo.music.sound.audio import render_audio
+from musiczoo.studies.design import INSTALL_STUDY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,18 +25,23 @@ if TYPE_CHECKING:
 
 Picture = Literal["score", "roll", "none"]
 PICTURES: tuple[Picture, ...] = ("score", "roll", "none")
-#: What the notes and their layout need; titles, composers, sources, notes, comments and directives of all other kinds are dropped.
+#: What the notes and their layout need. Titles, composers, sources, notes, comments and all other
+#: directives are dropped.
 KEPT_FIELDS = frozenset({"L", "M", "K", "Q", "V", "U", "m", "P"})
 _LAYOUT = re.compile(r"(?:score|staves)\b")
-#: A closed list: whatever else a voice or track is called may be the mark of a system. English, Italian, German and French.
+# A closed list: any other name of a voice or track may identify a system. English, Italian, German
+# and French.
 _INSTRUMENTS = """
-    piccolo|ottavino|flutes?|flaut[oi]|flöte|recorder|oboes?|oboi|hautbois|english horn|cor anglais|bass clarinet|clarinets?|clarinett[oi]
-    |klarinette|contrabassoon|bassoons?|fagott[oi]?|saxophone|horns?|corn[oi]|trumpets?|tromb[ae]|trompete|clarino|trombones?|tromboni|posaune
-    |tuba|timpani|pauken|percussion|drums|glockenspiel|celesta|xylophone|marimba|harp|arpa|harfe|piano|pianoforte|klavier|keyboard|harpsichord
-    |cembalo|clavecin|organ|orgel|basso continuo|continuo|guitar|gitarre|lute|laute|banjo|mandolin|accordion|fiddle|violins?|violin[oi]
-    |violine|violon|viola da gamba|viol[ae]|violas|bratsche|cellos?|violoncell[oi]|double bass|contrabass|contrabbasso|kontrabass|violone
-    |strings|soprano|sopran|mezzo-soprano|contralto|alto?|tenore?|baritone?|bass|basso|bassus|cantus|altus|superius|quintus|voices?|choir|chorus|stimme
-    |melody
+    piccolo|ottavino|flutes?|flaut[oi]|flöte|recorder|oboes?|oboi|hautbois|english horn
+    |cor anglais|bass clarinet|clarinets?|clarinett[oi]|klarinette|contrabassoon|bassoons?
+    |fagott[oi]?|saxophone|horns?|corn[oi]|trumpets?|tromb[ae]|trompete|clarino|trombones?
+    |tromboni|posaune|tuba|timpani|pauken|percussion|drums|glockenspiel|celesta|xylophone|marimba
+    |harp|arpa|harfe|piano|pianoforte|klavier|keyboard|harpsichord|cembalo|clavecin|organ|orgel
+    |basso continuo|continuo|guitar|gitarre|lute|laute|banjo|mandolin|accordion|fiddle|violins?
+    |violin[oi]|violine|violon|viola da gamba|viol[ae]|violas|bratsche|cellos?|violoncell[oi]
+    |double bass|contrabass|contrabbasso|kontrabass|violone|strings|soprano|sopran|mezzo-soprano
+    |contralto|alto?|tenore?|baritone?|bass|basso|bassus|cantus|altus|superius|quintus|voices?
+    |choir|chorus|stimme|melody
 """
 _INSTRUMENT = re.compile(
     rf"\b({''.join(line.strip() for line in _INSTRUMENTS.splitlines())})\b(\s+(?:I{{1,3}}|IV)\b)?",
@@ -45,11 +51,10 @@ SAMPLE_RATE = 44_100
 FADE_SECONDS = 0.5
 #: 0 is the best and largest, 1 the smallest; some 90 kbit/s for stereo.
 MP3_COMPRESSION = 0.5
-INSTALL_STUDY = "Install it: pip install 'musiczoo[study]'."
 
 
 def anonymous_tune(tune: Tune) -> Tune:
-    """The same music with a bare header: no title, no names but those of instruments."""
+    """The same music with a bare header: no title, and no names except those of instruments."""
     header = [Field("X", "1")]
     for item in tune.header:
         if item.name == "V":
@@ -60,7 +65,7 @@ def anonymous_tune(tune: Tune) -> Tune:
 
 
 def instrument_name(name: str) -> str:
-    """What of a voice's name is the name of an instrument or a singer.
+    """The part of a voice's name that names an instrument or a singer.
 
     >>> instrument_name("Violino II (system-7)"), instrument_name("midi-out of GrooveNet")
     ('Violino II', '')
@@ -141,7 +146,7 @@ def sound_of(
 
 
 def words_in(svg: str) -> str:
-    """The words that a picture shows or carries, for :func:`find_name`."""
+    """The words in a picture's file, shown or not, for :func:`find_name`."""
     return re.sub(r"<[^>]*>", " ", svg)
 
 
@@ -156,7 +161,7 @@ def find_name(text: str, names: Sequence[str]) -> str | None:
 
 
 def _voice(value: str) -> str:
-    """A ``V:`` field with what the music needs of it, and of its names those of instruments."""
+    """A ``V:`` field with what the music needs, and with the names of instruments only."""
     voice = parse_voice_field(value)
     words = [voice.id, voice.clef]
     words += [
@@ -173,5 +178,5 @@ def _voice(value: str) -> str:
 
 
 def _short(name: str) -> str:
-    """An abbreviation of an instrument: two or three letters with a point say nothing of a system."""
+    """An abbreviation of an instrument: two or three letters with a point identify no system."""
     return name if re.fullmatch(r"[A-Z][a-z]{0,3}\.( ?[IV]{1,3}| ?\d)?", name) else ""

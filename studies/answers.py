@@ -90,38 +90,15 @@ def read_answers(key: Key, paths: Iterable[str | Path]) -> Answers:
         MusicZooError: A path that does not exist, or not one answer that can be used.
     """
     answers = Answers()
-    sent: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
-    for path in _files(paths):
-        document = _document(path, answers.problems)
-        if document is None:
-            continue
-        if document["study"] != key.study or document["participant"] not in key.trials:
-            other = (
-                "another study"
-                if document["study"] != key.study
-                else f"{document['participant']!r}, who is no participant"
-            )
-            answers.problems.append(
-                Problem(
-                    "foreign", str(path), len(document["answers"]), f"The answers are of {other}."
-                )
-            )
-            continue
-        sent.setdefault(document["participant"], []).append(
-            (str(document.get("exported", "")), str(path), document["answers"])
-        )
+    sent = _sent(key, paths, answers.problems)
     for participant, trials in key.trials.items():
         if participant not in sent:
-            answers.problems.append(
-                Problem(
-                    "missing",
-                    participant,
-                    len(trials) * len(key.aspects),
-                    "There is no file of this participant.",
-                )
-            )
+            count = len(trials) * len(key.aspects)
+            reason = "There is no file of this participant."
+            answers.problems.append(Problem("missing", participant, count, reason))
             continue
-        *older, (_, used, given) = sorted(sent[participant], key=lambda row: row[:2])
+        *older, latest = sorted(sent[participant], key=lambda row: row[:2])
+        _, used, given = latest
         for exported, name, content in older:
             same = "the same answers" if content == given else "other answers"
             reason = (
@@ -142,6 +119,30 @@ def read_answers(key: Key, paths: Iterable[str | Path]) -> Answers:
     return answers
 
 
+def _sent(
+    key: Key, paths: Iterable[str | Path], problems: list[Problem]
+) -> dict[str, list[tuple[str, str, dict[str, Any]]]]:
+    """Time of export, file and answers of each file of the study, by participant."""
+    sent: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path in _files(paths):
+        document = _document(path, problems)
+        if document is None:
+            continue
+        participant, given = document["participant"], document["answers"]
+        other = ""
+        if document["study"] != key.study:
+            other = "another study"
+        elif participant not in key.trials:
+            other = f"{participant!r}, who is no participant"
+        if other:
+            reason = f"The answers are of {other}."
+            problems.append(Problem("foreign", str(path), len(given), reason))
+        else:
+            exported = str(document.get("exported", ""))
+            sent.setdefault(participant, []).append((exported, str(path), given))
+    return sent
+
+
 def _files(paths: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(Path, paths):
@@ -155,7 +156,7 @@ def _files(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
-    """The content of an exported file, or None with the reason put down."""
+    """The content of an exported file, or None with the reason in ``problems``."""
 
     def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):

@@ -1,4 +1,4 @@
-"""Who judges what, in which order, and which piece stands on which side: drawn at random, balanced, from one seed."""
+"""Who judges what, in which order and on which side: drawn at random, balanced, from one seed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ KINDS = ("ab", "rating", "captions")
 RATINGS = tuple(range(1, 11))
 SIDES = ("A", "B")
 NO_PREFERENCE = "none"
+INSTALL_STUDY = "Install it: pip install 'musiczoo[study]'."
 
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """One question about a trial: the name under which it is analysed, and the words that the participant reads."""
+    """One question about a trial.
+
+    Attributes:
+        name: Its name in the analysis.
+        question: The words that the participant reads.
+    """
 
     name: str
     question: str
@@ -53,7 +59,7 @@ class Trial:
     """What a participant judges at once.
 
     Attributes:
-        id: Drawn at random: it says nothing of what is behind it.
+        id: Drawn at random, so that it reveals nothing.
         item: The piece, prompt or clip.
         systems: The system rated, or those on the sides A and B.
     """
@@ -125,7 +131,10 @@ def deal(
 def _hands(
     items: Sequence[str], participants: Sequence[str], each: int, rng: random.Random
 ) -> dict[str, list[str]]:
-    """The items of each participant: always those that were judged least so far, so that the numbers differ by one at most."""
+    """The items of each participant: always those that were judged least so far.
+
+    So the numbers of judgements differ by one at most.
+    """
     used = dict.fromkeys(items, 0)
     hands = {}
     for participant in rng.sample(list(participants), len(participants)):
@@ -145,7 +154,7 @@ def _names(count: int, rng: random.Random) -> list[str]:
 
 
 def halved(edges: Sequence[tuple[Hashable, Hashable]], rng: random.Random) -> list[bool]:
-    """Split the edges of a bipartite graph in two so that at every vertex the halves differ by one at most.
+    """Split the edges of a bipartite graph in two halves that differ by one at most at each vertex.
 
     Vertices of odd degree get an edge to an extra vertex of the other side, so that the graph falls
     into closed walks. These are of even length, and taking their edges in turns halves every vertex

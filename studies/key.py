@@ -1,6 +1,6 @@
 """The key of a study: which system is behind which side of which trial.
 
-It never lies in the participants' folder.
+It is never written to the participants' folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Key:
         trials: The trials of each participant in the order of the sheet.
         labels: Labels of each item.
         against: The system with which the others are compared, or None for all pairs.
-        record: What is kept for the reader alone: sources and their hashes, sheets and their
+        record: What the analysis does not need: sources and their hashes, sheets and their
             hashes, what was skipped, versions.
     """
 

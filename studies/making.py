@@ -1,4 +1,4 @@
-"""Making a study: pieces into blinded sheets that work without a network, and the key that stays with the maker."""
+"""Making a study: blinded sheets that work without a network, and the key that the maker keeps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from musiczoo.music.errors import MusicZooError
-from musiczoo.studies.anonymous import PICTURES, Picture, find_name, picture_of, sound_of, words_in
-from musiczoo.studies.design import DEFAULT_ASPECTS, KINDS, NO_PREFERENCE, Aspect, deal
+from musiczoo.studies.design import Aspect, deal
+from musiczoo.studies.exhibits import Exhibits, refuse_names, render
 from musiczoo.studies.key import Key
-from musiczoo.studies.material import Material, Skipped, Version
-from musiczoo.studies.sheets import Exhibit, Sheet, write_sheet
+from musiczoo.studies.material import Material, Skipped
+from musiczoo.studies.settings import StudySettings
+from musiczoo.studies.sheets import Sheet, write_sheet
 
 SHEETS = "sheets"
 KEY = "key.json"
@@ -32,7 +33,7 @@ class Made:
     """What :func:`make_study` wrote.
 
     Attributes:
-        key_path: The key; for the maker's eyes only.
+        key_path: The key; only the maker may see it.
         sheets: One HTML file a participant.
         key: The key's content.
         skipped: What could not be used.
@@ -50,23 +51,14 @@ def make_study(
     participants: int | Sequence[str],
     output: str | Path,
     *,
-    aspects: Sequence[Aspect] | None = None,
     seed: int | None = None,
-    items_each: int | None = None,
-    against: str | None = None,
-    picture: str = "score",
-    sound: bool = True,
-    seconds: float | None = None,
-    soundfont: str | Path | None = None,
-    show_labels: Sequence[str] = (),
-    instructions: str | None = None,
-    title: str = "Listening study",
     progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
 ) -> Made:
     """Write the sheets of a study to ``output/sheets/`` and its key to ``output/key.json``.
 
-    Nothing in the sheets tells the systems apart but the music and the captions: titles, composers,
-    comments and names of voices other than instruments are dropped, trials carry names drawn at
+    Only the music and the captions distinguish the systems in the sheets: titles, composers,
+    comments and names of voices other than instruments are dropped, trials have names drawn at
     random, sound files have no tags, and every text that is shown is searched for the systems'
     names.
 
@@ -78,28 +70,19 @@ def make_study(
         participants: How many, or their names (letters, digits, ``-`` and ``_``).
         output: The study's folder; made if it does not exist. Sheets of an earlier study are not
             overwritten.
-        aspects: What is asked; the papers' questions when None
-            (:data:`~musiczoo.studies.design.DEFAULT_ASPECTS`).
         seed: For order, sides and names; drawn and put into the key when None.
-        items_each: Items that one participant judges; all when None.
-        against: Compare only pairs with this system.
-        picture: ``"score"`` (engraved), ``"roll"`` (piano roll) or ``"none"``.
-        sound: Whether the music can be heard.
-        seconds: Sound fades out and ends there.
-        soundfont: As in :func:`musiczoo.music.render_audio`.
-        show_labels: Columns of the labels that participants see.
-        instructions: Plain text that replaces the instructions; empty lines separate paragraphs.
-        title: Of the sheets.
-        progress: Called with the number of pieces rendered and of all pieces.
+        progress: Called with the number of items rendered and of all items.
+        settings: What is asked and shown: the attributes of
+            :class:`~musiczoo.studies.settings.StudySettings`, such as ``aspects``, ``picture``,
+            ``sound`` and ``title``.
 
     Raises:
         MusicZooError: A setting that cannot be used, no piece that can be rendered, a text that
             names a system, or a folder that holds a study.
     """
-    _check(kind, material, picture, sound, against, show_labels, items_each, seconds)
-    asked = tuple(aspects or DEFAULT_ASPECTS[kind])
-    if len({aspect.name for aspect in asked}) < len(asked):
-        raise MusicZooError("Two aspects have the same name.", where="--aspect")
+    chosen = StudySettings(**settings)
+    chosen.check(kind, material)
+    asked = chosen.asked(kind)
     names = _participants(participants)
     folder = Path(output)
     if (folder / KEY).exists() or (folder / SHEETS).exists():
@@ -110,70 +93,79 @@ def make_study(
         )
     seed = secrets.randbits(53) if seed is None else seed
     skipped = list(material.skipped)
-    exhibits, clips = _render(
-        material, cast(Picture, picture), sound, seconds, soundfont, skipped, progress
-    )
-    if not exhibits:
-        raise MusicZooError(
-            f"Not one item can be shown: {skipped[-1].what}: {skipped[-1].reason}",
-            remedy="Leave out what cannot be rendered.",
-        )
-    shown = {item: _shown(material, item, show_labels) for item in exhibits}
-    _look_for_names(
-        material,
-        exhibits,
-        clips,
-        shown,
-        [title, instructions or "", *(aspect.question for aspect in asked)],
-    )
-    # Two studies of one seed must not share names, or the answers of one would pass for those of
-    # the other.
-    rng = random.Random(
-        json.dumps(
-            [seed, kind, material.systems, names, list(exhibits), [aspect.name for aspect in asked]]
-        )
-    )
+    exhibits = render(material, chosen, skipped, progress)
+    texts = [chosen.title, chosen.instructions or "", *(aspect.question for aspect in asked)]
+    refuse_names(exhibits, material.systems, texts)
+    key = _key(kind, material, names, list(exhibits.versions), seed, asked, chosen)
+    key.record = _record(material, exhibits, chosen, skipped)
+    return _write(folder, key, exhibits, chosen, skipped)
+
+
+def _key(
+    kind: str,
+    material: Material,
+    names: list[str],
+    items: list[str],
+    seed: int,
+    asked: tuple[Aspect, ...],
+    settings: StudySettings,
+) -> Key:
+    """The key: its trials are dealt out, its record is still empty."""
+    # Studies of one seed must not share names, or the answers of one would count for the other.
+    content = [seed, kind, material.systems, names, items, [aspect.name for aspect in asked]]
+    rng = random.Random(json.dumps(content))
     study = f"{rng.getrandbits(32):08x}"
     trials = deal(
-        kind, list(exhibits), material.systems, names, rng, items_each=items_each, against=against
+        kind,
+        items,
+        material.systems,
+        names,
+        rng,
+        items_each=settings.items_each,
+        against=settings.against,
     )
-    key = Key(
+    return Key(
         study,
         kind,
         seed,
         material.systems,
         asked,
         trials,
-        {i: row for i, row in material.labels.items() if i in exhibits},
-        against,
+        {item: row for item, row in material.labels.items() if item in items},
+        settings.against,
     )
 
-    def sheet_of(participant: str) -> Sheet:
-        sheet = Sheet(key, participant, title, instructions)
-        for trial in trials[participant]:
-            clip = clips.get(trial.item, Exhibit())
-            common = Exhibit(
-                clip.picture, clip.sound, "\n".join(filter(None, (clip.caption, shown[trial.item])))
-            )
-            sheet.add(trial, common, [exhibits[trial.item][system] for system in trial.systems])
-        return sheet
 
-    key.record = {
+def _record(
+    material: Material, exhibits: Exhibits, settings: StudySettings, skipped: list[Skipped]
+) -> dict[str, Any]:
+    """What the key keeps for its reader."""
+    packages = ("musiczoo", "verovio", "symusic")
+    return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("musiczoo", "verovio", "symusic")
-        },
-        "picture": picture,
-        "sound": sound,
-        "seconds": seconds,
-        "sources": {item: _sources(material, item) for item in exhibits},
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "picture": settings.picture,
+        "sound": settings.sound,
+        "seconds": settings.seconds,
+        "sources": {item: _sources(material, item) for item in exhibits.versions},
         "skipped": [{"what": row.what, "reason": row.reason} for row in skipped],
     }
-    return _write(folder, key, sheet_of, skipped)
+
+
+def _sheet(key: Key, participant: str, exhibits: Exhibits, settings: StudySettings) -> Sheet:
+    sheet = Sheet(key, participant, settings.title, settings.instructions)
+    for trial in key.trials[participant]:
+        row = exhibits.versions[trial.item]
+        sheet.add(trial, exhibits.above(trial.item), [row[system] for system in trial.systems])
+    return sheet
 
 
 def _write(
-    folder: Path, key: Key, sheet_of: Callable[[str], Sheet], skipped: list[Skipped]
+    folder: Path,
+    key: Key,
+    exhibits: Exhibits,
+    settings: StudySettings,
+    skipped: list[Skipped],
 ) -> Made:
     """Write sheets and key; the folder of the sheets appears with all of them or not at all."""
     part = folder / f".{SHEETS}.part"
@@ -181,7 +173,8 @@ def _write(
         part.mkdir(parents=True)
         hashes = {}
         for participant in key.trials:
-            path = write_sheet(sheet_of(participant), part / f"{participant}.html")
+            sheet = _sheet(key, participant, exhibits, settings)
+            path = write_sheet(sheet, part / f"{participant}.html")
             hashes[participant] = hashlib.sha256(path.read_bytes()).hexdigest()
         key.record["sheets_sha256"] = hashes
         key.write(folder / KEY)
@@ -198,58 +191,6 @@ def _write(
         key,
         skipped,
     )
-
-
-def _check(
-    kind: str,
-    material: Material,
-    picture: str,
-    sound: bool,
-    against: str | None,
-    show_labels: Sequence[str],
-    items_each: int | None,
-    seconds: float | None,
-) -> None:
-    if kind not in KINDS:
-        raise MusicZooError(
-            f"There is no kind of study {kind!r}.", remedy=f"Choose of {', '.join(KINDS)}."
-        )
-    if bad := [name for name in material.systems if not name.strip() or name == NO_PREFERENCE]:
-        raise MusicZooError(
-            f"A system cannot be called {bad[0]!r}.", remedy="Give it another name."
-        )
-    if (kind == "captions") != bool(material.clips):
-        raise MusicZooError(
-            "Captions are compared in a study of the kind captions, and only there."
-        )
-    if picture not in PICTURES:
-        raise MusicZooError(
-            f"There is no picture {picture!r}.", remedy=f"Choose of {', '.join(PICTURES)}."
-        )
-    if picture == "none" and not sound:
-        raise MusicZooError(
-            "A study without pictures and without sound shows no music.",
-            remedy="Leave one of them in.",
-        )
-    if against is not None and against not in material.systems:
-        raise MusicZooError(
-            f"There is no system {against!r}.",
-            where="--against",
-            remedy=f"Name one of {', '.join(material.systems)}.",
-        )
-    if seconds is not None and not seconds > 0:
-        raise MusicZooError(
-            f"{seconds} seconds are no length.", where="--seconds", remedy="Give a number above 0."
-        )
-    if items_each is not None and items_each < 1:
-        raise MusicZooError("A participant judges one item at least.", where="--items")
-    columns = sorted({column for row in material.labels.values() for column in row})
-    if unknown := [label for label in show_labels if label not in columns]:
-        raise MusicZooError(
-            f"There is no label {', '.join(unknown)}.",
-            where="--show-label",
-            remedy=f"Known are {', '.join(columns) or 'none'}.",
-        )
 
 
 def _participants(participants: int | Sequence[str]) -> list[str]:
@@ -271,106 +212,6 @@ def _participants(participants: int | Sequence[str]) -> list[str]:
             "The participants' names are not all different.", remedy="Give each one name."
         )
     return names
-
-
-def _render(
-    material: Material,
-    picture: Picture,
-    sound: bool,
-    seconds: float | None,
-    soundfont: str | Path | None,
-    skipped: list[Skipped],
-    progress: Callable[[int, int], None] | None,
-) -> tuple[dict[str, dict[str, Exhibit]], dict[str, Exhibit]]:
-    """Pictures, sound and captions of every version and clip.
-
-    Items with a piece that cannot be rendered are left out.
-    """
-    if sound:
-        # What is missing for every piece is told at once and not as a reason to skip them all.
-        from musiczoo.music.sound.audio import INSTALL_A_SOUNDFONT, find_soundfont
-
-        if soundfont is None and find_soundfont() is None:
-            raise MusicZooError(
-                "There is no soundfont to make sound with.",
-                remedy=f"{INSTALL_A_SOUNDFONT} Or leave sound out (--no-sound).",
-            )
-        _require_soundfile()
-
-    def exhibit(version: Version) -> Exhibit:
-        if version.piece is None:
-            return Exhibit(caption=version.caption)
-        return Exhibit(
-            None if picture == "none" else picture_of(version.piece, picture),
-            (
-                ("audio/mpeg", sound_of(version.piece, soundfont=soundfont, seconds=seconds))
-                if sound
-                else None
-            ),
-            version.caption,
-        )
-
-    exhibits: dict[str, dict[str, Exhibit]] = {}
-    clips: dict[str, Exhibit] = {}
-    for number, (item, row) in enumerate(material.versions.items(), 1):
-        try:
-            made = {system: exhibit(version) for system, version in row.items()}
-            if item in material.clips:
-                clips[item] = exhibit(material.clips[item])
-            exhibits[item] = made
-        except MusicZooError as error:
-            skipped.append(Skipped(item, f"a piece cannot be rendered: {error}"))
-        if progress is not None:
-            progress(number, len(material.versions))
-    return exhibits, clips
-
-
-def _require_soundfile() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("soundfile") is None:
-        from musiczoo.studies.anonymous import INSTALL_STUDY
-
-        raise MusicZooError(
-            "Sound is compressed by soundfile, which is not installed.",
-            remedy=f"{INSTALL_STUDY} Or leave sound out (--no-sound).",
-        )
-
-
-def _shown(material: Material, item: str, show_labels: Sequence[str]) -> str:
-    labels = [f"{label}: {material.labels.get(item, {}).get(label, '-')}" for label in show_labels]
-    return "\n".join(filter(None, [" · ".join(labels), material.captions.get(item, "")]))
-
-
-def _look_for_names(
-    material: Material,
-    exhibits: dict[str, dict[str, Exhibit]],
-    clips: dict[str, Exhibit],
-    shown: dict[str, str],
-    texts: Sequence[str],
-) -> None:
-    """Refuse a study of which a text names a system."""
-    places = [("the instructions, the title or a question", text) for text in texts]
-    places += [(f"the caption or a label of {item}", text) for item, text in shown.items()]
-    for item, row in [
-        *exhibits.items(),
-        *((item, {"the clip": clip}) for item, clip in clips.items()),
-    ]:
-        for system, exhibit in row.items():
-            places.append((f"the caption of {item} by {system}", exhibit.caption))
-            if exhibit.picture is not None and exhibit.picture[0].startswith("image/svg"):
-                places.append(
-                    (f"the score of {item} by {system}", words_in(exhibit.picture[1].decode()))
-                )
-    for place, text in places:
-        if (name := find_name(text, material.systems)) is not None:
-            raise MusicZooError(
-                f"The name of the system {name!r} would be seen in {place}.",
-                remedy=(
-                    "Take it out there; or, where the word means something else, call the system"
-                    " otherwise (--system OTHERNAME=FOLDER)."
-                ),
-            )
 
 
 def _sources(material: Material, item: str) -> dict[str, dict[str, str]]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.files import ABC_SUFFIXES, MIDI_SUFFIXES, MUSICXML_SUFFIXES, read_all
+from musiczoo.studies.tables import item_named, read_table
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -44,7 +42,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Version:
-    """What one system made of one item."""
+    """One system's version of one item: a piece, or a caption."""
 
     path: Path | None = None
     piece: Piece | None = None
@@ -57,7 +55,7 @@ class Material:
 
     Attributes:
         systems: Names of the systems.
-        versions: For each item what each system made of it.
+        versions: For each item the version of each system.
         clips: For each item the piece that captions describe; empty in the other kinds.
         captions: For each item a text that stands above all of its versions.
         labels: For each item its labels by their column.
@@ -85,8 +83,8 @@ def read_pieces(
     Args:
         folders: A folder of ABC, MusicXML or MIDI files (subfolders too) for each system.
         pair: ``"name"``: files of the same name (path in the folder, without suffix) are versions
-            of one item; ``"order"``: the first files of all folders in alphabetical order are, then
-            the second ones, and so on.
+            of one item; ``"order"``: the first files of all folders in alphabetical order are one
+            item, the second ones another, and so on.
         captions: A table with the columns ``item`` and ``caption``, and ``system`` where the
             systems' captions differ.
         labels: A table with the column ``item`` and any others.
@@ -108,16 +106,33 @@ def read_pieces(
             system: {f"{number:04d}": path for number, path in enumerate(found.values(), 1)}
             for system, found in files.items()
         }
+    items = _common_items(files, folders, skipped)
+    versions = _versions(files, items, skipped, progress)
+    _require(versions, skipped)
+    material = Material(tuple(folders), versions, skipped=skipped)
+    if captions is not None:
+        _put_captions(material, Path(captions))
+    if labels is not None:
+        _put_labels(material, Path(labels))
+    return material
+
+
+def _common_items(
+    files: Mapping[str, Mapping[str, Path]],
+    folders: Mapping[str, str | Path],
+    skipped: list[Skipped],
+) -> list[str]:
+    """The items of which every system has a file, in the order of the first system."""
     everywhere = [
         name
         for name in next(iter(files.values()))
         if all(name in found for found in files.values())
     ]
     for system, found in files.items():
-        missing = [path for name, path in found.items() if name not in everywhere]
         skipped += [
             Skipped(str(path), f"has no counterpart in every other system's folder ({system} has)")
-            for path in missing
+            for name, path in found.items()
+            if name not in everywhere
         ]
     if not everywhere:
         raise MusicZooError(
@@ -128,29 +143,28 @@ def read_pieces(
                 " (--pair order)."
             ),
         )
+    return everywhere
+
+
+def _versions(
+    files: Mapping[str, Mapping[str, Path]],
+    items: Sequence[str],
+    skipped: list[Skipped],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, dict[str, Version]]:
+    """Every system's version of each item, as far as all of them can be read."""
     versions: dict[str, dict[str, Version]] = {}
-    for number, name in enumerate(everywhere):
-        row = {system: _version(files[system][name], skipped) for system in folders}
-        if all(version is not None for version in row.values()):
-            versions[name] = {
-                system: version for system, version in row.items() if version is not None
-            }
+    for number, name in enumerate(items, 1):
+        row = {system: _version(found[name], skipped) for system, found in files.items()}
+        readable = {system: version for system, version in row.items() if version is not None}
+        if len(readable) == len(row):
+            versions[name] = readable
         else:
-            skipped.append(
-                Skipped(
-                    name,
-                    "the item is left out, because not every system has a version that can be used",
-                )
-            )
+            reason = "the item is left out, because not every system has a version that can be used"
+            skipped.append(Skipped(name, reason))
         if progress is not None:
-            progress(number + 1, len(everywhere))
-    _require(versions, skipped)
-    material = Material(tuple(folders), versions, skipped=skipped)
-    if captions is not None:
-        _put_captions(material, Path(captions))
-    if labels is not None:
-        _put_labels(material, Path(labels))
-    return material
+            progress(number, len(items))
+    return versions
 
 
 def read_captions(
@@ -160,7 +174,7 @@ def read_captions(
     labels: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Material:
-    """Clips, and what each system says of them.
+    """Clips, and the captions that each system wrote of them.
 
     Args:
         pieces: A folder of ABC, MusicXML or MIDI files.
@@ -174,17 +188,17 @@ def read_captions(
     """
     skipped: list[Skipped] = []
     files = _pieces_in(Path(pieces), skipped)
-    said: dict[str, dict[str, Version]] = {name: {} for name in files}
+    given: dict[str, dict[str, Version]] = {name: {} for name in files}
     systems: dict[str, None] = {}
-    for place, row in _table(Path(captions), ("item", "system", "caption")):
-        name = _item(row["item"], files)
+    for place, row in read_table(Path(captions), ("item", "system", "caption")):
+        name = item_named(row["item"], files)
         if (
             name is None
             or not row["caption"].strip()
             or not row["system"].strip()
-            or row["system"] in said[name]
+            or row["system"] in given[name]
         ):
-            twice = name is not None and row["system"] in said[name]
+            twice = name is not None and row["system"] in given[name]
             reason = (
                 "this system has a caption for the clip already"
                 if twice
@@ -193,7 +207,7 @@ def read_captions(
             skipped.append(Skipped(f"{captions}, {place}", reason))
             continue
         systems[row["system"]] = None
-        said[name][row["system"]] = Version(caption=row["caption"].strip())
+        given[name][row["system"]] = Version(caption=row["caption"].strip())
     if len(systems) < 2:
         raise MusicZooError(
             "Captions of two or more systems are needed.",
@@ -202,10 +216,10 @@ def read_captions(
         )
     clips, versions = {}, {}
     for number, (name, path) in enumerate(files.items()):
-        if len(said[name]) < len(systems):
+        if len(given[name]) < len(systems):
             skipped.append(Skipped(str(path), "not every system has a caption for it"))
         elif (clip := _version(path, skipped)) is not None:
-            clips[name], versions[name] = clip, {system: said[name][system] for system in systems}
+            clips[name], versions[name] = clip, {system: given[name][system] for system in systems}
         if progress is not None:
             progress(number + 1, len(files))
     _require(versions, skipped)
@@ -256,10 +270,10 @@ def _pieces_in(folder: Path, skipped: list[Skipped]) -> dict[str, Path]:
 
 
 def _version(path: Path, skipped: list[Skipped]) -> Version | None:
-    """The one piece of a file, or None with the reason put down."""
+    """The one piece of a file, or None with the reason in ``skipped``."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tunes left out of a book: told below
+            warnings.simplefilter("ignore")  # tunes left out of a book are reported below
             pieces = read_all(path)
         if len(pieces) > 1:
             raise MusicZooError(
@@ -276,8 +290,8 @@ def _version(path: Path, skipped: list[Skipped]) -> Version | None:
 
 
 def _put_captions(material: Material, path: Path) -> None:
-    for place, row in _table(path, ("item", "caption")):
-        name = _item(row["item"], material.versions)
+    for place, row in read_table(path, ("item", "caption")):
+        name = item_named(row["item"], material.versions)
         system = row.get("system", "")
         if name is None or (system and system not in material.systems):
             material.skipped.append(
@@ -291,8 +305,8 @@ def _put_captions(material: Material, path: Path) -> None:
 
 
 def _put_labels(material: Material, path: Path) -> None:
-    for place, row in _table(path, ("item",)):
-        name = _item(row["item"], material.versions)
+    for place, row in read_table(path, ("item",)):
+        name = item_named(row["item"], material.versions)
         if name is None:
             material.skipped.append(
                 Skipped(f"{path}, {place}", "there is no such item in the study")
@@ -301,65 +315,3 @@ def _put_labels(material: Material, path: Path) -> None:
             material.labels[name] = {
                 column: value for column, value in row.items() if column != "item"
             }
-
-
-def _item(text: str, known: Iterable[str]) -> str | None:
-    """The item that a table means, with or without a suffix."""
-    name = PurePosixPath(text.strip()).as_posix()
-    if name in known:
-        return name
-    bare = PurePosixPath(name).with_suffix("").as_posix() if name not in ("", ".") else name
-    return bare if bare in known else None
-
-
-def _table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file with a header, or of a JSON list of objects, each with the place where it stands."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MusicZooError(
-            f"The table cannot be read ({error}).",
-            path=path,
-            remedy="Give a CSV or JSON file in UTF-8.",
-        ) from None
-    remedy = (
-        f"Give a CSV file with the columns {', '.join(columns)}, or a JSON list of objects with"
-        " these fields."
-    )
-    raw: list[tuple[str, dict[Any, Any]]]
-    if path.suffix.lower() == ".json":
-        try:
-            rows = json.loads(text)
-        except ValueError as error:
-            raise MusicZooError(f"This is no JSON ({error}).", path=path, remedy=remedy) from None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise MusicZooError("The table is no list of objects.", path=path, remedy=remedy)
-        raw = [(f"row {number}", row) for number, row in enumerate(rows, 1)]
-    else:
-        reader = csv.DictReader(io.StringIO(text))
-        try:
-            raw = [(f"line {reader.line_num}", row) for row in reader]
-        except csv.Error as error:
-            raise MusicZooError(
-                f"This is no CSV ({error}).",
-                path=path,
-                where=f"line {reader.line_num}",
-                remedy=remedy,
-            ) from None
-    table = []
-    for place, row in raw:
-        if missing := [column for column in columns if row.get(column) is None]:
-            raise MusicZooError(
-                f"There is no {' and no '.join(missing)}.", path=path, where=place, remedy=remedy
-            )
-        table.append(
-            (
-                place,
-                {
-                    str(column): str(value)
-                    for column, value in row.items()
-                    if column is not None and value is not None
-                },
-            )
-        )
-    return table

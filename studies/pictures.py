@@ -1,4 +1,4 @@
-"""The picture of an analysis: bars of wins, ties and losses, or ratings and the effect of each system."""
+"""The picture of an analysis: wins, ties and losses, or ratings and the effect of each system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.pictures.charts import png_of
+from musiczoo.music.pictures.charts import chart, png_of, without_formulas
 from musiczoo.music.pictures.piano_roll import COLOURS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _SOFT = "#6B7280"
 
 
 def p_text(p_value: float) -> str:
-    """A p-value for people: two digits, or below what.
+    """A p-value for people: two digits, or the bound that it is below.
 
     >>> p_text(0.0123), p_text(0.00001), p_text(1.0)
     ('0.012', '<0.0001', '1.0')
@@ -49,40 +49,41 @@ def analysis_picture(
     Raises:
         MusicZooError: There is nothing to draw, or the path cannot be written.
     """
-    from matplotlib.figure import Figure
-
     if not analysis.preferences and not analysis.ratings:
         raise MusicZooError("The analysis holds no result to draw.")
-    if analysis.preferences:
-        pairs = list(dict.fromkeys((row.first, row.second) for row in analysis.preferences))
-        heights = [
-            0.9 + 0.42 * sum((row.first, row.second) == pair for row in analysis.preferences)
-            for pair in pairs
-        ]
-        figure = Figure(figsize=(9.0, sum(heights) + 0.6), dpi=dpi, layout="constrained")
-        all_axes = figure.subplots(len(pairs), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, pair in zip(all_axes, pairs, strict=True):
-            _draw_preferences(
-                axes, [row for row in analysis.preferences if (row.first, row.second) == pair]
-            )
-    else:
-        count = len(analysis.ratings)
-        figure = Figure(figsize=(9.0, 3.2 * count + 0.5), dpi=dpi, layout="constrained")
-        grid = figure.subplots(count, 2, squeeze=False, width_ratios=(1.15, 1))
-        for (left, right), rating in zip(grid, analysis.ratings, strict=True):
-            _draw_distribution(left, rating)
-            _draw_means(right, rating)
-    people = (
-        f"{len(analysis.participants)} participants"
-        if len(analysis.participants) > 1
-        else "1 participant"
-    )
-    heading = (
-        title
-        or f"{'Ratings' if analysis.ratings else 'Items preferred by majority'}: {people}, {analysis.judgements} answers"
-    )
+    figure = _preferences(analysis, dpi) if analysis.preferences else _ratings(analysis, dpi)
+    count = len(analysis.participants)
+    people = f"{count} participants" if count > 1 else "1 participant"
+    judged = "Ratings" if analysis.ratings else "Items preferred by majority"
+    heading = title or f"{judged}: {people}, {analysis.judgements} answers"
     figure.suptitle(heading, fontsize=12, x=0.01, ha="left", color=_INK)
     return png_of(figure, path)
+
+
+def _preferences(analysis: Analysis, dpi: int) -> Any:
+    """A figure with a row of bars for each pair of systems."""
+    pairs = list(dict.fromkeys((row.first, row.second) for row in analysis.preferences))
+    rows = {
+        pair: [row for row in analysis.preferences if (row.first, row.second) == pair]
+        for pair in pairs
+    }
+    heights = [0.9 + 0.42 * len(rows[pair]) for pair in pairs]
+    figure = chart(9.0, sum(heights) + 0.6, dpi)
+    all_axes = figure.subplots(len(pairs), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, pair in zip(all_axes, pairs, strict=True):
+        _draw_preferences(axes, rows[pair])
+    return figure
+
+
+def _ratings(analysis: Analysis, dpi: int) -> Any:
+    """A figure with a distribution and the means for each aspect."""
+    count = len(analysis.ratings)
+    figure = chart(9.0, 3.2 * count + 0.5, dpi)
+    grid = figure.subplots(count, 2, squeeze=False, width_ratios=(1.15, 1))
+    for (left, right), rating in zip(grid, analysis.ratings, strict=True):
+        _draw_distribution(left, rating)
+        _draw_means(right, rating)
+    return figure
 
 
 def _draw_preferences(axes: Any, rows: list[Preference]) -> None:
@@ -102,53 +103,37 @@ def _draw_preferences(axes: Any, rows: list[Preference]) -> None:
             left=left,
             height=0.72,
             color=colour,
-            label=_plain(label),
+            label=without_formulas(label),
             edgecolor="white",
             linewidth=1.5,
         )
         for place, width, start in zip(places, widths, left, strict=True):
             if width >= 0.035 * total:
-                axes.text(
-                    start + width / 2,
-                    place,
-                    f"{width:.0f}",
-                    ha="center",
-                    va="center",
-                    color=ink,
-                    fontsize=9,
-                )
+                _write_number(axes, start + width / 2, place, f"{width:.0f}", ink)
         left += widths
     for place, row in zip(places, rows, strict=True):
-        axes.text(
-            total * 1.015,
-            place,
-            f"p = {p_text(row.p_holm)}".replace("= <", "< "),
-            va="center",
-            fontsize=9,
-            color=_SOFT,
-        )
-    axes.set_yticks(places, [_plain(row.aspect) for row in rows], fontsize=10)
+        text = f"p = {p_text(row.p_holm)}".replace("= <", "< ")
+        axes.text(total * 1.015, place, text, va="center", fontsize=9, color=_SOFT)
+    axes.set_yticks(places, [without_formulas(row.aspect) for row in rows], fontsize=10)
     axes.set_xlim(0, total * 1.13)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(
-        "items"
-        + (" (p: binomial test, corrected by Holm)" if len(rows) > 1 else " (p: binomial test)"),
-        fontsize=9,
-        color=_SOFT,
-    )
+    corrected = ", corrected by Holm" if len(rows) > 1 else ""
+    axes.set_xlabel(f"items (p: binomial test{corrected})", fontsize=9, color=_SOFT)
+    _tidy_bars(axes)
+
+
+def _write_number(axes: Any, x: float, y: float, text: str, colour: str) -> None:
+    axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=9)
+
+
+def _tidy_bars(axes: Any) -> None:
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        borderaxespad=0.2,
-    )
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
+    axes.legend(**place, ncols=3, frameon=False, fontsize=9)
 
 
 def _draw_distribution(axes: Any, rating: Rating) -> None:
@@ -163,13 +148,13 @@ def _draw_distribution(axes: Any, rating: Rating) -> None:
             share,
             width=width * 0.94,
             color=colour,
-            label=_plain(f"{system.system} (mean {system.mean:.2f})"),
+            label=without_formulas(f"{system.system} (mean {system.mean:.2f})"),
         )
         axes.axvline(system.mean, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.set_xticks(range(1, 11))
     axes.set_xlabel("rating", fontsize=9, color=_SOFT)
     axes.set_ylabel("% of ratings", fontsize=9, color=_SOFT)
-    axes.set_title(_plain(rating.aspect), fontsize=10, loc="left")
+    axes.set_title(without_formulas(rating.aspect), fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8)
     _bare(axes)
 
@@ -207,13 +192,13 @@ def _draw_means(axes: Any, rating: Rating) -> None:
                 linewidth=2,
             )
     if model is not None:
-        said = [
+        effects = [
             f"{effect.system}: {effect.estimate:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}], p"
             f" {'' if p < 1e-4 else '= '}{p_text(p)}"
             for effect, p in zip(model.effects, rating.p_holm, strict=True)
         ]
-        axes.set_title(_plain("\n".join(said)), fontsize=9, loc="left")
-    axes.set_xticks(places, [_plain(system.system) for system in rating.systems])
+        axes.set_title(without_formulas("\n".join(effects)), fontsize=9, loc="left")
+    axes.set_xticks(places, [without_formulas(system.system) for system in rating.systems])
     axes.set_xlim(-0.4, len(rating.systems) - 0.6)
     axes.set_ylim(0.5, 10.5)
     axes.set_ylabel("participants' means and model", fontsize=9, color=_SOFT)
@@ -224,8 +209,3 @@ def _bare(axes: Any) -> None:
     axes.tick_params(labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-def _plain(text: str) -> str:
-    """Users' names as they are: a dollar sign would start a formula."""
-    return text.replace("$", r"\$")

@@ -5,10 +5,10 @@ REML with R's lme4: a fixed effect of the system, a random intercept and slope b
 statsmodels fits it, and where that does not converge, something simpler.
 
 Its p-values and intervals are Wald's, which with a dozen participants come out too small; ours are
-of Student's t. With the slopes of n participants there are n - 1 degrees of freedom: what
-Satterthwaite's method gives for balanced data, and what the paper's p says (1.221 with standard
-error 0.310 and 14 participants: 0.002). Wald's values are given beside (the paper's intervals are
-those).
+of Student's t. With the slopes of n participants there are n - 1 degrees of freedom: so does
+Satterthwaite's method count for balanced data, and the paper's p agrees (1.221 with standard error
+0.310 and 14 participants: 0.002). Wald's values are given as well (the paper's intervals are
+Wald's).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from musiczoo.music.errors import MusicZooError
-from musiczoo.studies.statistics import INSTALL_STUDY
+from musiczoo.studies.design import INSTALL_STUDY
 
 SLOPES = "random intercept and slope by participant (REML)"
 INTERCEPTS = "random intercept by participant (REML)"
 MEANS = "participants' mean differences (paired t)"
-# None of them always finds the maximum. The first two say so when they have not; of the others the
-# likeliest result is taken.
+# None of them always finds the maximum. The first two report when they have not; of the others the
+# likeliest result is used.
 _OPTIMISERS = (("bfgs",), ("cg",), ("lbfgs", "powell", "nm"))
 #: A variance between participants below this share of the residual's counts as zero.
 _BOUNDARY = 1e-3
@@ -66,7 +66,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class RatingModel:
-    """What was fitted, and what came out.
+    """A fitted model and its results.
 
     Attributes:
         model: Which model; :data:`SLOPES`, or a simpler one.
@@ -77,7 +77,7 @@ class RatingModel:
             residual, those that the model has.
         observations: Number of ratings.
         participants: Number of participants.
-        notes: Why no fuller model was used, and what else the fit says.
+        notes: Why no fuller model was used, and remarks on the fit.
     """
 
     model: str
@@ -122,61 +122,57 @@ def fit_ratings(
         [[1.0, *(float(system == other) for other in systems[1:])] for _, system, _ in ratings]
     )
     notes: list[str] = []
+    counts = (len(scores), len(people))
     if np.ptp(scores) == 0:
         notes.append("All ratings are equal: no model was fitted.")
-        return RatingModel(
-            MEANS, systems[0], float(scores[0]), (), {}, len(scores), len(people), tuple(notes)
-        )
+        return RatingModel(MEANS, systems[0], float(scores[0]), (), {}, *counts, tuple(notes))
     within = len(scores) - len(people) - (len(systems) - 1)
-    repeated = (
-        max(Counter((participant, system) for participant, system, _ in ratings).values()) > 1
-    )
-    for name, random, degrees in (
-        (SLOPES, fixed, len(people) - 1),
-        (INTERCEPTS, fixed[:, :1], within),
-    ):
-        if name == SLOPES and not repeated:
-            notes.append(
-                "No slopes by participant: nobody rated a system more than once, so that slopes"
-                " cannot be told from the residual."
-            )
-            continue
+    repeated = max(Counter((person, system) for person, system, _ in ratings).values()) > 1
+    if not repeated:
+        notes.append(
+            "No slopes by participant: nobody rated a system more than once, so that slopes"
+            " cannot be separated from the residual."
+        )
+    choices = [(SLOPES, fixed, len(people) - 1)] if repeated else []
+    for name, random, degrees in (*choices, (INTERCEPTS, fixed[:, :1], within)):
         fit, why = _fit(MixedLM(scores, fixed, groups=groups, exog_re=random))
-        if fit is None or degrees < 1:
-            notes.append(
-                f"The model with {name} did not converge ({why})."
-                if fit is None
-                else f"Too few ratings for {name}."
-            )
-            continue
-        covariance = np.atleast_2d(fit.cov_re)
-        variances = np.diag(covariance)
-        if np.linalg.eigvalsh(covariance).min() < _BOUNDARY * fit.scale:
-            notes.append(
-                "On the boundary: a variance between participants is estimated as zero, or a"
-                " correlation as one."
-            )
-        terms = ["intercept", *(f"slope of {system}" for system in systems[1:])][: len(variances)]
-        deviations = {
-            term: math.sqrt(max(0.0, float(value)))
-            for term, value in zip(terms, variances, strict=True)
-        }
-        effects = tuple(
-            _effect(system, float(fit.fe_params[number]), float(fit.bse_fe[number]), degrees)
-            for number, system in enumerate(systems[1:], 1)
-        )
-        deviations["residual"] = math.sqrt(float(fit.scale))
-        return RatingModel(
-            name,
-            systems[0],
-            float(fit.fe_params[0]),
-            effects,
-            deviations,
-            len(scores),
-            len(people),
-            tuple(notes),
-        )
+        if fit is None:
+            notes.append(f"The model with {name} did not converge ({why}).")
+        elif degrees < 1:
+            notes.append(f"Too few ratings for {name}.")
+        else:
+            return _fitted(name, fit, systems, degrees, counts, notes)
     return _of_means(ratings, systems, people, notes)
+
+
+def _fitted(
+    name: str,
+    fit: Any,
+    systems: Sequence[str],
+    degrees: int,
+    counts: tuple[int, int],
+    notes: list[str],
+) -> RatingModel:
+    """The result of a fit of statsmodels with that number of ratings and participants."""
+    covariance = np.atleast_2d(fit.cov_re)
+    variances = np.diag(covariance)
+    if np.linalg.eigvalsh(covariance).min() < _BOUNDARY * fit.scale:
+        notes.append(
+            "On the boundary: a variance between participants is estimated as zero, or a"
+            " correlation as one."
+        )
+    terms = ["intercept", *(f"slope of {system}" for system in systems[1:])][: len(variances)]
+    deviations = {
+        term: math.sqrt(max(0.0, float(value)))
+        for term, value in zip(terms, variances, strict=True)
+    }
+    deviations["residual"] = math.sqrt(float(fit.scale))
+    effects = tuple(
+        _effect(system, float(fit.fe_params[number]), float(fit.bse_fe[number]), degrees)
+        for number, system in enumerate(systems[1:], 1)
+    )
+    intercept = float(fit.fe_params[0])
+    return RatingModel(name, systems[0], intercept, effects, deviations, *counts, tuple(notes))
 
 
 def _fit(model: Any) -> tuple[Any, str]:
@@ -186,9 +182,8 @@ def _fit(model: Any) -> tuple[Any, str]:
         fits = []
         for optimiser in optimisers:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # what the optimisers warn of is judged below by the result itself
+                # What the optimisers warn of is judged below by the result itself.
+                warnings.simplefilter("ignore")
                 try:
                     fit = model.fit(reml=True, method=optimiser)
                 except (np.linalg.LinAlgError, ValueError) as error:

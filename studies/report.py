@@ -1,6 +1,6 @@
-"""An analysis for people: tables on the terminal and a page with the picture.
+"""An analysis for people, as tables on the terminal and as a page with the picture.
 
-And every answer as a table for other programs.
+Every answer is also given as a table for other programs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from musiczoo.studies.pictures import p_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from musiczoo.studies.analysis import Analysis
+    from musiczoo.studies.analysis import Analysis, Rating
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def tables(analysis: Analysis) -> list[Table]:
 
 
 def summary(analysis: Analysis) -> list[str]:
-    """What was judged by how many, in sentences."""
+    """Numbers of participants, answers and choices, in sentences."""
     lines = [
         f"{len(analysis.participants)} of {analysis.expected} participants, {analysis.judgements}"
         f" answers, median {analysis.median_seconds:.0f} s on a page."
@@ -227,60 +227,21 @@ def _ratings(analysis: Analysis) -> list[Table]:
     found = []
     for rating in analysis.ratings:
         columns = ("system", "ratings", "mean", "sd", "effect", "95 %", "df", "p", "p (Holm)")
-        effects = (
-            {}
-            if rating.model is None
-            else dict(
-                zip((row.system for row in rating.model.effects), rating.model.effects, strict=True)
-            )
+        alpha = f"Krippendorff's alpha (interval): {_number(rating.alpha)}."
+        notes = (*_model_notes(rating), alpha)
+        found.append(Table(f"Ratings: {rating.aspect}", columns, _rating_rows(rating), notes))
+        labels = dict.fromkeys(
+            (label, value)
+            for system in rating.systems
+            for label, row in system.by_label.items()
+            for value in row
         )
-        corrected = dict(zip(effects, rating.p_holm, strict=True))
-        rows = []
-        for system in rating.systems:
-            effect = effects.get(system.system)
-            tested = (
-                ("", "", "", "", "")
-                if effect is None
-                else (
-                    f"{effect.estimate:+.2f}",
-                    f"[{effect.low:+.2f}, {effect.high:+.2f}]",
-                    str(effect.degrees),
-                    p_text(effect.p_value),
-                    p_text(corrected[system.system]),
-                )
-            )
-            rows.append(
-                (
-                    system.system,
-                    str(system.ratings),
-                    f"{system.mean:.2f}",
-                    _number(system.deviation),
-                    *tested,
-                )
-            )
-        notes = ["No model was fitted: it needs two participants and ratings of every system."]
-        if rating.model is not None:
-            deviations = ", ".join(
-                f"{name} {value:.2f}" for name, value in rating.model.deviations.items()
-            )
-            notes = [
-                f"rating ~ system against {rating.model.baseline}: {rating.model.model}; t tests."
-                + (f" Deviations: {deviations}." if deviations else ""),
-                *rating.model.notes,
-            ]
-        notes.append(f"Krippendorff's alpha (interval): {_number(rating.alpha)}.")
-        found.append(Table(f"Ratings: {rating.aspect}", columns, rows, tuple(notes)))
         labelled = [
             (
                 f"{label}: {value}",
                 *(_number(system.by_label.get(label, {}).get(value)) for system in rating.systems),
             )
-            for label, value in dict.fromkeys(
-                (label, value)
-                for s in rating.systems
-                for label, row in s.by_label.items()
-                for value in row
-            )
+            for label, value in labels
         ]
         if labelled:
             found.append(
@@ -291,6 +252,36 @@ def _ratings(analysis: Analysis) -> list[Table]:
                 )
             )
     return found
+
+
+def _rating_rows(rating: Rating) -> list[tuple[str, ...]]:
+    """A row for each system: its ratings, and its effect where it was tested."""
+    model = rating.model
+    effects = {} if model is None else {effect.system: effect for effect in model.effects}
+    corrected = dict(zip(effects, rating.p_holm, strict=True))
+    rows = []
+    for system in rating.systems:
+        tested: tuple[str, ...] = ("",) * 5
+        if (effect := effects.get(system.system)) is not None:
+            tested = (
+                f"{effect.estimate:+.2f}",
+                f"[{effect.low:+.2f}, {effect.high:+.2f}]",
+                str(effect.degrees),
+                p_text(effect.p_value),
+                p_text(corrected[system.system]),
+            )
+        mean, deviation = f"{system.mean:.2f}", _number(system.deviation)
+        rows.append((system.system, str(system.ratings), mean, deviation, *tested))
+    return rows
+
+
+def _model_notes(rating: Rating) -> list[str]:
+    model = rating.model
+    if model is None:
+        return ["No model was fitted: it needs two participants and ratings of every system."]
+    deviations = ", ".join(f"{name} {value:.2f}" for name, value in model.deviations.items())
+    first = f"rating ~ system against {model.baseline}: {model.model}; t tests."
+    return [first + (f" Deviations: {deviations}." if deviations else ""), *model.notes]
 
 
 def _number(value: float | None) -> str:

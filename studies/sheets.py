@@ -1,4 +1,4 @@
-"""One participant's sheet: a single HTML file with pictures, sound and script inside, which fetches nothing."""
+"""One participant's sheet: one HTML file with pictures, sound and script, which fetches nothing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Sheet:
         key: The study's key.
         participant: Whose sheet it is.
         title: Heading.
-        instructions: Plain text instead of ours; empty lines separate paragraphs.
+        instructions: Plain text that replaces ours; empty lines separate paragraphs.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Sheet:
         self.key, self.participant, self.title = key, participant, title
         self.instructions = instructions or _INSTRUCTIONS[key.kind]
         self.trials: list[dict[str, Any]] = []
-        # A file that stands in several trials is stored once. Its number is that of its first
-        # appearance, which tells nothing.
+        # A file of several trials is stored once. Its number is that of its first appearance, which
+        # reveals nothing.
         self.media: dict[tuple[str, bytes], str] = {}
 
     def add(self, trial: Trial, common: Exhibit, sides: list[Exhibit]) -> None:
@@ -88,7 +88,7 @@ class Sheet:
         return found
 
     def data(self) -> dict[str, Any]:
-        """What the script of the sheet works on."""
+        """The data of the sheet's script."""
         rating = self.key.kind == "rating"
         values = list(self.key.values)
         return {
@@ -142,8 +142,7 @@ class Sheet:
             "logic": _file("logic.js"),
             "script": _file("page.js"),
         }
-        # One pass over the template: what a text of the user holds is never taken for a place to
-        # fill.
+        # One pass over the template, so that a text of the user is never read as a place to fill.
         return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("page.html"))
 
 

@@ -1,4 +1,4 @@
-"""The statistics of preferences: majority, exact binomial test, correction for several tests, agreement of raters."""
+"""Statistics of preferences: majority, binomial test, Holm's correction, agreement of raters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musiczoo.music.errors import MusicZooError
+from musiczoo.studies.design import INSTALL_STUDY
 
-INSTALL_STUDY = "Install it: pip install 'musiczoo[study]'."
 Level = Literal["nominal", "ordinal", "interval"]
 
 
@@ -52,7 +52,7 @@ def binomial(wins: int, losses: int) -> Binomial:
         from scipy.stats import binomtest
     except ImportError as error:
         raise MusicZooError(
-            "The tests of a study are scipy's, which is not installed.", remedy=INSTALL_STUDY
+            "The tests of a study need scipy, which is not installed.", remedy=INSTALL_STUDY
         ) from error
     result = binomtest(wins, wins + losses, 0.5)
     interval = result.proportion_ci(0.95, method="exact")
@@ -67,7 +67,9 @@ def binomial(wins: int, losses: int) -> Binomial:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction of several tests' p-values, in the order given (statsmodels' ``multipletests``).
+    """Holm's correction of several tests' p-values, in the order given.
+
+    It is that of statsmodels' ``multipletests``.
 
     Raises:
         MusicZooError: statsmodels is not installed.
@@ -78,7 +80,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
         from statsmodels.stats.multitest import multipletests
     except ImportError as error:
         raise MusicZooError(
-            "The corrections of a study are statsmodels', which is not installed.",
+            "The corrections of a study need statsmodels, which is not installed.",
             remedy=INSTALL_STUDY,
         ) from error
     return [float(value) for value in multipletests(list(p_values), method="holm")[1]]
@@ -99,11 +101,13 @@ def majority(votes: Iterable[str]) -> str | None:
 
 
 def krippendorff_alpha(units: Mapping[str, Sequence[float | str]], level: Level) -> float | None:
-    """Krippendorff's alpha: how far raters agree beyond chance (1 wholly, 0 as chance would, below 0 less than that).
+    """Krippendorff's alpha: how far raters agree beyond chance.
+
+    1 is full agreement, 0 that of chance; below 0 raters agree less than by chance.
 
     Raters may miss units; units with fewer than two values are left out (Krippendorff 2011,
     "Computing Krippendorff's Alpha-Reliability"). The packages that compute it are under the GPL or
-    no longer kept.
+    no longer maintained.
 
     Args:
         units: The values that each unit was given.
