@@ -1,1 +1,4 @@
-"""Recipes for the command line: ``<architecture>/<stage>.yaml``, each number with the words of its paper, or the remark that it is ours."""
+"""Recipes for the command line, as ``<architecture>/<stage>.yaml``.
+
+Each number is annotated with the words of its paper, or with the remark that it is ours.
+"""

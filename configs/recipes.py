@@ -1,4 +1,4 @@
-"""The training recipes that come with musiczoo, by name."""
+"""The training recipes of the architectures, by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from musiczoo.hub.registry import architectures
 from musiczoo.music.errors import MusicZooError
 
 # Plans of several stages (`musiczoo stages`) have this in their names; the others are for `musiczoo
@@ -14,12 +15,12 @@ _PLAN = "_plan"
 
 
 def recipes() -> list[str]:
-    """The names of the configurations that come with musiczoo, as ``--config`` takes them."""
+    """The names of the configurations of all architectures, as ``--config`` takes them."""
     return [name for name in _names() if not name.endswith(_PLAN)]
 
 
 def plans() -> list[str]:
-    """The names of the plans that come with musiczoo, as ``musiczoo stages`` takes them."""
+    """The names of the plans of all architectures, as ``musiczoo stages`` takes them."""
     return [name for name in _names() if name.endswith(_PLAN)]
 
 
@@ -33,14 +34,23 @@ def plan_file(name: str) -> Path:
 
 
 def _names() -> list[str]:
-    folder = resources.files("musiczoo.configs")
-    return sorted(
-        f"{room.name}/{file.name.removesuffix('.yaml')}"
-        for room in folder.iterdir()
-        if room.is_dir()
-        for file in room.iterdir()
+    return sorted(_files())
+
+
+def _files() -> dict[str, Path]:
+    """Configurations by name: ours, and those of architectures of other packages."""
+    folders = {room.name: room for room in resources.files("musiczoo.configs").iterdir()}
+    for row in architectures().values():
+        if row.recipes is not None and row.name not in folders:
+            package, _, folder = row.recipes.partition(":")
+            folders[row.name] = resources.files(package).joinpath(folder)
+    return {
+        f"{name}/{file.name.removesuffix('.yaml')}": Path(str(file))
+        for name, folder in folders.items()
+        if folder.is_dir()
+        for file in folder.iterdir()
         if file.name.endswith(".yaml")
-    )
+    }
 
 
 def with_recipes(words: Sequence[str]) -> list[str]:
@@ -75,4 +85,4 @@ def _file(name: str, known: list[str], kind: str) -> str:
             path=name,
             remedy=f"Give a file or a {kind}: {', '.join(known)}.",
         )
-    return str(resources.files("musiczoo.configs").joinpath(f"{found}.yaml"))
+    return str(_files()[found])

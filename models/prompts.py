@@ -7,7 +7,7 @@ the difference. So a label that the checkpoint never saw is refused unless it is
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,37 @@ def checked_labels(labels: Labels | Prompt, known: Sequence[Prompt], new: bool =
             remedy=f"Did you mean {_listed([_joined(other) for other in near])}? {_ON_PURPOSE}",
         )
     return asked
+
+
+def completed_labels(
+    given: Mapping[str, str], known: Sequence[Prompt], new: bool = False
+) -> Labels:
+    """Labels of which some are missing, completed and checked (:func:`checked_labels`).
+
+    Args:
+        given: One label or more by name. The missing ones are those that go with them most often
+            in the training data.
+        known: As for :func:`checked_labels`.
+        new: As for :func:`checked_labels`.
+
+    Raises:
+        MusicZooError: A label is missing and no labels are known; see also :func:`checked_labels`.
+    """
+    labels = dict(given)
+    if len(given) < len(_FIELDS):
+        if not known:
+            raise MusicZooError(
+                "A prompt has all three labels or no label.",
+                remedy="Give --period, --composer and --instrumentation.",
+            )
+        fitting = [
+            prompt
+            for prompt in known
+            if all(getattr(prompt, name) == value for name, value in given.items())
+        ]
+        likeliest = max(fitting or known, key=lambda prompt: prompt.count)
+        labels = {name: getattr(likeliest, name) for name in _FIELDS} | labels
+    return checked_labels(Labels(**labels), known, new)
 
 
 def _folded(labels: Labels | Prompt) -> Labels:

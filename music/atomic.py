@@ -52,3 +52,17 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
             temporary.unlink(missing_ok=True)
         raise
     return Path(path)
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Makes a folder with those above it, where it does not exist, and returns it.
+
+    Raises:
+        MusicZooError: It cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MusicZooError(f"The folder cannot be made ({error.strerror}).", path=folder) from None
+    return folder

@@ -1,12 +1,12 @@
 """musiczoo: a zoo of symbolic-music models on Lightning.
 
 The names below are loaded on first use, so that ``import musiczoo`` costs nothing and reading a
-score never waits for torch.
+score never waits for torch. The folders of the library are attributes: ``musiczoo.music``,
+``musiczoo.models``, ``musiczoo.rewards`` ...
 """
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from musiczoo.moved import install
@@ -15,6 +15,9 @@ from musiczoo.music.lazy import lazy_names
 if TYPE_CHECKING:
     from musiczoo import (
         callbacks,
+        comparison,
+        compose,
+        configs,
         datamodules,
         hub,
         metrics,
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
         music,
         representations,
         rewards,
+        stages,
         studies,
     )
     from musiczoo.hub.loading import load
@@ -38,6 +42,9 @@ __all__ = [
     "Stage",
     "__version__",
     "callbacks",
+    "comparison",
+    "compose",
+    "configs",
     "datamodules",
     "hub",
     "list_models",
@@ -49,10 +56,9 @@ __all__ = [
     "representations",
     "rewards",
     "run_stages",
+    "stages",
     "studies",
 ]
-
-install()
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "hub.loading": ("load",),
@@ -61,20 +67,20 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "music.errors": ("MusicZooError",),
     "stages.run": ("run_stages",),
     "stages.stage": ("Stage",),
-    "callbacks": (),
-    "datamodules": (),
-    "hub": (),
-    "metrics": (),
-    "models": (),
-    "music": (),
-    "representations": (),
-    "rewards": (),
-    "studies": (),
 }
-_lazy, __dir__ = lazy_names(__name__, _HOMES, __all__)
+_ROOMS = {
+    name: ()
+    for name in __all__
+    if name != "__version__" and not any(name in names for names in _HOMES.values())
+}
+
+install()
+_named, __dir__ = lazy_names(__name__, {**_HOMES, **_ROOMS}, __all__)
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("musiczoo")
-    return _lazy(name)
+    return _named(name)

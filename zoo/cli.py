@@ -1,4 +1,4 @@
-"""The command ``musiczoo``: a table of commands, each a module of its own that is imported when it is called.
+"""The command ``musiczoo``: a table of commands, each in a module that is imported when called.
 
 No model and no datamodule is defined here: configurations name classes by their import path, which
 differs from what this module is called when it runs as a program.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,7 +37,7 @@ COMMANDS = {
     "list": Command("musiczoo.commands.list:run", "show the models", "musiczoo list"),
     "corpus": Command(
         "musiczoo.commands.corpus:run",
-        "read a folder of music once and for all",
+        "read a folder of music, name it, show it",
         "musiczoo corpus prepare my_scores --as mine",
     ),
     "fit": Command(
@@ -47,21 +48,21 @@ COMMANDS = {
     "validate": Command(
         "musiczoo.commands.fit:validate",
         "measure a model's loss",
-        "musiczoo validate --config run/config.yaml --ckpt_path run/checkpoints/last.ckpt",
+        "musiczoo validate --config run/config.yaml --ckpt_path run/last.ckpt",
     ),
     "stages": Command(
         "musiczoo.commands.stages:run",
-        "train in several stages, by a plan; run again it goes on",
+        "train in several stages, by a plan; run again, it continues",
         "musiczoo stages bar_stream/notagen_plan --folder runs/notagen",
     ),
     "generate": Command(
         "musiczoo.commands.generate:run",
-        "write new pieces",
-        "musiczoo generate bar-stream --align --count 4 --formats abc,musicxml,mid",
+        "generate new pieces",
+        "musiczoo generate bar-stream --align --count 4",
     ),
     "continue": Command(
         "musiczoo.commands.continue_score:run",
-        "go on from a score",
+        "continue a score",
         "musiczoo continue bar-stream my_score.musicxml --bars 4",
     ),
     "publish": Command(
@@ -71,19 +72,18 @@ COMMANDS = {
     ),
     "card": Command(
         "musiczoo.commands.card:run",
-        "measure pieces beside real music; or show a checkpoint's model card, or write it anew",
+        "measure pieces beside real music, or show a model card",
         "musiczoo card out --truth bach-chorales --encoder m3-small",
     ),
     "compare": Command(
         "musiczoo.commands.compare:run",
-        "lay what models make of the same prompts side by side",
-        "musiczoo compare phi3-remi runs/smart --prompts 1000 --reward mel --output comparison",
+        "compare models on the same prompts",
+        "musiczoo compare phi3-remi runs/smart --prompts 1000 --reward mel",
     ),
     "study": Command(
         "musiczoo.commands.study:run",
         "blinded listening sheets, and the statistics of their answers",
-        "musiczoo study make ab --system base=out/base --system tuned=out/tuned --participants 12"
-        " --output study",
+        "musiczoo study analyse my_study/key.json my_answers --output my_study/results",
     ),
     "completion": Command(
         "musiczoo.commands.completion:run",
@@ -94,16 +94,14 @@ COMMANDS = {
 
 
 def usage() -> str:
-    """What ``musiczoo --help`` prints."""
+    """The text of ``musiczoo --help``."""
     width = max(map(len, COMMANDS))
-    summary = max(len(command.summary) for command in COMMANDS.values())
-    rows = "".join(
-        f"  {name:{width}}  {command.summary:{summary}}  {command.example}\n"
-        for name, command in COMMANDS.items()
-    )
+    rows = "".join(f"  {name:{width}}  {command.summary}\n" for name, command in COMMANDS.items())
+    examples = "".join(f"  {command.example}\n" for command in COMMANDS.values())
+    names = textwrap.fill(", ".join(recipes()), 78, initial_indent="  ", subsequent_indent="  ")
     return (
-        f"usage: musiczoo COMMAND [OPTIONS]\n\ncommands:\n{rows}\nmusiczoo COMMAND --help lists the"
-        f" options. Recipes for --config: {', '.join(recipes())}.\n"
+        f"usage: musiczoo COMMAND [OPTIONS]\n\ncommands:\n{rows}\nexamples:\n{examples}\nrecipes"
+        f" for --config:\n{names}\n\nmusiczoo COMMAND --help lists the options of a command.\n"
     )
 
 
@@ -140,8 +138,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except MusicZooError as error:
         _fail(str(error), error)
     except BrokenPipeError:
-        # The reader of our output has gone (musiczoo list | head): nothing is left to say, and
-        # nowhere to say it.
+        # The reader of our output has gone (musiczoo list | head): nobody reads an error either.
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as error:

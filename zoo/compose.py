@@ -1,37 +1,69 @@
-"""What ``musiczoo generate`` and ``musiczoo continue`` have in common: the model, the labels, how notes are drawn, and what is written."""
+"""New pieces and continuations of scores, for the command line and other front doors alike.
+
+:func:`open_composer` opens a model, :func:`generate` and :func:`continue_score` give pieces,
+:func:`write_pieces` writes them to files.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from musiczoo.hub.opening import MODEL_HELP, open_model
+from musiczoo.hub.opening import open_model
 from musiczoo.metrics.bar_alignment import bar_alignment
-from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.models.bar_stream.guards import BarDurations, Guard
-from musiczoo.models.base.generative import Generated, GenerativeModule
-from musiczoo.models.prompts import checked_labels
+from musiczoo.models.base.capabilities import Continues, TakesLabels
+from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
+from musiczoo.models.prompts import Prompt, completed_labels
 from musiczoo.models.sampling import Sampling
 from musiczoo.music import write
 from musiczoo.music.abc import Tune
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
+from musiczoo.representations.bar_stream import prompt_lines
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 FORMATS = ("abc", "musicxml", "mxl", "mid", "svg", "png", "wav")
+DEFAULT_FORMATS = {"notation": ("abc", "musicxml", "mid"), "performance": ("mid",)}
+"""The formats of a model's pieces, by what it writes, unless a user chooses others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeSettings:
+    """What a user asks for.
+
+    Attributes:
+        count: Pieces.
+        seed: The same seed gives the same pieces.
+        sampling: Settings of :class:`Sampling` by name; the model has defaults.
+        max_length: Longest piece in the model's ``length_unit``; None lets the model decide.
+        batch_size: Pieces at once.
+        align: The voices of every bar have one length.
+        meter: Every bar is as long as the meter states as well.
+        min_bars: Bars of a piece at least.
+        max_bars: Bars of a piece at most.
+        labels: Labels by name (period, composer, instrumentation), all or some.
+        new_labels: Allow labels that the model was not trained with.
+    """
+
+    count: int = 1
+    seed: int = 0
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    max_length: int | None = None
+    batch_size: int = 16
+    align: bool = False
+    meter: bool = False
+    min_bars: int | None = None
+    max_bars: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    new_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,215 +72,56 @@ class Draft:
 
     Attributes:
         piece: The piece, None when it cannot be read.
-        generated: What the model wrote.
-        error: Why there is no piece.
-        facts: What else to tell of it, as JSON values.
+        generated: What the model generated.
+        error: Why there is no piece; None of models that write text.
+        facts: More about it, as JSON values.
+        unit: What the lengths of the model's pieces count, such as ``"patch"``.
     """
 
     piece: Tune | ScoreTick | None
     generated: Generated
     error: MusicZooError | None
-    facts: dict[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    unit: str = "token"
 
 
-def new_parser(command: str, description: str, *, aligned: bool) -> argparse.ArgumentParser:
-    """A parser with the options that both commands have.
+@dataclass(frozen=True)
+class Written:
+    """Pieces as files.
+
+    Attributes:
+        files: Those of readable pieces.
+        records: For each piece its files, figures and problems, as JSON values.
+        problems: What could not be written, and pieces that were cut off, a sentence each.
+    """
+
+    files: list[Path]
+    records: list[dict[str, Any]]
+    problems: list[str]
+
+
+def open_composer(name: str, device: str = "auto") -> GenerativeModule:
+    """A model that generates, on its device and in eval mode.
 
     Args:
-        command: ``"generate"`` or ``"continue"``.
-        description: What it does.
-        aligned: Whether bars are aligned unless the user says otherwise.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"musiczoo {command}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("model", help=MODEL_HELP)
-    labels = parser.add_argument_group(
-        "labels",
-        "What the piece is to be like; --list-prompts shows what the model was trained with.",
-    )
-    labels.add_argument("--period", help="such as Baroque; Traditional for folk tunes")
-    labels.add_argument(
-        "--composer",
-        help="as listed on IMSLP: Bach, Johann Sebastian; for folk tunes the collection",
-    )
-    labels.add_argument(
-        "--instrumentation", help="such as Choral; for folk tunes the rhythm, such as reel"
-    )
-    labels.add_argument(
-        "--new-labels", action="store_true", help="take labels that the model was not trained with"
-    )
-    labels.add_argument(
-        "--list-prompts",
-        action="store_true",
-        help="show the labels that the model was trained with, and do nothing else",
-    )
-    sampling = parser.add_argument_group(
-        "sampling", "Settings that are not given are those that the checkpoint recommends."
-    )
-    sampling.add_argument("--count", type=int, default=1, help="pieces")
-    sampling.add_argument("--seed", type=int, default=0, help="the same seed gives the same pieces")
-    for option, kind, text in (
-        ("--top-k", int, "keep the k likeliest characters; 0 keeps all"),
-        ("--top-p", float, "keep the likeliest characters up to this probability; 1 keeps all"),
-        ("--min-p", float, "keep characters of this share of the best one's probability"),
-        ("--temperature", float, "above 1 bolder, below 1 safer, 0 always the most probable"),
-    ):
-        sampling.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
-    sampling.add_argument(
-        "--max-length",
-        type=int,
-        metavar="PATCHES",
-        help="patches of a piece at most; four contexts if not given",
-    )
-    sampling.add_argument("--batch-size", type=int, default=16, help="pieces at once")
-    sampling.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    guards = parser.add_argument_group(
-        "guards", "What may be said is steered; nothing is thrown away."
-    )
-    guards.add_argument(
-        "--align",
-        action=argparse.BooleanOptionalAction,
-        default=aligned,
-        help="the voices of every bar have one length",
-    )
-    guards.add_argument(
-        "--meter",
-        action="store_true",
-        help="as --align, and every bar is as long as the meter says",
-    )
-    guards.add_argument(
-        "--min-bars",
-        type=int,
-        metavar="N",
-        help="bars of the piece at least; it ends where its countdown ends",
-    )
-    guards.add_argument(
-        "--max-bars",
-        type=int,
-        metavar="N",
-        help="bars of the piece at most; it ends where its countdown ends",
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output", type=Path, default=Path("."), metavar="FOLDER", help="made if it does not exist"
-    )
-    output.add_argument(
-        "--name", default="piece", help="files are called NAME-1.abc, NAME-2.abc ..."
-    )
-    output.add_argument("--formats", default="abc,musicxml,mid", help=f"of {', '.join(FORMATS)}")
-    output.add_argument(
-        "--json",
-        action="store_true",
-        help="print one JSON document: files, why each piece stopped, figures",
-    )
-    output.add_argument("--quiet", action="store_true", help="no progress bar")
-    return parser
-
-
-def formats_of(options: argparse.Namespace) -> list[str]:
-    """The formats to write.
+        name: As :func:`musiczoo.hub.opening.open_model` takes it.
+        device: As :func:`device_of` takes it.
 
     Raises:
-        MusicZooError: One that does not exist.
+        MusicZooError: There is no such model, it cannot be opened, it does not generate, or the
+            device cannot be used.
     """
-    formats = [
-        name.strip().lstrip(".").lower() for name in options.formats.split(",") if name.strip()
-    ]
-    if unknown := [name for name in formats if name not in FORMATS]:
+    model = open_model(name)
+    if not isinstance(model, GenerativeModule):
         raise MusicZooError(
-            f"There is no format {', '.join(unknown)}.",
-            where="--formats",
-            remedy=f"Choose of {', '.join(FORMATS)}.",
+            f"{name} is a model that does not generate music.",
+            remedy="musiczoo list shows what each model writes.",
         )
-    return formats
-
-
-def sampling_of(options: argparse.Namespace, model: GenerativeModule) -> Sampling:
-    """How characters are drawn: as the options say, and else as the model recommends.
-
-    Raises:
-        MusicZooError: A setting out of range, or no piece at all is asked for.
-    """
-    for name in ("count", "batch_size"):
-        if getattr(options, name) < 1:
-            raise MusicZooError(
-                f"{getattr(options, name)} is too few.",
-                where=f"--{name.replace('_', '-')}",
-                remedy="Give 1 or more.",
-            )
-    return replace(
-        model.sampling,
-        **{
-            item.name: getattr(options, item.name)
-            for item in fields(Sampling)
-            if hasattr(options, item.name)
-        },
-    )
-
-
-def alignment_of(options: argparse.Namespace) -> Guard | None:
-    """The guard of bar lengths, if one is asked for."""
-    return BarDurations(meter=options.meter) if options.align or options.meter else None
-
-
-def labels_of(options: argparse.Namespace, model: GenerativeModule) -> Labels | None:
-    """The labels, checked against those of the model.
-
-    Those not given are what goes with the others most often in its training.
-
-    Raises:
-        MusicZooError: Some labels and not all for a model that does not tell its own, or labels
-            that the model was not trained with.
-    """
-    given = {
-        item.name: getattr(options, item.name)
-        for item in fields(Labels)
-        if getattr(options, item.name)
-    }
-    if not given:
-        return None
-    labels = dict(given)
-    if len(given) < len(fields(Labels)):
-        if not model.prompts:
-            raise MusicZooError(
-                "A prompt has all three labels or none.",
-                remedy="Give --period, --composer and --instrumentation.",
-            )
-        fitting = [
-            prompt
-            for prompt in model.prompts
-            if all(getattr(prompt, name) == value for name, value in given.items())
-        ]
-        likeliest = max(fitting or model.prompts, key=lambda prompt: prompt.count)
-        labels = {item.name: getattr(likeliest, item.name) for item in fields(Labels)} | given
-    return checked_labels(Labels(**labels), model.prompts, options.new_labels)
-
-
-def model_of(options: argparse.Namespace) -> BarStreamModule:
-    """The model, on its device.
-
-    Raises:
-        MusicZooError: There is no such model, it cannot be opened, it does not write scores, or the
-            device does not exist.
-    """
-    return scores_of(open_model(options.model), options)
-
-
-def scores_of(model: object, options: argparse.Namespace) -> BarStreamModule:
-    """An opened model as one that writes scores, on its device; see :func:`model_of`."""
-    if not isinstance(model, BarStreamModule):
-        raise MusicZooError(
-            f"{options.model} is a model that does not write scores.",
-            remedy="musiczoo list shows what each model does.",
-        )
-    return model.to(device_of(options.device)).eval()
+    return model.to(device_of(device)).eval()
 
 
 def device_of(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` takes a GPU where there is one.
+    """The device of a name; ``"auto"`` is a GPU where there is one.
 
     Raises:
         MusicZooError: It cannot be used.
@@ -265,139 +138,212 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def list_prompts(options: argparse.Namespace) -> None:
-    """Shows the labels that a model was trained with, the most frequent first."""
-    model = model_of(options)
-    prompts = sorted(model.prompts, key=lambda prompt: -prompt.count)
-    if options.json:
-        names = ("period", "composer", "instrumentation", "count")
-        _print_json(
-            {
-                "model": options.model,
-                "prompts": [{name: getattr(prompt, name) for name in names} for prompt in prompts],
-            }
+def prompts_of(model: GenerativeModule) -> tuple[Prompt, ...]:
+    """The labels that a model was trained with, the most frequent first; empty if not known.
+
+    Raises:
+        MusicZooError: The model takes no labels.
+    """
+    if not isinstance(model, TakesLabels):
+        raise MusicZooError(
+            f"A {model.architecture} model takes no labels.",
+            remedy=f"Its prompts are {', '.join(model.prompt_kinds)}.",
         )
-        return
-    if not prompts:
-        Console(stderr=True).print(
-            "The model does not tell what labels it was trained with; it takes any.", markup=False
-        )
-        return
-    table = Table("period", "composer", "instrumentation", "works")
-    for prompt in prompts:
-        table.add_row(prompt.period, prompt.composer, prompt.instrumentation, str(prompt.count))
-    Console().print(table)
+    return tuple(sorted(model.prompts, key=lambda prompt: -prompt.count))
 
 
-def deliver(
-    drafts: Sequence[Draft], formats: Sequence[str], options: argparse.Namespace
-) -> list[Path]:
-    """Writes pieces to files and tells what became of each.
+def sampling_of(model: GenerativeModule, settings: ComposeSettings) -> Sampling:
+    """How tokens are drawn: by the settings, and where these are silent by the model's own.
+
+    Raises:
+        MusicZooError: A setting out of range, or a count or batch of no piece.
+    """
+    for name in ("count", "batch_size"):
+        if getattr(settings, name) < 1:
+            raise MusicZooError(
+                f"{getattr(settings, name)} is too few.",
+                where=f"--{name.replace('_', '-')}",
+                remedy="Give 1 or more.",
+            )
+    return replace(model.sampling, **settings.sampling)  # type: ignore[arg-type]
+
+
+def labels_of(model: GenerativeModule, settings: ComposeSettings) -> Labels | None:
+    """The labels, completed and checked; None where none are given.
+
+    Raises:
+        MusicZooError: The model takes no labels, or :func:`completed_labels` refuses these.
+    """
+    if not settings.labels:
+        return None
+    return completed_labels(settings.labels, prompts_of(model), settings.new_labels)
+
+
+def check(model: GenerativeModule, settings: ComposeSettings, *, score: bool = False) -> None:
+    """Raises :class:`MusicZooError` for settings that :func:`generate` would refuse.
+
+    Or with ``score`` :func:`continue_score`, which checks the limits of bars with the score.
+    """
+    if score and not isinstance(model, Continues):
+        raise MusicZooError(
+            f"A {model.architecture} model does not continue scores.",
+            remedy="musiczoo list NAME shows what a model can do.",
+        )
+    _guard(model, replace(settings, min_bars=None, max_bars=None) if score else settings)
+    sampling_of(model, settings)
+    labels_of(model, settings)
+
+
+def generate(
+    model: GenerativeModule,
+    settings: ComposeSettings,
+    text: str = "",
+    *,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
+) -> list[Draft]:
+    """Generates new pieces.
+
+    Args:
+        model: Of :func:`open_composer`.
+        settings: What is asked for.
+        text: A prompt in the model's own text form, to continue; labels are put before it.
+        on_progress: See :meth:`GenerativeModule.generate`.
+        progress: Show a progress bar.
+
+    Raises:
+        MusicZooError: A setting or the prompt cannot be used.
+    """
+    guard, sampling = _guard(model, settings), sampling_of(model, settings)
+    if labels := labels_of(model, settings):
+        lines = prompt_lines(labels.period, labels.composer, labels.instrumentation)
+        text = "\n".join([*lines, text])
+    results = model.generate(
+        [text] * settings.count,
+        sampling,
+        settings.max_length,
+        torch.Generator().manual_seed(settings.seed),
+        batch_size=settings.batch_size,
+        guard=guard,
+        on_progress=on_progress,
+        progress=progress,
+    )
+    return [Draft(one.piece, one, one.error, unit=model.length_unit) for one in results]
+
+
+def continue_score(
+    model: GenerativeModule,
+    score: Tune | ScoreTick,
+    settings: ComposeSettings,
+    bars: int | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
+) -> list[Draft]:
+    """Continues a score, once or several times.
+
+    Args:
+        model: Of :func:`open_composer`.
+        score: The score.
+        settings: What is asked for; limits of bars count those of the score.
+        bars: Keep this number of bars; None keeps all.
+        on_progress: See :meth:`GenerativeModule.generate`.
+        progress: Show a progress bar.
+
+    Raises:
+        MusicZooError: The model does not continue scores, or the score or a setting cannot be used.
+    """
+    check(model, settings, score=True)
+    continuing: Any = model
+    labels = labels_of(model, settings)
+    own = {} if labels is None else {"labels": labels, "new_labels": settings.new_labels}
+    results = continuing.continue_pieces(
+        [score] * settings.count,
+        bars,
+        sampling=sampling_of(model, settings),
+        max_length=settings.max_length,
+        generator=torch.Generator().manual_seed(settings.seed),
+        min_bars=settings.min_bars,
+        max_bars=settings.max_bars,
+        guard=_guard(model, replace(settings, min_bars=None, max_bars=None)),
+        batch_size=settings.batch_size,
+        on_progress=on_progress,
+        progress=progress,
+        **own,
+    )
+    drafts = []
+    for one in results:
+        facts = {"opening_bars": one.opening_bars, "planned_bars": one.planned_bars}
+        drafts.append(Draft(one.piece, one.generated, one.error, facts, model.length_unit))
+    return drafts
+
+
+def write_pieces(drafts: Sequence[Draft], base: str | Path, formats: Sequence[str]) -> Written:
+    """Writes pieces to files; text that is no piece to ``BASE-1.txt``.
 
     Args:
         drafts: The pieces.
-        formats: What to write.
-        options: Of the command.
-
-    Returns:
-        The files written. A format that cannot be made (sound without a soundfont) is reported and
-        left out.
-
-    Raises:
-        MusicZooError: The folder cannot be made, or not one piece could be written.
+        base: Files are named after it, ``BASE-1.abc``, ``BASE-2.abc`` ...; its folder exists.
+        formats: Of :data:`FORMATS`. One that cannot be made (sound without a soundfont) is left out
+            and listed among the problems.
     """
-    written: list[Path] = []
-    problems: list[str] = []
-    records: list[dict[str, Any]] = []
+    written = Written([], [], [])
     for number, draft in enumerate(drafts, 1):
-        base = options.output / f"{options.name}-{number}"
-        own: list[str] = []
+        path = Path(f"{base}-{number}")
+        problems: list[str] = []
         files: list[Path] = []
+        if draft.error is not None:
+            problems.append(f"{path}.txt is no readable piece: {draft.error}")
         if draft.piece is None:
-            # What the model said is kept for the user to look at, under a suffix that promises no
-            # notation.
-            files.append(
-                write_atomically(base.with_name(f"{base.name}.txt"), draft.generated.text.encode())
-            )
-            own.append(f"{base}.txt is no readable piece: {draft.error}")
-        else:
-            for suffix in formats:
-                try:
-                    files.append(write(draft.piece, base.with_name(f"{base.name}.{suffix}")))
-                except MusicZooError as error:
-                    own.append(f"{base}.{suffix} is not written: {error}")
-            written += files
+            # Kept for the user to read, under a suffix that promises no notation.
+            text = draft.generated.text.encode()
+            files.append(write_atomically(path.with_name(f"{path.name}.txt"), text))
+        for suffix in formats if draft.piece is not None else ():
+            try:
+                files.append(write(draft.piece, path.with_name(f"{path.name}.{suffix}")))
+            except MusicZooError as error:
+                problems.append(f"{path}.{suffix} is not written: {error}")
+        if draft.error is None:
+            written.files.extend(files)
         if draft.generated.stop != "end":
-            own.append(
-                f"{base} was cut off at {len(draft.generated.tokens)} {_unit(draft)}, before its"
-                " end."
-            )
-        records.append({"files": [str(path) for path in files], **_figures(draft), "problems": own})
-        problems += own
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for problem in problems:
-        console.print(f"musiczoo: {' '.join(problem.split())}", markup=False)
-    if options.json:
-        _print_json({"model": options.model, "seed": options.seed, "pieces": records})
-    if not written:
-        raise MusicZooError(
-            "No piece could be written.",
-            path=options.output,
-            remedy="Try another seed, or --align.",
-        )
-    if not options.json:
-        for path in written:
-            console.print(str(path), markup=False)
+            length = f"{len(draft.generated.tokens)} {_plural(draft.unit)}"
+            problems.append(f"{path} was cut off at {length}, before its end.")
+        names = [str(file) for file in files]
+        written.records.append({"files": names, **figures_of(draft), "problems": problems})
+        written.problems.extend(problems)
     return written
 
 
-def make_folder(options: argparse.Namespace) -> None:
-    """Makes the folder of the output before the work begins.
-
-    Raises:
-        MusicZooError: It cannot be made.
-    """
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MusicZooError(
-            f"The folder cannot be made ({error.strerror}).", path=options.output
-        ) from None
-
-
-def _figures(draft: Draft) -> dict[str, Any]:
-    """What is known of a piece, as JSON values.
-
-    The probability is that of the full softmax at the sampling temperature.
-    """
+def figures_of(draft: Draft) -> dict[str, Any]:
+    """What is known of a piece, as JSON values; bits are those of the full softmax."""
     generated = draft.generated
-    said = generated.log_probs[generated.scored]
-    figures: dict[str, Any] = {
-        "readable": draft.piece is not None,
-        "stop": generated.stop,
-        "patches": len(generated.tokens),
-        "bits_per_character": round(-float(said.mean()) / math.log(2), 4) if len(said) else None,
-        **draft.facts,
+    sampled = generated.log_probs[generated.scored]
+    bits = round(-float(sampled.mean()) / math.log(2), 4) if len(sampled) else None
+    lengths = {
+        _plural(draft.unit): len(generated.tokens),
+        # A patch is a row of characters, which are what is sampled.
+        f"bits_per_{'character' if draft.unit == 'patch' else draft.unit}": bits,
     }
+    figures: dict[str, Any] = {"readable": draft.piece is not None, "stop": generated.stop}
+    if draft.piece is not None and not isinstance(draft.piece, Tune):
+        return {**figures, **draft.facts, "notes": draft.piece.note_num(), **lengths}
+    figures |= {**lengths, **draft.facts}
     if isinstance(draft.piece, Tune):
-        alignment = bar_alignment(draft.piece)
-        figures |= {
-            "voices": len(draft.piece.voices),
-            "bars": max((len(voice.bars) for voice in draft.piece.voices), default=0),
-            "misaligned_bars": len(alignment.misaligned),
-        }
-    elif draft.piece is not None:
-        figures |= {
-            "notes": draft.piece.note_num(),
-            "tokens": figures.pop("patches"),
-            "bits_per_token": figures.pop("bits_per_character"),
-        }
+        voices = draft.piece.voices
+        figures["voices"] = len(voices)
+        figures["bars"] = max((len(voice.bars) for voice in voices), default=0)
+        figures["misaligned_bars"] = len(bar_alignment(draft.piece).misaligned)
     return figures
 
 
-def _unit(draft: Draft) -> str:
-    return "patches" if draft.piece is None or isinstance(draft.piece, Tune) else "tokens"
+def _guard(model: GenerativeModule, settings: ComposeSettings) -> Any:
+    return model.guard_for(
+        align=settings.align,
+        meter=settings.meter,
+        min_bars=settings.min_bars,
+        max_bars=settings.max_bars,
+    )
 
 
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(f"{json.dumps(document, indent=2)}\n")
+def _plural(unit: str) -> str:
+    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"

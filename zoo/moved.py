@@ -1,4 +1,4 @@
-"""Modules that have moved: the path that they had keeps working, with a warning that names the new one.
+"""Modules that have moved: their old paths keep working, with a warning that names the new one.
 
 One finder serves all of them, so that no folder holds a stub for each. Configurations and
 checkpoints of earlier versions name classes by these paths.
@@ -105,6 +105,22 @@ MOVED = {
     "training": "commands.fit",
 }
 """Where each module was, and where it is now, both below ``musiczoo``. Moved with version 0.2."""
+
+
+def new_path(path: str) -> str:
+    """The dotted path of a module, or of something in one, at its place of today.
+
+    Example:
+        >>> new_path("musiczoo.callbacks.group_rollouts.GroupRollouts")
+        'musiczoo.callbacks.rollouts.callback.GroupRollouts'
+    """
+    room, _, name = path.partition(".")
+    module, _, attribute = name.rpartition(".")
+    if room != "musiczoo":
+        return path
+    if name in MOVED:
+        return f"musiczoo.{MOVED[name]}"
+    return f"musiczoo.{MOVED[module]}.{attribute}" if module in MOVED else path
 
 
 class _MovedModule(MetaPathFinder, Loader):

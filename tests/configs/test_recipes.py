@@ -90,7 +90,8 @@ def check(cli: ZooCLI, options: dict[str, Any], folder: Path, steps: int) -> Non
     [group] = cli.trainer.optimizers[0].param_groups
     assert group["weight_decay"] == options["optimizer"]["init_args"]["weight_decay"]
     config = cli.model.net.config
-    assert (config.dropout if hasattr(config, "dropout") else config.resid_pdrop) == options[
+    sizes = options.get("config", options)
+    assert (config.dropout if hasattr(config, "dropout") else config.resid_pdrop) == sizes[
         "dropout"
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,14 @@ GUARD = Guards([BarDurations(meter=True), Countdown(2, 2)])
 
 
 def make_pieces_readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An untrained net writes no headers; with the first of two bars given, and held to the grammar, it ends with a piece that can be read."""
-    generate = BarStreamModule.generate
+    """Gives an untrained net, which writes no headers, the first of two bars and holds it to the grammar."""
+    stream = BarStreamModule.stream
 
     def with_opening(
         self: Any, prompts: Sequence[Any], *args: Any, **options: Any
-    ) -> list[Generated]:
-        results = generate(self, [OPENING] * len(prompts), *args, guard=GUARD, **options)
-        return [
-            replace(result, labels=labels) for result, labels in zip(results, prompts, strict=True)
-        ]
+    ) -> Iterator[tuple[int, Generated]]:
+        options["guard"] = GUARD
+        for number, result in stream(self, [OPENING] * len(prompts), *args, **options):
+            yield number, replace(result, prompt=prompts[number])
 
-    monkeypatch.setattr(BarStreamModule, "generate", with_opening)
+    monkeypatch.setattr(BarStreamModule, "stream", with_opening)

@@ -9,8 +9,8 @@ import lightning
 import pytest
 import torch
 
-from musiczoo import continuing, generating
 from musiczoo.cli import main
+from musiczoo.commands import continue_score, generate
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.prompts import Prompt
 from musiczoo.music import read
@@ -69,19 +69,19 @@ def test_continue_writes_the_whole_piece(
         "--output",
         str(out),
     ]
-    written = continuing.run([*words, "--formats", "abc,mid", "--quiet", "--json"])
+    written = continue_score.run([*words, "--formats", "abc,mid", "--quiet", "--json"])
     assert [path.name for path in written] == [
         "piece-1.abc",
         "piece-1.mid",
         "piece-2.abc",
         "piece-2.mid",
     ]
-    told = json.loads(capsys.readouterr().out)
-    assert told["model"] == model
-    assert [path for piece in told["pieces"] for path in piece["files"]] == [
+    document = json.loads(capsys.readouterr().out)
+    assert document["model"] == model
+    assert [path for piece in document["pieces"] for path in piece["files"]] == [
         str(path) for path in written
     ]
-    for piece in told["pieces"]:
+    for piece in document["pieces"]:
         assert {
             name: piece[name]
             for name in (
@@ -113,7 +113,7 @@ def test_continue_writes_the_whole_piece(
     ]
 
 
-def test_generate_tells_figures(
+def test_generate_reports_figures(
     model: str, song: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompt = tmp_path / "prompt.abc"
@@ -131,14 +131,14 @@ def test_generate_tells_figures(
         "--quiet",
         "--json",
     ]
-    [path] = generating.run([*words, "--formats", "abc"])
+    [path] = generate.run([*words, "--formats", "abc"])
     [piece] = json.loads(capsys.readouterr().out)["pieces"]
     assert piece["files"] == [str(path)]
     assert (piece["bars"], piece["stop"]) == (2, "end")
     assert path.read_text().startswith("X:1\n%Baroque\n%Bach, Johann Sebastian\n")
 
 
-def test_a_piece_that_cannot_be_read_is_told_as_json_too(
+def test_a_piece_that_cannot_be_read_is_reported_as_json_too(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -206,7 +206,7 @@ def test_list_prompts(command: str, model: str, capsys: pytest.CaptureFixture[st
             ],
             "--new-labels",
         ),
-        (["continue", "{model}"], "no score to go on from"),
+        (["continue", "{model}"], "no score to continue"),
         (["continue", "{model}", "{folder}/nowhere.abc"], "no such file"),
         (["continue", "{model}", "{folder}/empty.mid"], "file is empty"),
         (["continue", "{model}", "{song}", "--max-bars", "2"], "raise max_bars"),
@@ -246,4 +246,4 @@ def test_labels_that_are_new_on_purpose(model: str, song: str, tmp_path: Path) -
         "--max-bars",
         "3",
     ]
-    assert continuing.run([*words, "--formats", "abc", "--quiet", "--output", str(tmp_path)])
+    assert continue_score.run([*words, "--formats", "abc", "--quiet", "--output", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Small models that write REMI tokens, and rewards, for the tests of portraits."""
+"""Small models that write REMI tokens, and rewards, for the tests of evaluations."""
 
 from __future__ import annotations
 

@@ -50,7 +50,13 @@ def sgd(parameters: Any) -> torch.optim.Optimizer:
 
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     return BarStreamModule(
-        patch_layers=1, char_layers=1, hidden=32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
+        patch_layers=1,
+        char_layers=1,
+        hidden=32,
+        patch_length=24,
+        heads=2,
+        dropout=dropout,
+        **({"optimizer": adamw} | settings),
     )
 
 

@@ -1,4 +1,4 @@
-"""The command ``musiczoo card``: of a checkpoint folder its model card, of pieces their report card."""
+"""The command ``musiczoo card``: the model card of a checkpoint, or the report card of pieces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         prog="musiczoo card",
         description=(
             f"Of a checkpoint folder (one with {CONFIG}): shows its model card, and with options of"
-            " the card writes it anew. Of anything else: measures the pieces in it, beside a"
+            " the card writes a new one. Of anything else: measures the pieces in it, beside a"
             " ground truth if one is given."
         ),
     )
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     model = add_card_options(parser, licence_needed=False, title="of a checkpoint")
-    model.add_argument("--refresh", action="store_true", help=f"write the card anew from {CONFIG}")
+    model.add_argument("--refresh", action="store_true", help=f"write a new card from {CONFIG}")
     group = parser.add_argument_group("of pieces")
     group.add_argument(
         "--truth",
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         help="real music to compare with: a folder or the name of a corpus",
     )
     group.add_argument(
-        "--truth-works", type=int, metavar="N", help="take so many of its works, drawn at random"
+        "--truth-works", type=int, metavar="N", help="use N of its works, drawn at random"
     )
     group.add_argument(
         "--training", metavar="CORPUS", help="what a model was trained on, for the copy rate"
@@ -122,7 +122,7 @@ def run(words: Sequence[str]) -> str | ReportCard:
         raise MusicZooError(
             f"{wrong[0]} is no option for {is_of}.",
             path=options.what,
-            remedy=f"A folder with {CONFIG} is taken for a checkpoint.",
+            remedy=f"A folder with {CONFIG} is a checkpoint.",
         )
     return model_card(Path(options.what), options) if is_checkpoint else _report(options)
 
@@ -137,7 +137,7 @@ def _report(options: argparse.Namespace) -> ReportCard:
             remedy="Give some with --truth.",
         )
     training = None if options.training is None else _corpus(options.training, options)
-    # Torch and the models are needed only now that everything named is there.
+    # Torch and the models are imported only now that everything named was found.
     from musiczoo.metrics import SpanIndex, report_card
 
     seed = options.seed or 0
@@ -159,7 +159,7 @@ def _report(options: argparse.Namespace) -> ReportCard:
             names=(pieces.name, "ground truth" if truth is None else f"ground truth: {truth.name}"),
             seed=seed,
         )
-    _tell(card, pieces, options)
+    _show(card, pieces, options)
     return card
 
 
@@ -232,7 +232,7 @@ def _model(options: argparse.Namespace) -> Any:
     return model.to(options.device or "cpu").eval()
 
 
-def _tell(card: ReportCard, pieces: Corpus, options: argparse.Namespace) -> None:
+def _show(card: ReportCard, pieces: Corpus, options: argparse.Namespace) -> None:
     names = ("what", "truth", "truth_works", "training", "encoder", "model", "estimator", "seed")
     settings = {name: getattr(options, name) for name in names}
     document = json.dumps(

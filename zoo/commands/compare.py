@@ -1,4 +1,4 @@
-"""The command ``musiczoo compare``: what several models make of the same prompts, in figures, pictures and examples."""
+"""The command ``musiczoo compare``: models on the same prompts, in figures and examples."""
 
 from __future__ import annotations
 
@@ -10,27 +10,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musiczoo.comparison.report import make_folder, show_comparison, write_comparison
+from musiczoo.comparison.models import labelled, performing_model, shared_representation
+from musiczoo.comparison.report import show_comparison, write_comparison
 from musiczoo.comparison.soundfonts import reference_rows
 from musiczoo.compose import device_of
-from musiczoo.hub.opening import MODEL_HELP, open_model
+from musiczoo.hub.opening import MODEL_HELP
 from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.models.sampling import Sampling
+from musiczoo.music.atomic import make_folder
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.audio import named_soundfont
-from musiczoo.representations.remi import Remi
 from musiczoo.rewards.audio import listeners
 from musiczoo.rewards.base import Reward
 from musiczoo.rewards.by_name import named_reward
 
 if TYPE_CHECKING:
-    from musiczoo.comparison.evaluation import Portrait
+    from musiczoo.comparison.evaluation import Evaluation
     from musiczoo.datamodules.midi import MidiDataModule
 
-# As the paper samples (section 3.5): temperature 1, the whole distribution; the same for all,
-# whatever a checkpoint recommends.
+# As the paper samples (section 3.5): temperature 1, the whole distribution; the same for all, even
+# where a checkpoint recommends other settings.
 _FULL = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
 _VARIANTS = ("note", "bare", "nothing", "corpus")
+# The options that report.json holds.
+_SETTINGS = (
+    "prompts",
+    "variant",
+    "corpus",
+    "max_new_tokens",
+    "temperature",
+    "seed",
+    "reward",
+    "soundfont",
+    "real_pieces",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="musiczoo compare",
         description=(
-            "Lets models go on from the same prompts and compares what they write: the eight"
-            " features of SMART, a reward, mean piano rolls, diversity, and the divergence from the"
-            " first model. Writes report.json, report.md, pictures, MIDI and portraits."
+            "Compares models on the same prompts: the eight features of SMART, a reward, mean piano"
+            " rolls, diversity, and the divergence from the first model. Writes report.json,"
+            " report.md, pictures, MIDI and evaluations."
         ),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -50,7 +63,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"REMI models, the one before tuning first: {MODEL_HELP}; or LABEL=MODEL",
     )
-    prompts = parser.add_argument_group("prompts")
+    _prompt_options(parser.add_argument_group("prompts"))
+    _reward_options(parser.add_argument_group("reward"))
+    _output_options(parser.add_argument_group("output"))
+    return parser
+
+
+def _prompt_options(prompts: argparse._ArgumentGroup) -> None:
     prompts.add_argument(
         "--prompts",
         type=int,
@@ -91,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="of prompts and sampling; the same for all models"
     )
     prompts.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    reward = parser.add_argument_group("reward")
+
+
+def _reward_options(reward: argparse._ArgumentGroup) -> None:
     reward.add_argument(
         "--reward",
         default="mel",
@@ -123,7 +144,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="real pieces that are played on each soundfont",
     )
-    output = parser.add_argument_group("output")
+
+
+def _output_options(output: argparse._ArgumentGroup) -> None:
     output.add_argument(
         "--output",
         type=Path,
@@ -143,7 +166,6 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--cache", metavar="FOLDER", help="instead of MUSICZOO_CACHE or the user's cache folder"
     )
-    return parser
 
 
 def run(words: Sequence[str]) -> dict[str, Any]:
@@ -153,7 +175,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
         words: The options.
 
     Returns:
-        What ``report.json`` holds.
+        The content of ``report.json``.
 
     Raises:
         MusicZooError: A model, reward, soundfont, corpus or option cannot be used. Completions that
@@ -162,7 +184,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     """
     options = parser().parse_args(words)
     _check(options)
-    # What is named is looked for before the work begins, the quickest first.
+    # What the options name is looked up before the work begins, the quickest first.
     soundfonts = [str(named_soundfont(name)) for name in options.soundfont or ()]
     device = device_of(options.device)
     with ExitStack() as stack:
@@ -171,30 +193,20 @@ def run(words: Sequence[str]) -> dict[str, Any]:
             if options.reward == "none"
             else named_reward(options.reward, stack, soundfonts[0] if soundfonts else None, device)
         )
-        models = {label: _model(name).to(device) for label, name in _labels(options.models).items()}
-        representation = _shared_representation(models)
+        names = labelled(options.models)
+        models = {label: performing_model(name).to(device) for label, name in names.items()}
+        representation = shared_representation(models)
         data = _data(options, representation, reward)
         prompts = _prompts(options, representation, data)
         make_folder(options.output)
-        portraits = _portraits(options, models, prompts, reward)
+        evaluations = _evaluations(options, models, prompts, reward)
         rows = _sound_rows(options, reward, data, representation)
-    names = (
-        "prompts",
-        "variant",
-        "corpus",
-        "max_new_tokens",
-        "temperature",
-        "seed",
-        "reward",
-        "soundfont",
-        "real_pieces",
-    )
     about = {
-        "models": _labels(options.models),
-        "settings": {name: getattr(options, name) for name in names},
+        "models": names,
+        "settings": {name: getattr(options, name) for name in _SETTINGS},
     }
     document = write_comparison(
-        options.output, portraits, rows, about=about, examples=options.examples
+        options.output, evaluations, rows, about=about, examples=options.examples
     )
     show_comparison(document, options.output, as_json=options.json)
     return document
@@ -222,45 +234,8 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def _labels(given: Sequence[str]) -> dict[str, str]:
-    """Models by the labels that tables and pictures call them by: the user's, or the shortest ends of their names that differ."""
-    labels: dict[str, str] = {}
-    short = [Path(name.partition("=")[2] or name).stem for name in given]
-    for name, own in zip(given, short, strict=True):
-        label, equals, model = name.partition("=")
-        if not equals or Path(name).exists():
-            label, model = (own if short.count(own) == 1 else name), name
-        if label in labels:
-            raise MusicZooError(
-                f"Two models are called {label}.", remedy="Label them: before=MODEL after=MODEL."
-            )
-        labels[label] = model
-    return labels
-
-
-def _model(name: str) -> GenerativeModule:
-    model = open_model(name)
-    if not isinstance(model, GenerativeModule) or not isinstance(model.representation, Remi):
-        raise MusicZooError(
-            f"{name} does not write REMI tokens.",
-            remedy="musiczoo list shows what each model does.",
-        )
-    return model.eval()
-
-
-def _shared_representation(models: dict[str, GenerativeModule]) -> Remi:
-    first, *others = models.items()
-    for label, model in others:
-        if model.representation.vocabulary != first[1].representation.vocabulary:
-            raise MusicZooError(
-                f"{first[0]} and {label} have different tokens, so no prompt is the same for both."
-            )
-    representation: Remi = first[1].representation
-    return representation
-
-
 def _data(
-    options: argparse.Namespace, representation: Remi, reward: Reward | None
+    options: argparse.Namespace, representation: Any, reward: Reward | None
 ) -> MidiDataModule | None:
     """The real pieces, where some are needed."""
     if options.variant != "corpus" and not listeners(reward):
@@ -279,7 +254,7 @@ def _data(
             where="--corpus",
             remedy="Give a folder of music, or a name.",
         )
-    programs = PIANO if representation.one_stream else None
+    programs = PIANO if getattr(representation, "one_stream", False) else None
     return MidiDataModule(
         options.corpus,
         representation,
@@ -290,7 +265,7 @@ def _data(
 
 
 def _prompts(
-    options: argparse.Namespace, representation: Remi, data: MidiDataModule | None
+    options: argparse.Namespace, representation: Any, data: MidiDataModule | None
 ) -> list[Any]:
     from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
 
@@ -304,17 +279,17 @@ def _prompts(
     return prompts
 
 
-def _portraits(
+def _evaluations(
     options: argparse.Namespace,
     models: dict[str, GenerativeModule],
     prompts: Sequence[Any],
     reward: Reward | None,
-) -> list[Portrait]:
-    from musiczoo.comparison.evaluate import portray
+) -> list[Evaluation]:
+    from musiczoo.comparison.evaluate import evaluate
 
     base = next(iter(models.values()))
     return [
-        portray(
+        evaluate(
             model,
             prompts,
             name=label,
@@ -335,7 +310,7 @@ def _sound_rows(
     options: argparse.Namespace,
     reward: Reward | None,
     data: MidiDataModule | None,
-    representation: Remi,
+    representation: Any,
 ) -> list[dict[str, Any]]:
     if reward is None or data is None or not listeners(reward):
         return []
@@ -344,7 +319,6 @@ def _sound_rows(
         list(indices), min(options.real_pieces, len(indices))
     )
     pieces = [representation.decode(data.tokens(index)) for index in drawn]
-    # By the names that the user gave: a report has no business with the places on somebody's
-    # machine.
+    # By the names that the user gave: a report must not show where files of a machine are.
     sounds = options.soundfont or [str(named_soundfont(None))]
     return reference_rows(reward, pieces, sounds, seed=options.seed, timeout=options.reward_timeout)

@@ -1,4 +1,4 @@
-"""The command ``musiczoo completion``: a script that lets a shell complete commands, options, recipes and names of models."""
+"""The command ``musiczoo completion``: a script by which a shell completes what is typed."""
 
 from __future__ import annotations
 
@@ -64,10 +64,7 @@ def _parser_name(module: str, function: str) -> str:
 
 
 def _training_parser() -> argparse.ArgumentParser:
-    """The options of ``fit`` and ``validate`` that are typed by hand.
-
-    The hundreds of others stand in configurations.
-    """
+    """The options of ``fit`` and ``validate`` that are typed by hand; the others are in files."""
     parser = argparse.ArgumentParser()
     config = parser.add_argument("--config", choices=recipes())
     config.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The command ``musiczoo continue``: goes on from a score in its own voices."""
+"""The command ``musiczoo continue``: continues a score in its own voices."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from musiczoo.compose import (
-    Draft,
-    alignment_of,
-    deliver,
-    formats_of,
-    labels_of,
-    list_prompts,
-    make_folder,
-    model_of,
-    new_parser,
-    sampling_of,
-)
+from musiczoo.commands.composition_options import composed, list_prompts, new_parser
+from musiczoo.compose import continue_score
 from musiczoo.music import read
 from musiczoo.music.errors import MusicZooError
 
@@ -28,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = new_parser(
         "continue",
-        "Goes on from a score: its header and its bars stay, and the model writes the bars behind"
+        "Continues a score: its header and its bars stay, and the model writes the bars behind"
         " them.",
         aligned=True,
     )
@@ -45,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(words: Sequence[str]) -> list[Path]:
-    """Continues a score, once or several times, and writes what comes out.
+    """Continues a score, once or several times, and writes the pieces.
 
     Args:
         words: The options.
@@ -54,8 +42,7 @@ def run(words: Sequence[str]) -> list[Path]:
         The files written.
 
     Raises:
-        MusicZooError: The model, the score or an option cannot be used, or not one piece could be
-            written.
+        MusicZooError: The score cannot be read; see also :func:`composed`.
         SystemExit: Wrong usage.
     """
     options = parser().parse_args(words)
@@ -64,36 +51,13 @@ def run(words: Sequence[str]) -> list[Path]:
         return []
     if options.score is None:
         raise MusicZooError(
-            "There is no score to go on from.",
+            "There is no score to continue.",
             remedy="Name its file: musiczoo continue MODEL SCORE.",
         )
-    formats = formats_of(options)
     score = read(options.score)
-    model = model_of(options)
-    sampling = sampling_of(options, model)
-    labels = labels_of(options, model)
-    make_folder(options)
-    results = model.continue_pieces(
-        [score] * options.count,
-        options.bars,
-        labels,
-        sampling,
-        options.max_length,
-        torch.Generator().manual_seed(options.seed),
-        min_bars=options.min_bars,
-        max_bars=options.max_bars,
-        guard=alignment_of(options),
-        new_labels=options.new_labels,
-        batch_size=options.batch_size,
-        progress=not options.quiet,
+    quiet, bars = options.quiet, options.bars
+    return composed(
+        options,
+        lambda model, settings: continue_score(model, score, settings, bars, progress=not quiet),
+        score=True,
     )
-    drafts = [
-        Draft(
-            result.piece,
-            result.generated,
-            result.error,
-            {"opening_bars": result.opening_bars, "planned_bars": result.planned_bars},
-        )
-        for result in results
-    ]
-    return deliver(drafts, formats, options)

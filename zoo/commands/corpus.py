@@ -1,4 +1,4 @@
-"""The command ``musiczoo corpus``: read folders of music into the cache, name them, and say what became of every file."""
+"""The command ``musiczoo corpus``: reads folders of music into the cache, and names them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHOWN = 12
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = argparse.ArgumentParser(
-        prog="musiczoo corpus", description="Corpora: read them, name them, look at them."
+        prog="musiczoo corpus", description="Corpora: read them, name them, show them."
     )
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="prepare|list|show|remove"
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         help="read a folder",
         description=(
             "Reads a folder with files in any mix of formats into the cache. May be interrupted at"
-            " any time: the next run goes on. Only new and changed files are read again."
+            " any time: the next run continues. Only new and changed files are read again."
         ),
     )
     prepare.add_argument("path", metavar="PATH", help="a folder, a file, or the name of a corpus")
@@ -93,7 +93,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
         words: The options.
 
     Returns:
-        What ``--json`` prints.
+        The document of ``--json``.
 
     Raises:
         MusicZooError: No such corpus, folder or recipe, nothing in it could be read, or the cache
@@ -118,7 +118,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     if options.json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     else:
-        {"prepare": _tell_report, "list": _tell_list, "show": _tell_one, "remove": _tell_removed}[
+        {"prepare": _show_report, "list": _show_list, "show": _show_one, "remove": _show_removed}[
             options.command
         ](out, result)
     return result
@@ -147,7 +147,7 @@ def _prepare(options: argparse.Namespace) -> dict[str, Any]:
         progress=not (options.quiet or options.json),
     )
     if options.name:
-        # After the reading: a name never stands for something that cannot be read.
+        # After the reading: a name never stands for a folder that cannot be read.
         register(
             options.name,
             source.root,
@@ -222,7 +222,7 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return {word: getattr(recipe, word) for word in words}
 
 
-def _tell_report(out: Console, found: dict[str, Any]) -> None:
+def _show_report(out: Console, found: dict[str, Any]) -> None:
     out.print(
         f"{found['name']}: {found['files']:,} files: {found['read']:,} read, {found['skipped']:,}"
         f" skipped, {found['left_out']:,} left out."
@@ -239,14 +239,14 @@ def _tell_report(out: Console, found: dict[str, Any]) -> None:
             found["reasons"]["tunes_skipped"],
         ),
     ):
-        _tell_reasons(out, title, reasons)
+        _show_reasons(out, title, reasons)
     if found["licence"]:
         out.print(f"Licence: {found['licence']}", markup=False)
     if found.get("report"):
         out.print(f"Every file: {found['report']}", markup=False)
 
 
-def _tell_reasons(out: Console, title: str, reasons: dict[str, int]) -> None:
+def _show_reasons(out: Console, title: str, reasons: dict[str, int]) -> None:
     if not reasons:
         return
     table = Table(
@@ -268,7 +268,7 @@ def _tell_reasons(out: Console, title: str, reasons: dict[str, int]) -> None:
     out.print(table)
 
 
-def _tell_list(out: Console, found: dict[str, Any]) -> None:
+def _show_list(out: Console, found: dict[str, Any]) -> None:
     table = Table("name", "kind", "what it is", box=None, padding=(0, 1), header_style="bold")
     for row in found["corpora"]:
         title = row["title"] + (" (use is restricted)" if row.get("restricted") else "")
@@ -278,7 +278,7 @@ def _tell_list(out: Console, found: dict[str, Any]) -> None:
     out.print(table)
 
 
-def _tell_one(out: Console, found: dict[str, Any]) -> None:
+def _show_one(out: Console, found: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -300,11 +300,11 @@ def _tell_one(out: Console, found: dict[str, Any]) -> None:
         table.add_row(name, text.replace("[", r"\["))
     out.print(table)
     if "account" in found:
-        _tell_report(out, found["account"])
+        _show_report(out, found["account"])
     elif "cached" in found:
         out.print(f"Not read yet: musiczoo corpus prepare {found['name']}", markup=False)
 
 
-def _tell_removed(out: Console, found: dict[str, Any]) -> None:
+def _show_removed(out: Console, found: dict[str, Any]) -> None:
     for path in found["removed"]:
         out.print(f"removed {path}", markup=False)

@@ -1,4 +1,4 @@
-"""The commands ``musiczoo fit`` and ``musiczoo validate``: Lightning's command line as musiczoo sets it up."""
+"""The commands ``musiczoo fit`` and ``musiczoo validate``: Lightning's command line for the zoo."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from pathlib import Path
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-# Imported so that configurations may name these classes without their path.
-import musiczoo.datamodules
-import musiczoo.models.bar_stream
-import musiczoo.models.m3
-import musiczoo.models.mel_aesthetics
-import musiczoo.models.phi3_remi
+from musiczoo.configs.flat_sizes import with_nested_sizes
 from musiczoo.configs.recipes import with_recipes
 from musiczoo.hub.registry import list_models
 from musiczoo.models.base.module import ZooModule
 from musiczoo.music.errors import MusicZooError
+from musiczoo.stages.named_classes import import_classes
 
 
 def fit(words: Sequence[str]) -> ZooCLI:
@@ -39,18 +35,20 @@ def validate(words: Sequence[str]) -> ZooCLI:
 
 
 class ZooCLI(LightningCLI):
-    """``fit`` and ``validate`` of any model and datamodule of the zoo, chosen in the configuration.
+    """``fit`` and ``validate`` of any model and data module, chosen in the configuration.
 
     What differs from Lightning's own: the configuration alone decides about the model (Lightning
     lets the settings in the checkpoint of ``--ckpt_path`` silently replace it); ``pretrained``
-    takes a name of the registry; a run may write where an older one did.
+    takes a name of the registry; a run may write where an older one did; sizes may stand beside
+    the other settings of the model.
 
     Args:
         args: The command (``fit`` or ``validate``) and its options.
     """
 
     def __init__(self, args: Sequence[str]) -> None:
-        self._words = list(args)
+        import_classes("musiczoo.datamodules")
+        self._words = with_nested_sizes(args)
         try:
             super().__init__(
                 ZooModule,
@@ -93,9 +91,9 @@ class ZooCLI(LightningCLI):
         }
 
     def before_instantiate_classes(self) -> None:
-        """Spares the weights of a name where a checkpoint replaces them at once.
+        """Does not load the weights of a name where a checkpoint replaces them at once.
 
-        Sizes that are not given and adapters need them.
+        Sizes that are not given, and adapters, need them.
         """
         settings = self.config[self.subcommand]
         checkpoint = settings.get("ckpt_path")

@@ -1,4 +1,4 @@
-"""The command ``musiczoo publish`` (a model to the Hugging Face Hub), and the model card of a checkpoint folder."""
+"""The command ``musiczoo publish``, and the model card of a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def publish(words: Sequence[str]) -> Published:
         words: The options.
 
     Returns:
-        Where it has gone.
+        Where it was published.
 
     Raises:
         MusicZooError: The model, the licence or the repository cannot be used, or the Hub refuses.
@@ -107,7 +107,7 @@ def publish(words: Sequence[str]) -> Published:
     from musiczoo.hub.opening import open_model
     from musiczoo.hub.publishing import publish as send
 
-    # A wrong word is told before minutes go by with opening a large model.
+    # A wrong word is reported before a large model is opened, which takes minutes.
     check_licence(options.licence, options.licence_name or "", options.licence_link or "")
     folder = Path(options.model)
     is_checkpoint = (folder / CONFIG).is_file()
@@ -139,7 +139,7 @@ def publish(words: Sequence[str]) -> Published:
 
 
 def model_card(folder: Path, options: argparse.Namespace) -> str:
-    """Shows the card of a checkpoint folder, and writes it anew where an option asks for that.
+    """Shows the card of a checkpoint folder, and writes a new one where an option asks for that.
 
     Args:
         folder: The checkpoint.

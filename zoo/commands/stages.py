@@ -1,4 +1,4 @@
-"""The command ``musiczoo stages``: runs a plan of several stages, or goes on with it."""
+"""The command ``musiczoo stages``: runs a plan of several stages, or continues it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="musiczoo stages",
         description=(
-            "Runs the stages of a plan one after the other. A run that was stopped or killed goes"
-            " on where it was: give the same command again. Plans that come with musiczoo:"
+            "Runs the stages of a plan one after the other. A run that was stopped or killed is"
+            " continued where it was: give the same command again. Plans that come with musiczoo:"
             f" {', '.join(plans())}."
         ),
     )
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         "--restart-from",
         metavar="STAGE",
         help=(
-            "forget this stage and those that build on it, delete what they made, and run them anew"
+            "forget this stage and those that build on it, delete their results, and run them again"
         ),
     )
     parser.add_argument(

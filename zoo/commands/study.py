@@ -1,4 +1,4 @@
-"""The command ``musiczoo study``: ``make`` writes the blinded sheets of a listening study, ``analyse`` reads the answers."""
+"""The command ``musiczoo study``: writes the blinded sheets of a study, and reads the answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from musiczoo.music.atomic import write_atomically
+from musiczoo.music.atomic import make_folder, write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.studies.analysis import Analysis, analyse
 from musiczoo.studies.anonymous import PICTURES
@@ -57,7 +57,20 @@ def _make_options(make: argparse.ArgumentParser) -> None:
             " dimensions"
         ),
     )
-    pieces = make.add_argument_group("material")
+    _material_options(make.add_argument_group("material"))
+    _sheet_options(make.add_argument_group("sheets"))
+    make.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="gets sheets/ for the participants, and key.json for you alone",
+    )
+    make.add_argument("--json", action="store_true", help="print one JSON document")
+    make.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _material_options(pieces: argparse._ArgumentGroup) -> None:
     pieces.add_argument(
         "--system",
         action="append",
@@ -92,7 +105,9 @@ def _make_options(make: argparse.ArgumentParser) -> None:
         help="versions of an item have one name, or one place in the alphabet",
     )
     pieces.add_argument("--against", metavar="NAME", help="compare only with this system")
-    sheets = make.add_argument_group("sheets")
+
+
+def _sheet_options(sheets: argparse._ArgumentGroup) -> None:
     sheets.add_argument(
         "--participants",
         required=True,
@@ -140,15 +155,6 @@ def _make_options(make: argparse.ArgumentParser) -> None:
     sheets.add_argument(
         "--seed", type=int, help="for order, sides and names (default: drawn, and kept in the key)"
     )
-    make.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="gets sheets/ for the participants, and key.json for you alone",
-    )
-    make.add_argument("--json", action="store_true", help="print one JSON document")
-    make.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _analyse_options(analyse: argparse.ArgumentParser) -> None:
@@ -172,7 +178,7 @@ def run(words: Sequence[str]) -> Made | Analysis:
         words: ``make`` or ``analyse``, and its options.
 
     Returns:
-        What was made, or the analysis.
+        The sheets and the key, or the analysis.
 
     Raises:
         MusicZooError: Files or settings that cannot be used.
@@ -196,11 +202,7 @@ def _make(options: argparse.Namespace) -> Made:
         made = make_study(
             options.kind,
             material,
-            (
-                int(options.participants)
-                if options.participants.isdecimal()
-                else [name.strip() for name in options.participants.split(",")]
-            ),
+            _participants(options.participants),
             options.output,
             aspects=[_aspect(text) for text in options.aspect] or None,
             seed=options.seed,
@@ -215,39 +217,43 @@ def _make(options: argparse.Namespace) -> Made:
             title=options.title,
             progress=lambda done, total: bar.update(rendering, completed=done, total=total),
         )
-    sizes = [path.stat().st_size for path in made.sheets]
     if options.json:
-        _print_json(
-            {
-                "key": str(made.key_path),
-                "sheets": [str(path) for path in made.sheets],
-                "bytes": sizes,
-                "seed": made.key.seed,
-                "items": len(made.key.record["sources"]),
-                "trials": {
-                    participant: len(trials) for participant, trials in made.key.trials.items()
-                },
-                "skipped": [{"what": row.what, "reason": row.reason} for row in made.skipped],
-            }
-        )
-        return made
+        _print_json(_facts(made))
+    else:
+        _show_made(made, console)
+    return made
+
+
+def _participants(text: str) -> int | list[str]:
+    """How many there are, or their names."""
+    return int(text) if text.isdecimal() else [name.strip() for name in text.split(",")]
+
+
+def _facts(made: Made) -> dict[str, Any]:
+    return {
+        "key": str(made.key_path),
+        "sheets": [str(path) for path in made.sheets],
+        "bytes": [path.stat().st_size for path in made.sheets],
+        "seed": made.key.seed,
+        "items": len(made.key.record["sources"]),
+        "trials": {participant: len(trials) for participant, trials in made.key.trials.items()},
+        "skipped": [{"what": row.what, "reason": row.reason} for row in made.skipped],
+    }
+
+
+def _show_made(made: Made, console: Console) -> None:
     for row in made.skipped:
         console.print(Text(f"left out: {row.what}: {row.reason}"))
-    trials = sorted({len(rows) for rows in made.key.trials.values()})
-    console.print(
-        Text(
-            f"{len(made.sheets)} sheets of {' or '.join(map(str, trials))} pages,"
-            f" {max(sizes) / 2**20:.1f} MB at most, in {made.sheets[0].parent}. Send each"
-            " participant theirs."
-        )
+    pages = " or ".join(map(str, sorted({len(rows) for rows in made.key.trials.values()})))
+    largest = max(path.stat().st_size for path in made.sheets) / 2**20
+    lines = (
+        f"{len(made.sheets)} sheets of {pages} pages, {largest:.1f} MB at most, in"
+        f" {made.sheets[0].parent}. Send each participant theirs.",
+        f"The key is {made.key_path}. Keep it to yourself until all answers are in; seed"
+        f" {made.key.seed}.",
     )
-    console.print(
-        Text(
-            f"The key is {made.key_path}. Keep it to yourself until all answers are in; seed"
-            f" {made.key.seed}."
-        )
-    )
-    return made
+    for line in lines:
+        console.print(Text(line))
 
 
 def _material(options: argparse.Namespace, progress: Any) -> Material:
@@ -314,12 +320,7 @@ def _text(path: Path) -> str:
 def _analyse(options: argparse.Namespace) -> Analysis:
     analysis = analyse(options.key, options.answers)
     if options.output is not None:
-        try:
-            options.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MusicZooError(
-                f"The folder cannot be made ({error.strerror}).", path=options.output
-            ) from None
+        make_folder(options.output)
         picture = analysis_picture(analysis, options.output / "report.png")
         write_atomically(options.output / "report.html", report_page(analysis, picture).encode())
         write_atomically(

@@ -1,46 +1,27 @@
-"""Makes the portrait of a model: one completion for each prompt, rendered and scored while others are still being sampled."""
+"""Evaluates a model: one completion for each prompt, scored while others are being sampled."""
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from musiczoo.callbacks.rollouts.prompts import prompt_text
-from musiczoo.comparison.evaluation import Floats, Portrait
+from musiczoo.comparison.evaluation import Evaluation
+from musiczoo.comparison.measures import Floats, measured
+from musiczoo.comparison.scoring import Scorer
 from musiczoo.metrics.divergence import divergence
-from musiczoo.metrics.diversity import DistinctNgrams, PieceDistance, View
-from musiczoo.metrics.midi_features import FEATURE_NAMES, midi_features
-from musiczoo.metrics.piano_rolls import MeanPianoRoll
-from musiczoo.metrics.sounding import music_of
 from musiczoo.models.base.generative import Generated, GenerativeModule
-from musiczoo.models.reference import evaluating
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
-from musiczoo.rewards.audio import renderers
-from musiczoo.rewards.base import Reward, checked_scores
-
-_VIEWS: tuple[View, ...] = ("piano_roll", "onsets")
-_WINDOW = 64
-"""Completions that are scored together: as many clips are in memory at once, of 4 MB each where they last ten seconds."""
+from musiczoo.rewards.base import Reward
 
 
-def portray(
+def evaluate(
     model: GenerativeModule,
     prompts: Sequence[Any],
     *,
@@ -53,35 +34,60 @@ def portray(
     batch_size: int = 64,
     reward_timeout: float | None = None,
     progress: bool = False,
-) -> Portrait:
-    """What a model makes of prompts, one completion each (SMART, arXiv 2504.16839, section 4: a thousand of each model).
+) -> Evaluation:
+    """The evaluation of a model on prompts, one completion each (SMART, arXiv 2504.16839, sec. 4).
 
-    Every prompt has a random seed of its own that depends on ``seed`` and its place alone, so
-    models that are portrayed with the same prompts and seed draw with the same random numbers. A
-    reward that listens begins to render a completion as soon as it has ended.
+    Every prompt has a random seed that depends on ``seed`` and its place alone: models with the
+    same prompts and seed draw with the same random numbers. Rewards of audio render meanwhile.
 
     Args:
-        model: What writes; it is left as it was.
+        model: Generates the completions; it is left as it was.
         prompts: As its ``generate`` takes them.
         name: Of the model, for tables and pictures.
-        reward: What scores the completions, some at a time; None scores nothing. Clips that its
-            renderer keeps are dropped.
-        reference: The divergence from this model is measured
-            (:func:`musiczoo.metrics.divergence.divergence`).
-        max_new_tokens: Tokens of a completion at most; of models that know no such limit, the
+        reward: Scores the completions; None scores nothing. Clips of its renderer are dropped.
+        reference: The model from which the divergence is measured; None measures none.
+        max_new_tokens: Tokens of a completion at most; for models without such a limit, the
             ``max_length`` of a piece.
-        sampling: How tokens are drawn; the model's own settings when None. Compare models under the
-            same settings.
+        sampling: How tokens are drawn; the model's own settings when None.
         seed: Of the random numbers.
         batch_size: Completions at once.
-        reward_timeout: Seconds after which completions that are scored together have no score; None
-            waits for ever.
+        reward_timeout: Seconds after which completions that are scored together have no score.
         progress: Show progress bars.
 
     Raises:
-        MusicZooError: No prompts, one that the model cannot go on from, a mixture that is scaled by
-            batch, or a reward that gives another number of scores than there are completions.
+        MusicZooError: No prompts, one that the model cannot continue, a mixture that is scaled by
+            batch, or a reward that gives a wrong number of scores.
     """
+    _check(prompts, reward)
+    sampling = sampling or model.sampling
+    with _progress(progress) as bar:
+        scorer = Scorer(reward, len(prompts), reward_timeout, bar, f"{_plain(name)}: scoring")
+        completions = _completions(model, prompts, sampling, max_new_tokens, seed, batch_size)
+        task = bar.add_task(f"{_plain(name)}: sampling", total=len(prompts))
+        results = _scored(completions, scorer, lambda: bar.advance(task))
+        if reference is not None:
+            bar.add_task(f"{_plain(name)}: divergence", total=None)
+        apart, estimator = _divergence(model, reference, results, sampling.temperature)
+    vocabulary = model.representation.vocabulary
+    return Evaluation(
+        name=name,
+        prompts=tuple(prompt_text(prompt, vocabulary) for prompt in prompts),
+        settings={
+            **{"seed": seed, "max_new_tokens": max_new_tokens, "sampling": asdict(sampling)},
+            **{"reward": None if reward is None else reward.name, "divergence": estimator},
+        },
+        measures=measured(results),
+        rewards=scorer.rewards,
+        unscored=dict(scorer.reasons.most_common()),
+        divergence=apart,
+        results=tuple(results),
+    )
+
+
+portray = evaluate  # the name until 0.1
+
+
+def _check(prompts: Sequence[Any], reward: Reward | None) -> None:
     if not prompts:
         raise MusicZooError("There are no prompts.", where="prompts", remedy="Give one or more.")
     if getattr(reward, "scale", None) == "batch":
@@ -90,175 +96,64 @@ def portray(
             where="reward",
             remedy='Give a mixture of scale="none".',
         )
-    sampling = sampling or model.sampling
+
+
+def _progress(shown: bool) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=Console(stderr=True), disable=not progress, transient=True
-    ) as bar:
-        scorer = _Scorer(
-            reward,
-            len(prompts),
-            reward_timeout,
-            bar,
-            bar.add_task(f"{_plain(name)}: scoring", total=len(prompts)),
-        )
-        task = bar.add_task(f"{_plain(name)}: sampling", total=len(prompts))
+    return Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
 
-        def done(index: int, result: Generated) -> None:
-            bar.advance(task)
-            scorer.add(index, result)
 
-        with evaluating(model):
-            results = model.generate(
-                prompts,
-                sampling,
-                generator=torch.Generator().manual_seed(seed),
-                **_options(model, max_new_tokens, batch_size, done),
-            )
-        for index, result in enumerate(results):
-            scorer.add(index, result)  # nothing where it came by itself
-        scorer.finish()
-        apart, estimator = None, None
-        if reference is not None:
-            bar.add_task(f"{_plain(name)}: divergence", total=None)
-            found, estimator = divergence(model, reference, results, sampling.temperature)
-            apart = found.numpy()
-    vocabulary = model.representation.vocabulary
-    settings = {
-        "seed": seed,
-        "max_new_tokens": max_new_tokens,
-        "sampling": asdict(sampling),
-        "reward": None if reward is None else reward.name,
-        "divergence": estimator,
-    }
-    return Portrait(
-        name=name,
-        prompts=tuple(prompt_text(prompt, vocabulary) for prompt in prompts),
-        settings=settings,
-        rewards=scorer.rewards,
-        unscored=dict(scorer.reasons.most_common()),
-        divergence=apart,
-        results=tuple(results),
-        **_measures(results),
+def _completions(
+    model: GenerativeModule,
+    prompts: Sequence[Any],
+    sampling: Sampling,
+    limit: int | None,
+    seed: int,
+    batch_size: int,
+) -> Iterator[tuple[int, Generated]]:
+    """The completions with the places of their prompts, each as soon as it has ended."""
+    counts_new = "max_new_tokens" in model.generate_options
+    options = {"max_new_tokens": limit} if counts_new and limit is not None else {}
+    return model.stream(
+        prompts,
+        sampling,
+        None if counts_new else limit,
+        torch.Generator().manual_seed(seed),
+        batch_size=batch_size,
+        **options,
     )
 
 
-def _options(
-    model: GenerativeModule, limit: int | None, batch_size: int, done: Any
-) -> dict[str, Any]:
-    """What this model's ``generate`` knows of these."""
-    known = inspect.signature(model.generate).parameters
-    options: dict[str, Any] = {"batch_size": batch_size, "on_done": done}
-    options = {option: value for option, value in options.items() if option in known}
-    if limit is not None:
-        options["max_new_tokens" if "max_new_tokens" in known else "max_length"] = limit
-    return options
+def _scored(
+    completions: Iterable[tuple[int, Generated]], scorer: Scorer, came: Callable[[], Any]
+) -> list[Generated]:
+    """The completions in the order of their prompts; they are scored as they come."""
+    found: dict[int, Generated] = {}
+    for index, result in completions:
+        found[index] = result
+        came()
+        scorer.add(index, result)
+    scorer.finish()
+    return [found[index] for index in range(len(found))]
 
 
-def _measures(results: Sequence[Generated]) -> dict[str, Any]:
-    """What is measured of completions without a reward, by the names of the portrait's fields."""
-    features: dict[str, Floats] = {
-        feature: np.full(len(results), math.nan) for feature in FEATURE_NAMES
-    }
-    left_out: Counter[str] = Counter()
-    pitches, velocities = np.zeros(128, dtype=np.int64), np.zeros(128, dtype=np.int64)
-    for index, result in enumerate(results):
-        found = music_of(result, midi_features)
-        if found is None or not found.notes:
-            left_out["no piece" if found is None else "no notes"] += 1
-            continue
-        for feature, number in found.numbers().items():
-            features[feature][index] = number
-        pitches += found.pitches
-        velocities += found.velocities
-    roll, ngrams = MeanPianoRoll(), DistinctNgrams()
-    distances = {view: PieceDistance(view) for view in _VIEWS}
-    for metric in (roll, ngrams, *distances.values()):
-        metric.update(results)
-    diversity: dict[str, float] = {
-        str(view): float(distance.compute()) for view, distance in distances.items()
-    }
-    diversity |= {order: float(share) for order, share in ngrams.compute().items()}
-    return {
-        "features": features,
-        "left_out": dict(left_out),
-        "pitches": pitches,
-        "velocities": velocities,
-        "roll": roll.compute().double().numpy(),
-        "diversity": diversity,
-        "ended": np.array([result.stop == "end" for result in results]),
-        "lengths": np.array([int(result.scored.sum()) for result in results], dtype=np.int64),
-    }
-
-
-class _Scorer:
-    """Scores completions as they come, some at a time.
-
-    A full window is scored when the next completion comes, not at once: rows of a batch end
-    together, and by then the workers have had the time of another batch to render them.
-
-    Attributes:
-        rewards: The values under the reward's name, and its details, (n,) each, NaN where there is
-            none yet.
-        reasons: Why completions have no reward.
-    """
-
-    def __init__(
-        self, reward: Reward | None, n: int, timeout: float | None, bar: Progress, task: TaskID
-    ) -> None:
-        self.rewards: dict[str, Floats] = (
-            {} if reward is None else {reward.name: np.full(n, math.nan)}
-        )
-        self.reasons: Counter[str] = Counter()
-        self._reward = reward
-        self._timeout = timeout
-        self._renderers = renderers(reward)
-        self._bar, self._task = bar, task
-        self._came: set[int] = set()
-        self._waiting: list[tuple[int, Generated]] = []
-        self._n = n
-        bar.update(task, visible=reward is not None)
-
-    def add(self, index: int, result: Generated) -> None:
-        """Takes a completion; its rendering begins, and those before it may be scored."""
-        if self._reward is None or index in self._came:
-            return
-        self._came.add(index)
-        if result.piece is None:
-            self.reasons["the piece cannot be read"] += 1
-            self._bar.advance(self._task)
-            return
-        if len(self._waiting) >= _WINDOW:
-            self.finish()
-        self._waiting.append((index, result))
-        for renderer in self._renderers:
-            renderer.begin(result.piece)
-
-    def finish(self) -> None:
-        """Scores what waits."""
-        if self._reward is None or not self._waiting:
-            return
-        indices = [index for index, _ in self._waiting]
-        scores = checked_scores(
-            self._reward, [result for _, result in self._waiting], timeout=self._timeout
-        )
-        self.reasons.update(reason for reason in scores.reasons if reason is not None)
-        # The reward's own value last: a detail of the same name must not hide it.
-        for name, values in {**scores.details, self._reward.name: scores.values}.items():
-            self.rewards.setdefault(name, np.full(self._n, math.nan))[indices] = (
-                values.cpu().double().numpy()
-            )
-        for renderer in self._renderers:
-            renderer.forget()
-        self._bar.advance(self._task, len(indices))
-        self._waiting = []
+def _divergence(
+    model: GenerativeModule,
+    reference: GenerativeModule | None,
+    results: Sequence[Generated],
+    temperature: float,
+) -> tuple[Floats | None, str | None]:
+    if reference is None:
+        return None, None
+    found, estimator = divergence(model, reference, results, temperature)
+    return found.numpy(), estimator
 
 
 def _plain(text: str) -> str:
-    """Users' names as they are: square brackets would be taken for styles."""
+    """Users' names unchanged: square brackets would be read as styles."""
     return text.replace("[", r"\[")

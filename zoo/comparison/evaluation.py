@@ -1,8 +1,8 @@
-"""What a model writes, in figures: a portrait of one model, to be laid beside that of another one of the same prompts.
+"""The evaluation of one model in figures, to be compared with that of another on the same prompts.
 
-The measures are those by which SMART is told from its base model (arXiv 2504.16839, sections 4.1,
-4.2 and 5.2): eight symbolic features, each rating of the reward, the mean piano roll of the first
-sixteen beats, and diversity.
+The measures are those by which SMART compares its model with the base model (arXiv 2504.16839,
+sections 4.1, 4.2 and 5.2): eight symbolic features, each rating of the reward, the mean piano roll
+of the first sixteen beats, and diversity.
 """
 
 from __future__ import annotations
@@ -19,40 +19,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musiczoo.comparison.measures import Floats, Measures
 from musiczoo.models.base.generative import Generated
-from musiczoo.music.atomic import write_atomically
+from musiczoo.music.atomic import make_folder, write_atomically
 from musiczoo.music.errors import MusicZooError
 
-Floats = NDArray[np.float64]
+# The names that the files had until 0.1; evaluations of that version are read.
 FIGURES, ARRAYS = "portrait.json", "portrait.npz"
 _FORMAT = 1
+_POOLED = ("pitches", "velocities", "roll")
+_MEASURED = (*_POOLED, "ended", "lengths")
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
-    """What one model made of ``n`` prompts, one completion each.
+class Evaluation:
+    """What one model generated from ``n`` prompts, one completion each, in figures.
 
     Attributes:
         name: Of the model, for tables and pictures.
-        prompts: The prompts as text; the same ones in every portrait that is compared with this
+        prompts: The prompts as text; the same ones in every evaluation that is compared with this
             one.
         settings: How it was made, as plain JSON values: seed, sampling, limits, reward, reference.
-        features: The numbers of :data:`musiczoo.metrics.midi_features.FEATURE_NAMES`, each (n,)
-            float64. NaN throughout for completions without notes, as in the paper's own analysis,
-            and where a feature is not defined.
-        left_out: How many completions have no features, by reason.
-        pitches: (128,) notes of each pitch, all completions together.
-        velocities: (128,) notes of each velocity, all completions together.
+        measures: What is measured without a reward. Each measure is an attribute of the evaluation
+            too: ``features``, ``left_out``, ``pitches``, ``velocities``, ``roll``, ``diversity``,
+            ``ended`` and ``lengths`` (:class:`musiczoo.comparison.measures.Measures`).
         rewards: The value of the reward under its name, then its details, each (n,) float64; NaN
             where there is none.
-        unscored: How many completions have no reward, by reason.
-        roll: (128, steps) in which part of the completions a pitch sounds at a step of the first
-            sixteen beats.
-        diversity: ``piano_roll`` and ``onsets``, the mean distance of two completions in these
-            views, and ``distinct_1`` to ``distinct_4``, the different n-grams of tokens as part of
-            all.
-        ended: (n,) bool: the model ended the piece by itself.
-        lengths: (n,) sampled tokens.
+        unscored: The number of completions without a reward, by reason.
         divergence: (n,) KL(model || reference) of each completion, in nats a token; None without a
             reference.
         results: The completions themselves; they are not saved.
@@ -61,18 +54,51 @@ class Portrait:
     name: str
     prompts: tuple[str, ...]
     settings: Mapping[str, Any]
-    features: Mapping[str, Floats]
-    left_out: Mapping[str, int]
-    pitches: NDArray[np.int64]
-    velocities: NDArray[np.int64]
+    measures: Measures
     rewards: Mapping[str, Floats]
     unscored: Mapping[str, int]
-    roll: Floats
-    diversity: Mapping[str, float]
-    ended: NDArray[np.bool_]
-    lengths: NDArray[np.int64]
     divergence: Floats | None = None
     results: Sequence[Generated] = field(default=(), repr=False)
+
+    @property
+    def features(self) -> Mapping[str, Floats]:
+        """The eight features, each (n,) float64."""
+        return self.measures.features
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """The number of completions without features, by reason."""
+        return self.measures.left_out
+
+    @property
+    def pitches(self) -> NDArray[np.int64]:
+        """(128,) notes of each pitch."""
+        return self.measures.pitches
+
+    @property
+    def velocities(self) -> NDArray[np.int64]:
+        """(128,) notes of each velocity."""
+        return self.measures.velocities
+
+    @property
+    def roll(self) -> Floats:
+        """(128, steps) the mean piano roll."""
+        return self.measures.roll
+
+    @property
+    def diversity(self) -> Mapping[str, float]:
+        """Mean distances of two completions, and shares of distinct n-grams."""
+        return self.measures.diversity
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """(n,) bool: the model ended the piece itself."""
+        return self.measures.ended
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) sampled tokens."""
+        return self.measures.lengths
 
     @property
     def kl(self) -> float:
@@ -88,23 +114,22 @@ class Portrait:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the portrait, without the completions, into a folder, which is made: ``portrait.json`` and ``portrait.npz``.
+        """Writes ``portrait.json`` and ``portrait.npz``: all but the completions.
+
+        Args:
+            folder: Made if it does not exist.
 
         Raises:
             MusicZooError: The folder cannot be made or written to.
         """
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MusicZooError(
-                f"The folder cannot be made ({error.strerror}).", path=folder
-            ) from error
+        folder = make_folder(folder)
         arrays = {f"feature.{name}": values for name, values in self.features.items()}
         arrays |= {f"reward.{name}": values for name, values in self.rewards.items()}
-        arrays |= {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
+        arrays |= {name: getattr(self.measures, name) for name in _MEASURED}
+        if self.divergence is not None:
+            arrays["divergence"] = self.divergence
         stream = io.BytesIO()
-        # By number: names of rewards may hold characters that make no file name.
+        # By number: names of rewards may hold characters that no file name may have.
         named: Any = {str(number): values for number, values in enumerate(arrays.values())}
         np.savez_compressed(stream, **named)
         figures = {
@@ -119,7 +144,7 @@ class Portrait:
             "prompts": list(self.prompts),
             "arrays": list(arrays),
         }
-        # The figures last: they say that the portrait is whole.
+        # The figures last: where they stand, the evaluation is whole.
         write_atomically(folder / ARRAYS, stream.getvalue())
         write_atomically(
             folder / FIGURES,
@@ -128,48 +153,17 @@ class Portrait:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Portrait:
-        """The portrait that :meth:`save` wrote.
+    def load(cls, folder: str | Path) -> Evaluation:
+        """The evaluation that :meth:`save` wrote.
 
         Raises:
             MusicZooError: There is none, or it is damaged.
         """
         folder = Path(folder)
         try:
-            figures = json.loads((folder / FIGURES).read_text("utf-8"))
-            if figures["format"] != _FORMAT:
-                raise MusicZooError(
-                    "The portrait is of another version.",
-                    path=folder / FIGURES,
-                    remedy="pip install --upgrade musiczoo",
-                )
-            with np.load(folder / ARRAYS, allow_pickle=False) as kept:
-                arrays = {name: kept[str(number)] for number, name in enumerate(figures["arrays"])}
-            n = len(figures["prompts"])
-            if wrong := [
-                name
-                for name, values in arrays.items()
-                if name not in _POOLED and values.shape != (n,)
-            ]:
-                raise MusicZooError(
-                    f"The portrait's {wrong[0]} is not of {n} completions.", path=folder / ARRAYS
-                )
-            return cls(
-                name=str(figures["name"]),
-                prompts=tuple(figures["prompts"]),
-                settings=figures["settings"],
-                features=_of_kind(arrays, "feature."),
-                left_out=figures["left_out"],
-                rewards=_of_kind(arrays, "reward."),
-                unscored=figures["unscored"],
-                diversity={
-                    name: math.nan if value is None else float(value)
-                    for name, value in figures["diversity"].items()
-                },
-                **{name: arrays[name] for name in _FIELDS if name in arrays},
-            )
+            return cls._read(folder)
         except FileNotFoundError as error:
-            raise MusicZooError("There is no portrait in this folder.", path=folder) from error
+            raise MusicZooError("There is no evaluation in this folder.", path=folder) from error
         except (
             OSError,
             ValueError,
@@ -179,12 +173,47 @@ class Portrait:
             zipfile.BadZipFile,
         ) as error:
             raise MusicZooError(
-                f"The portrait cannot be read ({type(error).__name__}: {error}).", path=folder
+                f"The evaluation cannot be read ({type(error).__name__}: {error}).", path=folder
             ) from error
 
+    @classmethod
+    def _read(cls, folder: Path) -> Evaluation:
+        figures = json.loads((folder / FIGURES).read_text("utf-8"))
+        if figures["format"] != _FORMAT:
+            raise MusicZooError(
+                "The evaluation is of another version.",
+                path=folder / FIGURES,
+                remedy="pip install --upgrade musiczoo",
+            )
+        with np.load(folder / ARRAYS, allow_pickle=False) as kept:
+            arrays = {name: kept[str(number)] for number, name in enumerate(figures["arrays"])}
+        n = len(figures["prompts"])
+        for name, values in arrays.items():
+            if name not in _POOLED and values.shape != (n,):
+                raise MusicZooError(
+                    f"The evaluation's {name} is not of {n} completions.", path=folder / ARRAYS
+                )
+        diversity = {
+            name: math.nan if value is None else float(value)
+            for name, value in figures["diversity"].items()
+        }
+        return cls(
+            name=str(figures["name"]),
+            prompts=tuple(figures["prompts"]),
+            settings=figures["settings"],
+            measures=Measures(
+                features=_of_kind(arrays, "feature."),
+                left_out=figures["left_out"],
+                diversity=diversity,
+                **{name: arrays[name] for name in _MEASURED},
+            ),
+            rewards=_of_kind(arrays, "reward."),
+            unscored=figures["unscored"],
+            divergence=arrays.get("divergence"),
+        )
 
-_POOLED = ("pitches", "velocities", "roll")
-_FIELDS = (*_POOLED, "ended", "lengths", "divergence")
+
+Portrait = Evaluation  # the name until 0.1
 
 
 def _of_kind(arrays: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What ``musiczoo compare`` leaves: a report for programs, one for people, pictures, portraits, and examples to listen to."""
+"""The files of ``musiczoo compare``: reports, pictures, evaluations, and examples to listen to."""
 
 from __future__ import annotations
 
@@ -13,77 +13,73 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from musiczoo.comparison.evaluation import Portrait
+from musiczoo.comparison.evaluation import Evaluation
 from musiczoo.comparison.figures import PICTURES
 from musiczoo.comparison.soundfonts import sound_table
 from musiczoo.comparison.tables import describe, markdown, notes, tables
 from musiczoo.music import write
-from musiczoo.music.atomic import write_atomically
+from musiczoo.music.atomic import make_folder, write_atomically
 from musiczoo.music.errors import MusicZooError
 
 
 def write_comparison(
     folder: Path,
-    portraits: Sequence[Portrait],
+    evaluations: Sequence[Evaluation],
     sounds: Sequence[dict[str, Any]] = (),
     *,
     about: Mapping[str, Any] | None = None,
     examples: int = 5,
 ) -> dict[str, Any]:
-    """Writes ``report.json``, ``report.md``, the pictures, ``portraits/0`` ... and ``examples/03-NAME.mid`` of prompt 3.
+    """Writes the reports, the pictures, the evaluations and the examples.
+
+    The files are ``report.json``, ``report.md``, the pictures, ``portraits/0`` for the evaluation
+    of the first model, and ``examples/03-NAME.mid`` for prompt 3.
 
     Args:
         folder: Made if it does not exist.
-        portraits: Of the same prompts, the base first.
-        sounds: What :func:`musiczoo.comparison.soundfonts.reference_rows` gave.
+        evaluations: Of the same prompts, the base first.
+        sounds: Rows of :func:`musiczoo.comparison.soundfonts.reference_rows`.
         about: More for the report, as plain JSON values.
         examples: Completions of each model that are written as MIDI.
 
     Returns:
-        What ``report.json`` holds.
+        The content of ``report.json``.
 
     Raises:
-        MusicZooError: Something cannot be written, or the portraits do not fit together.
-            Completions that cannot be written are told in the report's ``problems``.
+        MusicZooError: Something cannot be written, or the evaluations do not fit together.
+            Completions that cannot be written are listed in the report's ``problems``.
     """
-    described = describe(portraits)
+    described = describe(evaluations)
     make_folder(folder)
     pictures = [
-        name for name in PICTURES if name != "rewards.png" or any(one.rewards for one in portraits)
+        name
+        for name in PICTURES
+        if name != "rewards.png" or any(one.rewards for one in evaluations)
     ]
     for name in pictures:
-        PICTURES[name](portraits, folder / name)
-    for number, one in enumerate(portraits):
+        PICTURES[name](evaluations, folder / name)
+    for number, one in enumerate(evaluations):
         one.save(folder / "portraits" / str(number))
     document = {
         **(about or {}),
         "divergence": next(
-            (one.settings["divergence"] for one in portraits if one.divergence is not None), None
+            (one.settings["divergence"] for one in evaluations if one.divergence is not None), None
         ),
         **described,
         "sounds": list(sounds),
         "pictures": pictures,
-        "problems": _write_examples(portraits, folder / "examples", examples),
+        "problems": _write_examples(evaluations, folder / "examples", examples),
     }
-    lines = [f"# {', '.join(described['names'])}", "", markdown(described)]
-    if sounds:
-        title, header, rows = sound_table(sounds)
-        lines += [
-            f"## {title}",
-            "",
-            *(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)),
-            "",
-        ]
-    lines += [f"![{name.partition('.')[0]}]({name})\n" for name in pictures]
-    write_atomically(folder / "report.md", "\n".join(lines).encode())
+    report = _markdown_report(described, sounds, pictures)
+    write_atomically(folder / "report.md", report.encode())
     write_atomically(folder / "report.json", f"{_text(document)}\n".encode())
     return document
 
 
 def show_comparison(document: Mapping[str, Any], folder: Path, *, as_json: bool) -> None:
-    """Shows what :func:`write_comparison` gave, as tables or as JSON, on standard output.
+    """Shows what :func:`write_comparison` returned, as tables or as JSON, on standard output.
 
-    Problems on standard error.
+    Problems are shown on standard error.
     """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in document["problems"]:
@@ -112,32 +108,36 @@ def show_comparison(document: Mapping[str, Any], folder: Path, *, as_json: bool)
     )
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder, if it is not there.
-
-    Raises:
-        MusicZooError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MusicZooError(f"The folder cannot be made ({error.strerror}).", path=folder) from None
+def _markdown_report(
+    described: Mapping[str, Any], sounds: Sequence[dict[str, Any]], pictures: Sequence[str]
+) -> str:
+    lines = [f"# {', '.join(described['names'])}", "", markdown(described)]
+    if sounds:
+        title, header, rows = sound_table(sounds)
+        lines += [
+            f"## {title}",
+            "",
+            *(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)),
+            "",
+        ]
+    lines += [f"![{name.partition('.')[0]}]({name})\n" for name in pictures]
+    return "\n".join(lines)
 
 
 def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _write_examples(portraits: Sequence[Portrait], folder: Path, count: int) -> list[str]:
-    """Writes the first completions of each model; gives what could not be written, and why."""
+def _write_examples(evaluations: Sequence[Evaluation], folder: Path, count: int) -> list[str]:
+    """Writes the first completions of each model; returns what could not be written, and why."""
     problems = []
     if count:
         make_folder(folder)
-    for portrait in portraits:
+    for one in evaluations:
         label = "".join(
-            letter if letter.isalnum() or letter in "-_." else "_" for letter in portrait.name
+            letter if letter.isalnum() or letter in "-_." else "_" for letter in one.name
         )[-60:]
-        for index, result in enumerate(portrait.results[:count]):
+        for index, result in enumerate(one.results[:count]):
             path = folder / f"{index:02d}-{label}.mid"
             try:
                 if result.piece is None:

@@ -1,4 +1,4 @@
-"""What a reward that listens says of the same pieces on several soundfonts, of silence, and of white noise.
+"""Scores of the same pieces on several soundfonts, of silence, and of white noise.
 
 Without these rows a rating means little: of SMART's soundfonts the worst and the best lie further
 apart than many a piece from another (arXiv 2504.16839, tables 1 and 2).
@@ -39,33 +39,33 @@ def reference_rows(
     seed: int = 0,
     timeout: float | None = None,
 ) -> list[dict[str, Any]]:
-    """The means of a reward that listens over real pieces on each soundfont, and its ratings of silence and of white noise.
+    """The means of an audio reward over real pieces on each soundfont, and on silence and noise.
 
     Args:
-        reward: One that listens, or a mixture, of which the parts that listen are asked; the names
-            of these then stand before their axes.
-        pieces: Real ones, such as a handful of the training data.
+        reward: One that scores audio, or a mixture of which the parts that score audio are used;
+            the names of these then stand before their axes.
+        pieces: Real ones, such as some of the training data.
         soundfonts: Files, or names of installed ones.
         seed: Of the noise.
-        timeout: Seconds for each scoring; None waits for ever.
+        timeout: Seconds for each scoring; None waits without end.
 
     Returns:
         One row a sound, as plain JSON values: ``sound``, ``kind`` (``"soundfont"`` or
         ``"reference"``), ``pieces``, ``means`` and ``sds`` by axis (the value of the reward first;
         None where there is none), ``unscored`` with counts by reason. No rows for a reward that
-        does not listen.
+        scores no audio.
 
     Raises:
         MusicZooError: There is no such soundfont, or no pieces.
     """
-    listening = list(listeners(reward))
-    if not listening:
+    parts = listeners(reward)
+    if not parts:
         return []
     if soundfonts and not pieces:
         raise MusicZooError("There are no pieces to play.", where="pieces", remedy="Give some.")
-    first = listening[0].renderer
+    first = parts[0].renderer
     settings = first.rendering
-    # All are looked for before the first one plays.
+    # All soundfonts are looked up before the first one plays.
     players = [
         (name, Renderer(replace(settings, soundfont=name), first.workers, first.timeout))
         for name in dict.fromkeys(soundfonts)
@@ -74,9 +74,9 @@ def reference_rows(
     rows = []
     for name, player in players:
         with player:
-            heard = [_Elsewhere(part, player) for part in listening]
-            scores = [checked_scores(part, music, timeout=timeout) for part in heard]
-            rows.append(_row(name, "soundfont", listening, scores))
+            played = [_Elsewhere(part, player) for part in parts]
+            scores = [checked_scores(part, music, timeout=timeout) for part in played]
+            rows.append(_row(name, "soundfont", parts, scores))
     rate = settings.sample_rate
     frames = int(rate * (settings.max_seconds or _SECONDS))
     noise = np.random.default_rng(seed).standard_normal((2, frames)).astype(np.float32)
@@ -85,13 +85,13 @@ def reference_rows(
         "white noise": noise / np.abs(noise).max(),
     }
     for name, samples in sounds.items():
-        scores = [_scores_of(part, samples, rate, timeout) for part in listening]
-        rows.append(_row(name, "reference", listening, scores))
+        scores = [_scores_of(part, samples, rate, timeout) for part in parts]
+        rows.append(_row(name, "reference", parts, scores))
     return rows
 
 
 class _Elsewhere(AudioReward):
-    """A reward that listens on another instrument."""
+    """A reward that scores audio of another renderer."""
 
     def __init__(self, reward: AudioReward, renderer: Renderer) -> None:
         super().__init__(renderer)

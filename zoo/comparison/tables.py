@@ -1,4 +1,4 @@
-"""Portraits side by side as a table: means, spreads, what has changed, and whether chance alone could have done it."""
+"""Evaluations side by side in tables: means, spreads, changes, and tests of these changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from musiczoo.comparison.evaluation import Floats, Portrait
+from musiczoo.comparison.evaluation import Evaluation
+from musiczoo.comparison.measures import Floats
 from musiczoo.metrics.midi_features import FEATURE_NAMES
 from musiczoo.music.errors import MusicZooError
 
@@ -53,8 +54,8 @@ def label_of(measure: str) -> str:
     return LABELS.get(measure, measure.replace("_", " "))
 
 
-def describe(portraits: Sequence[Portrait], *, base: str | None = None) -> dict[str, Any]:
-    """Portraits of the same prompts side by side, as plain JSON values; NaN is None.
+def describe(evaluations: Sequence[Evaluation], *, base: str | None = None) -> dict[str, Any]:
+    """Evaluations of the same prompts side by side, as plain JSON values; NaN is None.
 
     For each measure that is a number a completion: the number of completions that have it, the
     mean, the standard deviation over completions, and against the base model the change of the
@@ -64,7 +65,7 @@ def describe(portraits: Sequence[Portrait], *, base: str | None = None) -> dict[
     together: notes of one piece are not independent, so there is no test.
 
     Args:
-        portraits: Two or more, or one alone.
+        evaluations: Two or more, or a single one.
         base: Name of the one that the others are compared with; the first when None.
 
     Returns:
@@ -73,54 +74,50 @@ def describe(portraits: Sequence[Portrait], *, base: str | None = None) -> dict[
         number a model; ``left_out`` and ``unscored``, counts by model and reason.
 
     Raises:
-        MusicZooError: No portraits, two of one name, of different prompts, or no such base.
+        MusicZooError: No evaluations, two of one name, of different prompts, or no such base.
     """
-    names = [portrait.name for portrait in portraits]
+    names = [one.name for one in evaluations]
     base = base if base is not None or not names else names[0]
     if base not in names or len(set(names)) < len(names):
         raise MusicZooError(
-            f"Of {', '.join(names) or 'no portraits'} there is no one base {base}.",
+            f"Of {', '.join(names) or 'no evaluations'} there is no one base {base}.",
             remedy="Give each a name of its own.",
         )
-    if len({portrait.prompts for portrait in portraits}) > 1:
+    if len({one.prompts for one in evaluations}) > 1:
         raise MusicZooError(
-            "The portraits are of different prompts.",
-            remedy="Portray all models with the same ones.",
+            "The evaluations are of different prompts.",
+            remedy="Evaluate all models with the same ones.",
         )
-    by_name = dict(zip(names, portraits, strict=True))
-    measures = [
-        {
-            "group": group,
-            "measure": measure,
-            "models": _compared({name: of.get(measure) for name, of in values.items()}, base),
-        }
-        for group, values in _numbers(by_name)
-        for measure in dict.fromkeys(measure for of in values.values() for measure in of)
-    ]
-    for measure in ("pitches", "velocities"):
-        spread = {
-            name: _of_counts(getattr(portrait, measure)) for name, portrait in by_name.items()
-        }
-        measures.append(
-            {
-                "group": "notes",
-                "measure": measure,
-                "models": {name: _change(of, spread[base]) for name, of in spread.items()},
-            }
-        )
+    by_name = dict(zip(names, evaluations, strict=True))
     return {
         "base": base,
         "names": names,
-        "pieces": len(portraits[0].prompts),
-        "measures": measures,
+        "pieces": len(evaluations[0].prompts),
+        "measures": [*_measures_of_completions(by_name, base), *_measures_of_notes(by_name, base)],
         "figures": _figures(by_name),
-        "left_out": {name: dict(portrait.left_out) for name, portrait in by_name.items()},
-        "unscored": {name: dict(portrait.unscored) for name, portrait in by_name.items()},
+        "left_out": {name: dict(one.left_out) for name, one in by_name.items()},
+        "unscored": {name: dict(one.unscored) for name, one in by_name.items()},
     }
 
 
+def _measures_of_completions(
+    by_name: Mapping[str, Evaluation], base: str
+) -> Iterator[dict[str, Any]]:
+    for group, values in _numbers(by_name):
+        for measure in dict.fromkeys(measure for of in values.values() for measure in of):
+            columns = {name: of.get(measure) for name, of in values.items()}
+            yield {"group": group, "measure": measure, "models": _compared(columns, base)}
+
+
+def _measures_of_notes(by_name: Mapping[str, Evaluation], base: str) -> Iterator[dict[str, Any]]:
+    for measure in ("pitches", "velocities"):
+        spread = {name: _of_counts(getattr(one, measure)) for name, one in by_name.items()}
+        models = {name: _change(of, spread[base]) for name, of in spread.items()}
+        yield {"group": "notes", "measure": measure, "models": models}
+
+
 def markdown(described: Mapping[str, Any]) -> str:
-    """The tables of :func:`describe` in Markdown, with what must be known to read them."""
+    """The tables of :func:`describe` in Markdown, with notes for their reader."""
     lines = []
     for title, header, rows in tables(described):
         lines += [
@@ -156,32 +153,32 @@ def tables(described: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[
 
 
 def notes(described: Mapping[str, Any]) -> list[str]:
-    """What must be known to read the tables, and what was left out of them and why."""
-    told = []
+    """What a reader must know of the tables, and what was left out of them and why."""
+    lines = []
     if len(described["names"]) > 1:
-        told.append(
+        lines.append(
             f"In brackets: the change against {described['base']} in its standard deviations,"
             " P(more), the probability that a completion has more of it than one of that model,"
             " and the p-value of the Mann-Whitney test (two-sided, each test for itself)."
         )
-    told += [
+    lines += [
         VELOCITY_NOTE,
         DISTINCT_NOTE,
         "Polyphony is more than two pitches at a time, as MusPy and SMART count it.",
     ]
     for kind, title in (("left_out", "without features"), ("unscored", "without a reward")):
-        told += [
+        lines += [
             f"{name}, {title}: {count} x {reason}"
             for name, reasons in described[kind].items()
             for reason, count in reasons.items()
         ]
-    return told
+    return lines
 
 
 def _numbers(
-    by_name: Mapping[str, Portrait],
+    by_name: Mapping[str, Evaluation],
 ) -> Iterator[tuple[str, dict[str, Mapping[str, Floats]]]]:
-    """By group and model: what is a number a completion."""
+    """By group and model: the measures that are one number a completion."""
     # A reward made of features has these as details too.
     own = {
         name: {key: of for key, of in one.rewards.items() if key not in FEATURE_NAMES}
@@ -195,8 +192,8 @@ def _numbers(
     )
 
 
-def _figures(by_name: Mapping[str, Portrait]) -> list[dict[str, Any]]:
-    """What is one number a model."""
+def _figures(by_name: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    """The measures that are one number a model."""
     columns: dict[str, dict[str, float]] = {}
     for name, one in by_name.items():
         columns[name] = {
@@ -239,7 +236,7 @@ def _spread(values: Floats) -> dict[str, Any]:
 
 
 def _of_counts(counts: Any) -> dict[str, Any]:
-    """Of whole numbers that are given by how often each stands there."""
+    """The spread of whole numbers that are given by how often each occurs."""
     n = int(counts.sum())
     places = np.arange(len(counts))
     mean = float((counts * places).sum() / n) if n else math.nan
@@ -251,13 +248,15 @@ def _change(of: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     column = dict(of)
     if of is not base and of["mean"] is not None and base["mean"] is not None:
         column["change"] = of["mean"] - base["mean"]
-        # Where all of the base is the same, its standard deviation measures nothing.
+        # Where all values of the base are equal, there is no standard deviation to divide by.
         column["change_sd"] = column["change"] / base["sd"] if base["sd"] else None
     return column
 
 
 def rank_test(base: Floats, other: Floats) -> tuple[float, float]:
-    """The Mann-Whitney test of two samples, by the normal approximation with corrections for ties and continuity.
+    """The Mann-Whitney test of two samples.
+
+    By the normal approximation, with corrections for ties and continuity.
 
     Args:
         base: (n,) finite numbers.
@@ -301,18 +300,18 @@ def _cell(column: Mapping[str, Any], is_base: bool) -> str:
     )
     if is_base:
         return text
-    told = (
+    parts = (
         []
         if column.get("change_sd") is None
         else [f"{round(column['change_sd'], 2) + 0.0:+.2f} sd"]
     )
     if column.get("p") is not None:
         p = column["p"]
-        told += [
+        parts += [
             f"P(more) = {column['more']:.2f}",
             "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1),
         ]
-    return f"{text} ({', '.join(told)})" if told else text
+    return f"{text} ({', '.join(parts)})" if parts else text
 
 
 def _number(value: float | None) -> str:

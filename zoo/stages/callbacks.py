@@ -1,4 +1,4 @@
-"""What a stage's fit does besides training: it keeps points to go on from, and hands its weights over."""
+"""Callbacks of a stage's fit: restart points, and the hand-over of its weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def newest_restart_point(folder: Path) -> Path | None:
 
 
 class RestartPoints(Checkpoint):
-    """Keeps one Lightning checkpoint to go on from, after every so many steps and at the end of each epoch.
+    """Keeps one Lightning checkpoint from which a killed run continues.
 
-    A new one takes its name when it is whole, and only then the old one goes, so that a kill at any
-    moment leaves one. (Lightning's own ``ModelCheckpoint`` overwrites its ``last.ckpt``; where the
-    folder for temporary files is on another disk, that is no atomic step.)
+    It is written after every ``every`` steps and at the end of each epoch.
+
+    A new one gets its name when it is whole, and only then the old one is deleted, so that a kill
+    at any moment leaves one. (Lightning's own ``ModelCheckpoint`` overwrites its
+    ``last.ckpt``; where the folder for temporary files is on another disk, that is not atomic.)
 
     Args:
         folder: Where it lies; the stage's own.
@@ -80,7 +82,7 @@ class RestartPoints(Checkpoint):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Keeps a point, whatever the step."""
+        """Keeps a point at the end of every epoch."""
         self._save(trainer, True)
 
     def _save(self, trainer: lightning.Trainer, is_epoch_end: bool) -> None:
@@ -111,7 +113,7 @@ class RestartPoints(Checkpoint):
 
 
 def _is_validated_now(trainer: lightning.Trainer, batch_idx: int) -> bool:
-    """Whether a validation follows a batch in the midst of an epoch."""
+    """Whether a validation follows a batch within an epoch."""
     loops: Any = trainer
     every = loops.val_check_batch
     if not loops.enable_validation or every is None or every == float("inf"):
@@ -139,25 +141,25 @@ class HandOver(lightning.Callback):
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Gives the module the stage's name."""
+        """Gives the module the name of the stage."""
         pl_module.stage = self.stage.name  # type: ignore[assignment]
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Hands over.
 
-        A fit that was killed between its last step and this comes here at once when it is resumed.
+        A fit that was killed between its last step and this does so at once when it is resumed.
         """
         plain = _whole_module(pl_module)
         if trainer.is_global_zero:
             plain.stage = self.stage.name
             if self.stage.keep == "best":
-                _take_best(plain, trainer)
+                _load_best(plain, trainer)
             if self.stage.merge and plain.lora is not None:
                 plain.merge_adapter()
             folder = self.ledger.checkpoint(self.stage.name)
             save_checkpoint(plain, folder, overwrite=(folder / CONFIG).is_file())
             self.ledger.finish(self.stage.name, trainer.global_step, trainer.current_epoch)
-            # With the optimiser's state it takes three times the room of the weights.
+            # With the optimiser's state it is three times as large as the weights.
             shutil.rmtree(folder.with_name(RESTART), ignore_errors=True)
         # The other ranks read the ledger next.
         trainer.strategy.barrier()
@@ -184,7 +186,7 @@ def _whole_module(module: Any) -> Any:
     return whole
 
 
-def _take_best(module: Any, trainer: lightning.Trainer) -> None:
+def _load_best(module: Any, trainer: lightning.Trainer) -> None:
     paths = [
         callback.best_model_path
         for callback in trainer.checkpoint_callbacks

@@ -78,7 +78,7 @@ def _made_with(value: Any) -> dict[str, Any]:
 
 
 def _arguments(kind: type) -> tuple[str, ...]:
-    """The names of a constructor's arguments; none where it is not written in Python."""
+    """The names of a constructor's arguments; empty where it is not written in Python."""
     code = getattr(kind.__init__, "__code__", None)
     if code is None:
         return ()

@@ -1,4 +1,4 @@
-"""The ledger of a plan's folder, ``stages.json``: which stages are done, from which configuration, and with which weights."""
+"""The ledger of a run of stages, ``stages.json``: what is done, how, and with which weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from musiczoo.hub.checkpoint import read_checkpoint
+from musiczoo.moved import new_path
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.stages.stage import PlannedStage
@@ -35,7 +36,7 @@ class Ledger:
         self.path = self.folder / FILE
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What the file says of each stage, by name.
+        """The row of each stage, by name.
 
         Raises:
             MusicZooError: The file is damaged or of a newer format.
@@ -48,7 +49,7 @@ class Ledger:
             raise MusicZooError(
                 f"The ledger cannot be read ({error}).",
                 path=self.path,
-                remedy="Take another folder.",
+                remedy="Use another folder.",
             ) from error
         if (
             not isinstance(content, dict)
@@ -56,9 +57,9 @@ class Ledger:
             or not isinstance(content.get("stages"), list)
         ):
             raise MusicZooError(
-                "This is no ledger that this musiczoo reads.",
+                "This is no ledger that this version of musiczoo reads.",
                 path=self.path,
-                remedy="Take another folder.",
+                remedy="Use another folder.",
             )
         return {row["name"]: row for row in content["stages"]}
 
@@ -67,13 +68,16 @@ class Ledger:
         return self.folder / name / CHECKPOINT
 
     def clear(self, name: str) -> None:
-        """Deletes what a killed run was about to write: files and folders that had not taken their names yet, as large as the weights."""
+        """Deletes what a killed run was about to write.
+
+        These are files and folders that had no final name yet; they may be as large as the weights.
+        """
         for path in [*self.folder.glob(".*"), *(self.folder / name).rglob(".*")]:
             if _UNNAMED.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def begin(self, stage: PlannedStage, parent: str | None) -> None:
-        """Notes that a stage is under way, with its configuration and the weights it starts from."""
+        """Records that a stage has begun, with its configuration and the weights it starts from."""
         rows = self.rows()
         weights = None if parent is None else rows[parent]["weights"]
         row = {
@@ -87,7 +91,7 @@ class Ledger:
             self._write({**rows, stage.name: row})
 
     def finish(self, name: str, steps: int, epochs: int) -> None:
-        """Notes that a stage is done and its checkpoint folder whole."""
+        """Records that a stage is done and its checkpoint folder whole."""
         rows = self.rows()
         done = {
             "state": "done",
@@ -98,10 +102,9 @@ class Ledger:
         self._write({**rows, name: {**rows[name], **done}})
 
     def forget(self, names: Iterable[str]) -> None:
-        """Strikes stages out and deletes what they made."""
+        """Removes the rows of stages and deletes their results."""
         gone = set(names)
-        # First the rows: a run that is killed here must not believe in weights that are half
-        # deleted.
+        # First the rows: after a kill, no row may stand for weights that are half deleted.
         self._write({name: row for name, row in self.rows().items() if name not in gone})
         for name in gone:
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -125,10 +128,14 @@ class Ledger:
             " what this stage made is deleted then."
         )
         where = f"stage {stage.name}"
-        if row["config_sha256"] != stage.digest:
-            changes = "; ".join(differences(row["config"], stage.config)[:8])
+        changes = (
+            []
+            if row["config_sha256"] == stage.digest
+            else differences(_with_new_paths(row["config"]), _with_new_paths(stage.config))
+        )
+        if changes:
             raise MusicZooError(
-                f"Its configuration has changed since it began: {changes}.",
+                f"Its configuration has changed since it began: {'; '.join(changes[:8])}.",
                 where=where,
                 path=self.path,
                 remedy=remedy,
@@ -166,6 +173,15 @@ class Ledger:
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, f"{text}\n".encode())
+
+
+def _with_new_paths(value: Any) -> Any:
+    """A configuration with classes of earlier versions at their places of today."""
+    if isinstance(value, Mapping):
+        return {name: _with_new_paths(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_new_paths(item) for item in value]
+    return new_path(value) if isinstance(value, str) else value
 
 
 def differences(old: Any, new: Any, place: str = "") -> list[str]:

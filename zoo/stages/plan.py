@@ -2,7 +2,7 @@
 
 .. code-block:: yaml
 
-    trainer: {accelerator: auto}              # of every stage, unless the stage says otherwise
+    trainer: {accelerator: auto}              # of every stage, unless the stage sets another
     stages:
       - name: pretrain
         start: {class_path: musiczoo.models.bar_stream.BarStreamModule, init_args: {size: small}}
@@ -26,15 +26,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import OptimizerCallable
 
-# Imported so that plans may name the classes of these rooms without their path.
-import musiczoo.callbacks
-import musiczoo.datamodules
-import musiczoo.models.bar_stream
-import musiczoo.models.objectives
+from musiczoo.configs.flat_sizes import with_config
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.module import ZooModule
 from musiczoo.models.base.objective import Objective
 from musiczoo.music.errors import MusicZooError
+from musiczoo.stages.named_classes import import_classes
 from musiczoo.stages.stage import (
     PREVIOUS,
     SETTINGS,
@@ -97,7 +94,9 @@ def _planned(
             remedy=f"It is {TAKEN[taken[0]]}.",
         )
     try:
-        parsed = parser.parse_object(config)
+        parsed = parser.parse_object(
+            {**config, "start": with_config(config.get("start", PREVIOUS))}
+        )
     except ArgumentError as error:
         raise MusicZooError(str(error), path=path, where=where) from error
     start = parsed.start if isinstance(parsed.start, str) else None
@@ -109,7 +108,7 @@ def _planned(
             else parser.instantiate_classes(parsed)
         )
         settings = {name: getattr(made, name) for name in SETTINGS}
-        # What the plan does not say is left to the Trainer.
+        # What the plan does not set is left to the Trainer.
         settings["trainer"] = {
             name: value for name, value in vars(made.trainer).items() if name in config["trainer"]
         }
@@ -125,6 +124,7 @@ def _planned(
 
 
 def _parser() -> ArgumentParser:
+    import_classes("musiczoo.callbacks", "musiczoo.datamodules", "musiczoo.models.objectives")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(_stage, as_group=False)
     parser.add_class_arguments(lightning.Trainer, "trainer", instantiate=False, skip=set(TAKEN))
@@ -150,7 +150,7 @@ def _stage(
     checkpoint_every: int = 1000,
     seed: int = 0,
 ) -> None:
-    """What a stage in YAML may say, with the types to check it against: those of :class:`Stage` without functions."""
+    """The settings of a stage in YAML, with their types; none of them is a function."""
 
 
 def _refuse_unknown(

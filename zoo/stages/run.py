@@ -188,8 +188,7 @@ def _settle(callbacks: Sequence[Callback], folder: Path) -> None:
 
 
 def _seed(seed: int) -> None:
-    # Lightning's seed_everything would leave the seed in the environment of whatever runs after the
-    # plan.
+    # Lightning's seed_everything would leave the seed in the environment after the plan.
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -200,8 +199,7 @@ def _module(stage: Stage, parent: Path | None) -> ZooModule:
     module: Any
     if parent is not None:
         module = load(f"{LOCAL}{parent}", **stage.settings)
-        # Where the first stage came from is still the base; the stages between are told by the list
-        # of fits.
+        # The base stays that of the first stage; the list of fits names the stages between.
         module.loaded_from = None
     elif isinstance(stage.start, str):
         module = load(stage.start, **stage.settings)

@@ -11,7 +11,7 @@ import pytest
 
 from musiczoo.cli import main
 from musiczoo.commands.compare import run
-from musiczoo.comparison.evaluation import Portrait
+from musiczoo.comparison.evaluation import Evaluation
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.music import read
 from musiczoo.music.errors import MusicZooError
@@ -138,7 +138,7 @@ def test_three_models_with_labels_and_a_function(folder: Path) -> None:
         ]
     )
     # Prompts of real pieces, of the test split: a bar with their meter and tempo.
-    prompts = Portrait.load(folder / "comparison/portraits/0").prompts
+    prompts = Evaluation.load(folder / "comparison/portraits/0").prompts
     assert all(prompt.startswith("Bar_None TimeSig_4/4 Position_0 Tempo_") for prompt in prompts)
     assert document["names"] == ["base", "long", "same"]
     assert not document["sounds"]
@@ -182,7 +182,7 @@ def test_built_in_rewards(folder: Path, reward: str) -> None:
     [
         (["nothing-here"], "nothing-here"),
         (["before", "before"], "Two models are called before"),
-        (["before", "scores"], "does not write REMI tokens"),
+        (["before", "scores"], "does not write performances from prompts of tokens"),
         (["before", "--reward", "beauty"], "There is no reward 'beauty'"),
         (["before", "--reward", "users_ear:beauty"], "users_ear:beauty cannot be loaded"),
         (["before", "--reward", "users_ear:broken"], "is a int, not a reward"),

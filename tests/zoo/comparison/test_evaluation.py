@@ -1,4 +1,4 @@
-"""Portraits of models: what is measured, that it is the same whatever the batch, and how far a model is from another."""
+"""Evaluations of models: what is measured, the same for every batch, and the divergence of two models."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-import musiczoo.comparison.evaluate
+import musiczoo.comparison.scoring
 import musiczoo.metrics.divergence
-from musiczoo.comparison.evaluate import portray
-from musiczoo.comparison.evaluation import Portrait
+from musiczoo.comparison.evaluate import evaluate, portray
+from musiczoo.comparison.evaluation import Evaluation, Portrait
 from musiczoo.comparison.figures import PICTURES, rewards_picture
 from musiczoo.comparison.soundfonts import reference_rows, sound_table
 from musiczoo.comparison.tables import describe, markdown, rank_test
@@ -38,10 +38,10 @@ def tokens(pieces: Sequence[Generated]) -> list[float]:
     return [float(piece.tokens.sum()) for piece in pieces]
 
 
-def portrait(name: str = "one", seed: int = 0, n: int = N, **settings: Any) -> Portrait:
+def evaluation(name: str = "one", seed: int = 0, n: int = N, **settings: Any) -> Evaluation:
     variant = settings.pop("variant", "note")
     own: dict[str, Any] = {"reward": FunctionReward(tokens), "max_new_tokens": 40, "sampling": FULL}
-    return portray(remi_model(seed), prompts(n, variant), name=name, **(own | settings))
+    return evaluate(remi_model(seed), prompts(n, variant), name=name, **(own | settings))
 
 
 @pytest.fixture
@@ -54,18 +54,18 @@ def renderer(tmp_path: Path) -> Renderer:
 def test_every_prompt_has_its_own_random_numbers_whatever_is_sampled_and_scored_beside_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = portrait()
-    monkeypatch.setattr(musiczoo.comparison.evaluate, "_WINDOW", 3)
-    part = portrait(n=5, batch_size=2)
+    whole = evaluation()
+    monkeypatch.setattr(musiczoo.comparison.scoring, "_WINDOW", 3)
+    part = evaluation(n=5, batch_size=2)
     assert part.rewards["tokens"].tolist() == whole.rewards["tokens"][:5].tolist()
     assert part.lengths.tolist() == whole.lengths[:5].tolist()
-    assert portrait(seed=1).rewards["tokens"].tolist() != whole.rewards["tokens"].tolist()
+    assert evaluation(seed=1).rewards["tokens"].tolist() != whole.rewards["tokens"].tolist()
     assert np.isfinite(whole.rewards["tokens"]).all()
     assert not whole.unscored
 
 
 def test_features_and_diversity_are_those_of_the_metrics() -> None:
-    shown = portrait(max_new_tokens=48)
+    shown = evaluation(max_new_tokens=48)
     statistics = MidiFeatureStatistics()
     statistics.update(shown.results)
     found = statistics.compute()
@@ -88,7 +88,7 @@ def test_features_and_diversity_are_those_of_the_metrics() -> None:
 
 
 def test_pieces_without_notes_are_counted_and_left_out() -> None:
-    shown = portrait(variant="bare", max_new_tokens=1)
+    shown = evaluation(variant="bare", max_new_tokens=1)
     assert shown.left_out == {"no notes": N}
     assert all(np.isnan(values).all() for values in shown.features.values())
     assert not shown.pitches.sum()
@@ -137,11 +137,11 @@ def test_without_logits_the_divergence_is_estimated(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_mean_divergence_weighs_tokens() -> None:
-    shown = portrait(reference=remi_model(1))
+    shown = evaluation(reference=remi_model(1))
     assert shown.divergence is not None
     assert shown.settings["divergence"] == "exact"
     assert shown.kl == pytest.approx((shown.divergence * shown.lengths).sum() / shown.lengths.sum())
-    assert math.isnan(portrait(n=2).kl)
+    assert math.isnan(evaluation(n=2).kl)
 
 
 class Listening(Reward):
@@ -172,9 +172,9 @@ class Listening(Reward):
 def test_rendering_goes_on_beside_sampling_and_few_clips_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(musiczoo.comparison.evaluate, "_WINDOW", 4)
+    monkeypatch.setattr(musiczoo.comparison.scoring, "_WINDOW", 4)
     reward = Listening()
-    portrait(reward=reward, batch_size=4)
+    evaluation(reward=reward, batch_size=4)
     assert reward.events.count("begin") == N
     assert reward.events.count("score") == N // 4
     # The window is full after four, and scored when the fifth comes.
@@ -189,7 +189,7 @@ def test_a_reward_that_fails_on_some_is_counted_and_the_others_keep_theirs() -> 
             raise ValueError("odd")
         return tokens(pieces)
 
-    shown, whole = portrait(reward=FunctionReward(fussy)), portrait()
+    shown, whole = evaluation(reward=FunctionReward(fussy)), evaluation()
     odd = whole.rewards["tokens"] % 2 == 1
     assert 0 < odd.sum() < N
     assert np.isnan(shown.rewards["fussy"][odd]).all()
@@ -200,18 +200,18 @@ def test_a_reward_that_fails_on_some_is_counted_and_the_others_keep_theirs() -> 
     assert f"without a reward: {odd.sum()} x fussy raised" in markdown(described)
 
 
-def test_what_cannot_be_portrayed() -> None:
+def test_what_cannot_be_evaluated() -> None:
     with pytest.raises(MusicZooError, match="no prompts"):
-        portrait(n=0)
+        evaluation(n=0)
     with pytest.raises(MusicZooError, match="scaled by batch"):
-        portrait(reward=Mixture({tokens: 1.0}, scale="batch"))
+        evaluation(reward=Mixture({tokens: 1.0}, scale="batch"))
     with pytest.raises(MusicZooError, match="no rewards"):
-        rewards_picture([portrait(reward=None)])
+        rewards_picture([evaluation(reward=None)])
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    shown = portrait(reference=remi_model(1), reward=FunctionReward(tokens, "a/b: c"))
-    again = Portrait.load(shown.save(tmp_path / "kept"))
+    shown = evaluation(reference=remi_model(1), reward=FunctionReward(tokens, "a/b: c"))
+    again = Evaluation.load(shown.save(tmp_path / "kept"))
     assert describe([again]) == describe([shown])
     assert (again.prompts, again.settings, again.kl) == (shown.prompts, shown.settings, shown.kl)
     np.testing.assert_array_equal(again.roll, shown.roll)
@@ -221,16 +221,16 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         for draw in PICTURES.values()
         if draw is not rewards_picture
     )
-    with pytest.raises(MusicZooError, match="no portrait"):
-        Portrait.load(tmp_path)
+    with pytest.raises(MusicZooError, match="no evaluation"):
+        Evaluation.load(tmp_path)
     figures = json.loads((tmp_path / "kept/portrait.json").read_text())
     (tmp_path / "kept/portrait.json").write_text(json.dumps(figures | {"prompts": ["one"]}))
     with pytest.raises(MusicZooError, match="not of 1 completions"):
-        Portrait.load(tmp_path / "kept")
+        Evaluation.load(tmp_path / "kept")
     (tmp_path / "kept/portrait.json").write_text(json.dumps(figures))
     (tmp_path / "kept/portrait.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(MusicZooError, match="cannot be read"):
-        Portrait.load(tmp_path / "kept")
+        Evaluation.load(tmp_path / "kept")
 
 
 def test_the_rank_test_is_scipys() -> None:
@@ -246,7 +246,7 @@ def test_the_rank_test_is_scipys() -> None:
 
 
 def test_models_side_by_side() -> None:
-    base, tuned = portrait("base"), portrait("tuned", 1, reference=remi_model())
+    base, tuned = evaluation("base"), evaluation("tuned", 1, reference=remi_model())
     described = describe([base, tuned])
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     row = next(row for row in described["measures"] if row["measure"] == "tokens")
@@ -275,14 +275,14 @@ def test_models_side_by_side() -> None:
     with pytest.raises(MusicZooError, match="no one base"):
         describe([base, base])
     with pytest.raises(MusicZooError, match="different prompts"):
-        describe([base, portrait("other", n=3)])
+        describe([base, evaluation("other", n=3)])
     for draw in PICTURES.values():
-        assert draw([base, tuned, portrait("third", 2)]).startswith(b"\x89PNG")
+        assert draw([base, tuned, evaluation("third", 2)]).startswith(b"\x89PNG")
 
 
 def test_the_table_of_soundfonts(renderer: Renderer, tmp_path: Path) -> None:
     other = str(sine_soundfont(tmp_path / "other.sf2"))
-    pieces = [result.piece for result in portrait(n=4).results if result.piece is not None]
+    pieces = [result.piece for result in evaluation(n=4).results if result.piece is not None]
     given = str(renderer.rendering.soundfont)
     rows = reference_rows(Loudness(renderer), pieces, [given, other])
     assert [(row["sound"], row["pieces"]) for row in rows] == [
@@ -310,3 +310,8 @@ def test_the_table_of_soundfonts(renderer: Renderer, tmp_path: Path) -> None:
         reference_rows(Loudness(renderer), pieces, [given, "no-such"])
     with pytest.raises(MusicZooError, match="no pieces"):
         reference_rows(Loudness(renderer), [], [given])
+
+
+def test_old_names() -> None:
+    assert portray is evaluate
+    assert Portrait is Evaluation

@@ -22,8 +22,8 @@ from musiczoo.hub.checkpoint import open_checkpoint, read_checkpoint
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.objectives import DPOP, Likelihood
 from musiczoo.music.abc import write_abc
-from musiczoo.stages.ledger import differences
-from musiczoo.stages.stage import described
+from musiczoo.stages.ledger import Ledger, differences
+from musiczoo.stages.stage import PlannedStage, described
 from tests.zoo.tiny_stages import QUIET, data, model, sgd, tune, two_stages, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -440,3 +440,16 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     )
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_class_that_has_moved_is_no_change_of_the_configuration(tmp_path: Path) -> None:
+    path = "musiczoo.callbacks.group_rollouts.GroupRollouts"
+    config = {"callbacks": [{"class": path, "steps": 3}]}
+    stage = PlannedStage("first", None, config, two_stages)
+    ledger = Ledger(tmp_path)
+    ledger.begin(stage, None)
+    row = ledger.rows()["first"]
+    moved = {"class": "musiczoo.callbacks.rollouts.callback.GroupRollouts", "steps": 3}
+    ledger.check(replace(stage, config={"callbacks": [moved]}), row, None)
+    with pytest.raises(MusicZooError, match="configuration has changed"):
+        ledger.check(replace(stage, config={"callbacks": [{**moved, "steps": 4}]}), row, None)
