@@ -32,8 +32,8 @@ from rich.table import Table
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.hub.opening import open_model
 from musiczoo.metrics import bar_alignment
-from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.bar_stream.continuation import ALIGNED, Continued
+from musiczoo.models.base.capabilities import Continues, TakesLabels
 from musiczoo.models.sampling import Sampling
 from musiczoo.music import from_score, read, write
 from musiczoo.music.abc import Tune, Voice, read_abc, write_abc
@@ -167,7 +167,7 @@ def opening_files(options: argparse.Namespace, folder: Path) -> Iterator[tuple[W
 
 
 def continued(
-    model: BarStreamModule,
+    model: Any,
     work: Work,
     path: Path,
     given: Tune,
@@ -223,8 +223,8 @@ def document_of(
 def main() -> None:
     options = arguments()
     model = open_model(options.model)
-    if not isinstance(model, BarStreamModule):
-        raise SystemExit(f"{options.model} does not generate scores.")
+    if not isinstance(model, Continues) or not isinstance(model, TakesLabels):
+        raise SystemExit(f"{options.model} does not continue scores.")
     generator = torch.Generator().manual_seed(options.seed)
     records: list[dict[str, Any]] = []
     start = time.monotonic()

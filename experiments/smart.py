@@ -37,7 +37,7 @@ from musiczoo.comparison.evaluate import portray
 from musiczoo.comparison.evaluation import Portrait
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.hub.checkpoint import save_checkpoint
-from musiczoo.models.phi3_remi import Phi3RemiModule
+from musiczoo.models.base import GenerativeModule
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards import MelAesthetics
@@ -70,13 +70,14 @@ SETTINGS = (
 )
 
 
-def model_of(name: str, **settings: Any) -> Phi3RemiModule:
+def model_of(name: str, **settings: Any) -> GenerativeModule:
     model = musiczoo.load(name, **settings)
-    assert isinstance(model, Phi3RemiModule)
+    assert isinstance(model, GenerativeModule)
+    assert model.writes == "performance", f"{name} generates no performances"
     return model
 
 
-def corpus(model: Phi3RemiModule) -> MidiDataModule:
+def corpus(model: GenerativeModule) -> MidiDataModule:
     """The pieces that the shipped decoder was trained on, divided as they were."""
     fitted = model.provenance["training"][-1]
     data = MidiDataModule(
@@ -86,7 +87,7 @@ def corpus(model: Phi3RemiModule) -> MidiDataModule:
     return data
 
 
-def prompts_of(kind: str, split: str, model: Phi3RemiModule) -> PromptSource:
+def prompts_of(kind: str, split: str, model: GenerativeModule) -> PromptSource:
     if kind == "procedural":
         return ProceduralPrompts("bare", model.representation)
     return CorpusPrompts(corpus(model), "train" if split == "train" else "test")
