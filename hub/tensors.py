@@ -147,7 +147,12 @@ def count_layers(tensors: Mapping[str, Tensor], stem: str) -> int:
 
 
 def check_fit(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path | None = None
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    path: Path | None = None,
+    *,
+    part: str = "model",
+    remedy: str = "The file is damaged or of another architecture.",
 ) -> None:
     """Checks that a net's tensors are all there, with the right shapes, and no others.
 
@@ -157,6 +162,8 @@ def check_fit(
         expected: The net's state dict.
         found: The tensors of a file.
         path: Of the file, for the message.
+        part: What the tensors are those of, for the message.
+        remedy: What to do about a wrong file.
 
     Raises:
         MusicZooError: Names what is missing, what is surplus and what has another shape (both
@@ -170,7 +177,7 @@ def check_fit(
     problems = [
         f"{name} is missing" for name in expected if name not in found and name not in given
     ]
-    problems += [f"{name} is not part of the model" for name in found if name not in expected]
+    problems += [f"{name} is not part of the {part}" for name in found if name not in expected]
     problems += [
         f"{name} has shape {tuple(found[name].shape)} instead of {tuple(value.shape)}"
         for name, value in expected.items()
@@ -181,7 +188,7 @@ def check_fit(
         raise MusicZooError(
             f"The tensors do not fit: {'; '.join(problems[:5])}{more}.",
             path=path,
-            remedy="The file is damaged or of another architecture.",
+            remedy=remedy,
         )
 
 

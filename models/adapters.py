@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from musiczoo.hub.tensors import check_fit
 from musiczoo.models.layers.packed_linear import effective_weight
 from musiczoo.music.errors import MusicZooError
 
@@ -151,25 +152,14 @@ def adapter_state_dict(net: nn.Module) -> dict[str, Tensor]:
 
 
 def load_adapter(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copies the tensors of :func:`adapter_state_dict` into a net that has an adapter of the same settings.
+    """Copies the tensors of :func:`adapter_state_dict` into a net with a like adapter.
 
     Raises:
         MusicZooError: A missing, surplus or misshapen tensor.
     """
     expected = adapter_state_dict(net)
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not part of the adapter" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    if problems:
-        rest = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise MusicZooError(
-            f"The adapter does not fit: {'; '.join(problems[:5])}{rest}.",
-            remedy="Take the LoRA settings that it was trained with.",
-        )
+    remedy = "Give the LoRA settings that the adapter was trained with."
+    check_fit(expected, tensors, part="adapter", remedy=remedy)
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(tensors[name])

@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from musiczoo.hub.published import assemble
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.bar_stream.config import SIZES, BarStreamConfig
 from musiczoo.models.bar_stream.generation import BarStreamGenerator
@@ -20,7 +18,7 @@ from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.models.bar_stream.stream import Guard, Stream
 from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
 from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.base.pretrained import set_net
 from musiczoo.models.base.sharding import block_units, shard
 from musiczoo.models.prompts import Prompt, checked_labels, merged_prompts
 from musiczoo.models.sampling import Sampling
@@ -123,19 +121,12 @@ class BarStreamModule(GenerativeModule):
                 )
             sizes = SIZES[size].with_dropouts_of(sizes)
         self.prompts: tuple[Prompt, ...] = ()
-        if pretrained is None:
-            self.net = BarStreamNet(sizes)
-        else:
-            found = read_pretrained(self.architecture, pretrained)
-            sizes = found.published.config.with_dropouts_of(sizes)
-            self.net = assemble(
-                BarStreamNet, replace(found.published, config=sizes), Path(pretrained)
-            )
-            representation = representation or found.published.representation
-            self._begin_with(pretrained, found)
-        self.config = sizes
-        self.representation = representation or BarStreamPatches(
-            patch_size=sizes.patch_size, max_length=sizes.patch_length
+        stored = set_net(self, BarStreamNet, sizes, pretrained)
+        sizes = self.config
+        self.representation = (
+            representation
+            or stored
+            or BarStreamPatches(patch_size=sizes.patch_size, max_length=sizes.patch_length)
         )
         if self.representation.patch_size != sizes.patch_size:
             raise MusicZooError(

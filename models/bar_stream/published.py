@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from musiczoo.hub.published import Published, assemble
-from musiczoo.hub.tensors import read_torch_file
+from musiczoo.hub.tensors import count_layers, read_torch_file, shape_of
 from musiczoo.models.bar_stream.config import BarStreamConfig
 from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.music.errors import MusicZooError
@@ -58,44 +58,19 @@ def _lightning_config(content: dict[str, Any], path: Path) -> BarStreamConfig:
     return BarStreamConfig(**{name: settings[name] for name in names})
 
 
-def config_of(tensors: Mapping[str, Tensor], path: Path | None = None) -> BarStreamConfig:
+def config_of(tensors: Mapping[str, Tensor], path: Path) -> BarStreamConfig:
     """Reads the sizes from the tensors.
 
     Raises:
-        MusicZooError: A tensor that tells a size is missing or has the wrong number of axes.
+        MusicZooError: A tensor that a size is read from is missing or has the wrong number of axes.
     """
-
-    def shape(name: str, axes: int) -> torch.Size:
-        if name not in tensors:
-            raise MusicZooError(
-                f"The tensor {name} is missing.",
-                path=path,
-                remedy="The file is no NotaGen model, or it is incomplete.",
-            )
-        if tensors[name].ndim != axes:
-            raise MusicZooError(
-                f"The tensor {name} has shape {tuple(tensors[name].shape)}; {axes} axes were"
-                " expected.",
-                path=path,
-            )
-        return tensors[name].shape
-
-    def layers(prefix: str) -> int:
-        return len(
-            {
-                match[1]
-                for name in tensors
-                if (match := re.match(rf"{re.escape(prefix)}\.h\.(\d+)\.", name))
-            }
-        )
-
-    hidden, flat = shape(f"{_PATCH}.patch_embedding.weight", 2)
+    hidden, flat = shape_of(tensors, f"{_PATCH}.patch_embedding.weight", 2, path)
     return BarStreamConfig(
-        patch_layers=layers(f"{_PATCH}.base"),
-        char_layers=layers(f"{_CHAR}.transformer"),
+        patch_layers=count_layers(tensors, f"{_PATCH}.base.h."),
+        char_layers=count_layers(tensors, f"{_CHAR}.transformer.h."),
         hidden=hidden,
         patch_size=flat // VOCABULARY,
-        patch_length=shape(f"{_PATCH}.base.wpe.weight", 2)[0],
+        patch_length=shape_of(tensors, f"{_PATCH}.base.wpe.weight", 2, path)[0],
     )
 
 

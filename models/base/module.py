@@ -16,7 +16,6 @@ from musiczoo.models.base.capabilities import PromptKind, Writes
 from musiczoo.models.base.config import ModelConfig
 from musiczoo.models.base.lightning_internals import begin_next_epoch, trainer_of
 from musiczoo.models.base.objective import Batch, Objective, OptimizerFactory
-from musiczoo.models.base.pretrained import Pretrained
 from musiczoo.models.base.provenance import data_record, fit_entries
 from musiczoo.models.base.training import (
     NOMINAL_TARGETS,
@@ -201,12 +200,6 @@ class ZooModule(lightning.LightningModule):
             # A resumed fit is one fit: the entry of its first part is written again when it ends.
             self.provenance["training"] = self.provenance["training"][:-1]
             self.loaded_from = None
-
-    def _begin_with(self, source: str, found: Pretrained) -> None:
-        """Notes what the weights were read from, and loads its record where it has one."""
-        self.source, self.loaded_from = source, found.loaded_from
-        if found.record is not None:
-            self.load_record(found.record)
 
     def _keep_settings(self, **own: Any) -> None:
         """Keeps sizes and settings in Lightning's checkpoints, as plain values.

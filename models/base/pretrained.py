@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from musiczoo.hub.loading import load
-from musiczoo.hub.published import Published
+from musiczoo.hub.published import Published, assemble
 from musiczoo.hub.registry import architecture, resolve
 from musiczoo.music.errors import MusicZooError
 
@@ -40,8 +42,15 @@ def read_pretrained(name: str, source: str) -> Pretrained:
         MusicZooError: They cannot be read, or are of another architecture.
     """
     if Path(source).exists():
-        read: Any = resolve(str(architecture(name).reads_published))
-        return Pretrained(read(Path(source)))
+        reader = architecture(name).reads_published
+        if reader is None:
+            raise MusicZooError(
+                f"No file of another publisher is known for the architecture {name}.",
+                path=source,
+                where="pretrained",
+                remedy="For a checkpoint folder write local-dir:PATH.",
+            )
+        return Pretrained(resolve(reader)(Path(source)))
     other: Any = load(source)
     if other.architecture != name:
         raise MusicZooError(
@@ -52,3 +61,33 @@ def read_pretrained(name: str, source: str) -> Pretrained:
     tensors = other.net.state_dict()
     published = Published(other.config, tensors, other.representation)
     return Pretrained(published, other.record(), other.loaded_from)
+
+
+def set_net(
+    module: Any, build: Callable[[Any], nn.Module], sizes: Any, pretrained: str | None
+) -> Any:
+    """Sets a module's net and its sizes: untrained, or with weights to start from.
+
+    Args:
+        module: A :class:`musiczoo.models.base.ZooModule`.
+        build: The net of a configuration.
+        sizes: The configuration; beside pretrained weights only its dropout counts.
+        pretrained: As :func:`read_pretrained` reads it; None for an untrained net.
+
+    Returns:
+        The representation of the weights, None where there is none.
+
+    Raises:
+        MusicZooError: The weights cannot be used.
+    """
+    if pretrained is None:
+        module.config, module.net = sizes, build(sizes)
+        return None
+    found = read_pretrained(module.architecture, pretrained)
+    module.config = found.published.config.with_dropouts_of(sizes)
+    published = replace(found.published, config=module.config)
+    module.net = assemble(build, published, Path(pretrained))
+    module.source, module.loaded_from = pretrained, found.loaded_from
+    if found.record is not None:
+        module.load_record(found.record)
+    return found.published.representation

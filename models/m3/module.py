@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from musiczoo.hub.published import assemble
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
-from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.base.pretrained import set_net
 from musiczoo.models.m3.config import M3Config
 from musiczoo.models.m3.features import pooled_features
 from musiczoo.models.m3.inputs import fitting_patches, piece_text, reference_patches
@@ -76,17 +73,10 @@ class M3Module(ZooModule):
         sizes = M3Config.from_settings(config, settings)
         super().__init__(**settings)
         self.objective = self.objective or MaskedPatches()
-        if pretrained is None:
-            self.net = M3Net(sizes)
-        else:
-            found = read_pretrained(self.architecture, pretrained)
-            sizes = found.published.config.with_dropouts_of(sizes)
-            self.net = assemble(M3Net, replace(found.published, config=sizes), Path(pretrained))
-            representation = representation or found.published.representation
-            self._begin_with(pretrained, found)
-        self.config = sizes
+        stored = set_net(self, M3Net, sizes, pretrained)
+        sizes = self.config
         self.representation = fitting_patches(
-            sizes.patch_size, sizes.patch_length, representation, strip_unit_length, True
+            sizes.patch_size, sizes.patch_length, representation or stored, strip_unit_length, True
         )
         self._keep_settings()
         if lora is not None:

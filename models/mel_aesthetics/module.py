@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musiczoo.hub.published import assemble
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
 from musiczoo.models.base.objective import Batch
-from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.base.pretrained import set_net
 from musiczoo.models.mel_aesthetics.config import MelAestheticsConfig
 from musiczoo.models.mel_aesthetics.net import MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
@@ -80,18 +77,9 @@ class MelAestheticsModule(ZooModule):
         super().__init__(**settings)
         self.objective = self.objective or GradedRanking()
         self.real_logits: tuple[float, ...] = ()
-        if pretrained is None:
-            self.net = MelAestheticsNet(sizes)
-        else:
-            found = read_pretrained(self.architecture, pretrained)
-            sizes = found.published.config.with_dropouts_of(sizes)
-            self.net = assemble(
-                MelAestheticsNet, replace(found.published, config=sizes), Path(pretrained)
-            )
-            representation = representation or found.published.representation
-            self._begin_with(pretrained, found)
-        self.config = sizes
-        self.representation = representation or LogMel(sizes.mels)
+        stored = set_net(self, MelAestheticsNet, sizes, pretrained)
+        sizes = self.config
+        self.representation = representation or stored or LogMel(sizes.mels)
         if self.representation.mels != sizes.mels:
             raise MusicZooError(
                 "The representation does not fit the net.",

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from transformers import Phi3ForCausalLM
 
-from musiczoo.hub.published import assemble
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
 from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.pretrained import read_pretrained
+from musiczoo.models.base.pretrained import set_net
 from musiczoo.models.base.sharding import shard
 from musiczoo.models.causal_lm.generation import Sampled, TokenLimits, TokenSampler
 from musiczoo.models.causal_lm.net import token_log_distribution, token_log_probs
@@ -92,19 +91,12 @@ class Phi3RemiModule(GenerativeModule):
         # distribution. A checkpoint may bring its own.
         self.sampling = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
         self.representation = representation or Remi.smart()
-        if pretrained is None:
-            tokens = len(self.representation.vocabulary)
-            sizes = replace(sizes, vocabulary=sizes.vocabulary or tokens)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                self.net = build(sizes)
-        else:
-            found = read_pretrained(self.architecture, pretrained)
-            sizes = found.published.config.with_dropouts_of(sizes)
-            self.net = assemble(build, replace(found.published, config=sizes), Path(pretrained))
-            self.representation = found.published.representation or self.representation
-            self._begin_with(pretrained, found)
-        self.config = sizes
+        tokens = len(self.representation.vocabulary)
+        sizes = replace(sizes, vocabulary=sizes.vocabulary or tokens)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            stored = set_net(self, build, sizes, pretrained)
+        self.representation = stored or self.representation
         self._check_vocabulary()
         self._keep_settings(gradient_checkpointing=gradient_checkpointing)
         # transformers' own switch wraps the layers, which are not called here.
