@@ -30,6 +30,8 @@ from musiczoo.music.atomic import make_folder
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 
+Compose = Callable[[GenerativeModule, ComposeSettings], list[Draft]]
+"""Gives the pieces of a command."""
 _FORMATS = ",".join(DEFAULT_FORMATS["notation"])
 
 
@@ -174,25 +176,33 @@ def formats_of(text: str, model: GenerativeModule) -> list[str]:
 
 
 def composed(
-    options: argparse.Namespace,
-    compose: Callable[[GenerativeModule, ComposeSettings], list[Draft]],
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    prepare: Callable[[argparse.Namespace], Compose],
     *,
     score: bool = False,
 ) -> list[Path]:
-    """Opens the model, lets it compose, and writes the pieces.
+    """Runs a command: opens the model, lets it compose, and writes the pieces.
 
     Args:
-        options: Of the command.
-        compose: Gives the pieces.
+        parser: Of :func:`new_parser`, with the command's own options.
+        words: The options.
+        prepare: Reads what the options name, before the model is opened.
         score: Whether the model continues a score.
 
     Returns:
-        The files written. A format that cannot be made (sound without a soundfont) is reported and
-        left out.
+        The files written; none for ``--list-prompts``. A format that cannot be made (sound without
+        a soundfont) is reported and left out.
 
     Raises:
         MusicZooError: The model or an option cannot be used, or no piece could be written.
+        SystemExit: Wrong usage.
     """
+    options = parser.parse_args(words)
+    if options.list_prompts:
+        list_prompts(options)
+        return []
+    compose = prepare(options)
     model = open_composer(options.model, options.device)
     formats = formats_of(options.formats, model)
     settings = settings_of(options)

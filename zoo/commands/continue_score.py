@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from musiczoo.commands.composition_options import composed, list_prompts, new_parser
+from musiczoo.commands.composition_options import Compose, composed, new_parser
 from musiczoo.compose import continue_score
 from musiczoo.music import read
 from musiczoo.music.errors import MusicZooError
@@ -33,31 +33,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(words: Sequence[str]) -> list[Path]:
-    """Continues a score, once or several times, and writes the pieces.
+    """Continues a score, once or several times, and writes the pieces; see :func:`composed`."""
+    return composed(parser(), words, _prepare, score=True)
 
-    Args:
-        words: The options.
 
-    Returns:
-        The files written.
-
-    Raises:
-        MusicZooError: The score cannot be read; see also :func:`composed`.
-        SystemExit: Wrong usage.
-    """
-    options = parser().parse_args(words)
-    if options.list_prompts:
-        list_prompts(options)
-        return []
+def _prepare(options: argparse.Namespace) -> Compose:
     if options.score is None:
         raise MusicZooError(
             "There is no score to continue.",
             remedy="Name its file: musiczoo continue MODEL SCORE.",
         )
-    score = read(options.score)
-    quiet, bars = options.quiet, options.bars
-    return composed(
-        options,
-        lambda model, settings: continue_score(model, score, settings, bars, progress=not quiet),
-        score=True,
+    score, bars = read(options.score), options.bars
+    return lambda model, settings: continue_score(
+        model, score, settings, bars, progress=not options.quiet
     )

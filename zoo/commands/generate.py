@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from musiczoo.commands.composition_options import composed, list_prompts, new_parser
+from musiczoo.commands.composition_options import Compose, composed, new_parser
 from musiczoo.compose import generate
 from musiczoo.music.errors import MusicZooError
 
@@ -24,27 +24,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(words: Sequence[str]) -> list[Path]:
-    """Generates and writes pieces.
+    """Generates and writes pieces; see :func:`composed`."""
+    return composed(parser(), words, _prepare)
 
-    Args:
-        words: The options.
 
-    Returns:
-        The files written.
-
-    Raises:
-        MusicZooError: The prompt cannot be read; see also :func:`composed`.
-        SystemExit: Wrong usage.
-    """
-    options = parser().parse_args(words)
-    if options.list_prompts:
-        list_prompts(options)
-        return []
+def _prepare(options: argparse.Namespace) -> Compose:
     text = "" if options.prompt is None else _text(options.prompt)
-    return composed(
-        options,
-        lambda model, settings: generate(model, settings, text, progress=not options.quiet),
-    )
+    return lambda model, settings: generate(model, settings, text, progress=not options.quiet)
 
 
 def _text(path: Path) -> str:
