@@ -1,11 +1,12 @@
-"""The room of the Lightning callbacks that change what a run trains on, or how, or that show and publish what it has made."""
+"""Lightning callbacks: preference rounds, rollouts, stages in one fit, previews, publishing."""
 
 from musiczoo.callbacks.preference.callback import PreferenceRounds
 from musiczoo.callbacks.preview import Preview
+from musiczoo.callbacks.prompts.remi import CorpusPrompts, ProceduralPrompts
+from musiczoo.callbacks.prompts.sources import FixedPrompts, PromptSource
+from musiczoo.callbacks.prompts.works import WorkPrompts
 from musiczoo.callbacks.publishing import PublishToHub
 from musiczoo.callbacks.rollouts.callback import GroupRollouts
-from musiczoo.callbacks.rollouts.prompts import FixedPrompts, PromptSource
-from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
 from musiczoo.callbacks.stage_transition import Change, StageTransition
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "PromptSource",
     "PublishToHub",
     "StageTransition",
+    "WorkPrompts",
 ]

@@ -1,4 +1,4 @@
-"""The policy that a run of rollouts began with, which the trained one shall not leave too far behind."""
+"""The reference policy of a run of rollouts: the one that it began with."""
 
 from __future__ import annotations
 
@@ -13,10 +13,19 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.generative import GenerativeModule
-from musiczoo.models.base.objective import TokenLogProbs
+from musiczoo.models.base.evaluation import evaluating
+from musiczoo.models.base.generative import GenerativeModule, TokenLogProbs
+from musiczoo.models.base.ranks import from_first
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
+
+__all__ = [
+    "ReferencePolicy",
+    "evaluating",
+    "read_reference",
+    "reference_of_run",
+    "write_reference",
+]
 
 _REMEDY = (
     "Give the folder of that run (folder=), or begin a new run with the checkpoint's weights;"
@@ -25,11 +34,10 @@ _REMEDY = (
 
 
 class ReferencePolicy:
-    """The reference of a module: with an adapter the base beside it, which costs no memory.
+    """The reference of a module: its base without the adapter, or a frozen copy of the net.
 
-    Otherwise a frozen copy of the net.
-
-    The copy is no part of the module, so that neither checkpoints nor optimisers see it.
+    The base costs no memory. The copy is no part of the module, so that neither checkpoints nor
+    optimisers see it.
 
     Args:
         module: The policy as it is now, on its device.
@@ -55,42 +63,22 @@ class ReferencePolicy:
             batch: On its device.
             temperature: Divides the logits.
         """
-        with evaluating(module), self._in_place_of(module):
+        with evaluating(module, keep_rng=True), self._replacing_net(module):
             return module.log_probs(batch, temperature)
 
     @contextmanager
-    def _in_place_of(self, module: GenerativeModule) -> Iterator[None]:
+    def _replacing_net(self, module: GenerativeModule) -> Iterator[None]:
         if self.net is None:
             with _without_adapters(module.net):
                 yield
             return
         held = module.net
-        # How log_probs is computed is the module's own business; only the net is another one for
-        # the while.
+        # How log_probs is computed is up to the module; only its net is replaced meanwhile.
         module.net = self.net
         try:
             yield
         finally:
             module.net = held
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode without gradient.
-
-    The mode of each part and the random state are put back afterwards.
-    """
-    modes = [(part, part.training) for part in module.modules()]
-    devices = {
-        parameter.device for parameter in module.parameters() if parameter.device.type == "cuda"
-    }
-    with torch.random.fork_rng(devices), torch.no_grad():
-        module.eval()
-        try:
-            yield
-        finally:
-            for part, training in modes:
-                part.training = training
 
 
 @contextmanager
@@ -111,14 +99,39 @@ def _without_adapters(net: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(was_trainable)
 
 
+def reference_of_run(
+    module: GenerativeModule, path: Path, digest: str, rank: int, world_size: int
+) -> ReferencePolicy:
+    """The reference of a run that begins or is resumed; the same in all processes.
+
+    Args:
+        module: The policy as it is now.
+        path: Where the first process keeps the weights of the reference, where there is no adapter.
+        digest: :func:`musiczoo.models.adapters.fingerprint` of the policy that the run began with.
+            A module that has it is the reference itself, and its weights are written.
+        rank: Of this process.
+        world_size: Number of processes.
+
+    Raises:
+        MusicZooError: The file is gone, damaged, or of another policy.
+    """
+    if module.lora is not None:
+        return ReferencePolicy(module)
+    if fingerprint(module.net.state_dict()) == digest:
+        if rank == 0:
+            write_reference(path, module.net)
+        return ReferencePolicy(module)
+    weights = from_first(read_reference(path, digest) if rank == 0 else None, world_size)
+    return ReferencePolicy(module, weights)
+
+
 def write_reference(path: Path, net: nn.Module) -> None:
     """Keeps the weights of a net as safetensors, whole or not at all.
 
     Raises:
         MusicZooError: The file cannot be written.
     """
-    # Tensors that share their memory, such as tied embeddings, are refused by the format: each is
-    # written for itself.
+    # The format refuses tensors that share their memory, such as tied embeddings: each is copied.
     tensors = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in net.state_dict().items()

@@ -1,102 +1,97 @@
-"""Makes a preference round: pieces, scores, examples, pairs, and the reference policy's log-probabilities."""
+"""Makes preference rounds: pieces, scores, examples, pairs, and the reference's log-probabilities."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import math
 import random
-import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from musiczoo.callbacks.preference.files import RoundFiles, Sample, TrainedPiece
+from musiczoo.callbacks.preference.files import RoundFiles, Sample
+from musiczoo.callbacks.preference.report import counted_reasons, round_report
 from musiczoo.callbacks.preference.selection import Selected, select
-from musiczoo.datamodules.pairs import reference_sums
+from musiczoo.callbacks.preference.settings import RoundSettings
+from musiczoo.callbacks.preference.training_pairs import (
+    cropped_examples,
+    drawn_pairs,
+    with_references,
+)
+from musiczoo.callbacks.prompts.records import prompt_record
+from musiczoo.callbacks.prompts.sources import PromptSource, as_prompt_source
+from musiczoo.callbacks.seeds import seed_of
 from musiczoo.models.base.generative import GenerativeModule
-from musiczoo.models.sampling import Sampling
-from musiczoo.music.abc import Tune
+from musiczoo.models.base.ranks import from_first, gathered
 from musiczoo.music.errors import MusicZooError
-from musiczoo.music.recipes.labels import Labels
-from musiczoo.rewards import CorpusSimilarity, Reward, checked_scores
-from musiczoo.rewards.admission import misalignment, ungrouped_staves
+from musiczoo.rewards import Reward, checked_scores
+from musiczoo.rewards.admission import AdmissionRule
 
-Thing = TypeVar("Thing")
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 NOT_ENDED = "the piece did not come to its end"
 
 
-@dataclass(frozen=True)
-class RoundSettings:
-    """The settings of a round; :class:`musiczoo.callbacks.PreferenceRounds` describes them."""
-
-    samples: int
-    fraction: float
-    aligned: bool
-    grouped_staves: bool
-    plagiarism: float | str | None
-    sampling: Sampling | None
-    max_length: int | None
-    generation: dict[str, Any]
-    crops: int
-    chunk: int
-    seed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, the same in another process."""
-        # Options may be objects, which are named by what they say of themselves, but for where they
-        # lie in memory.
-        generation = {
-            name: _ADDRESS.sub("", repr(value)) for name, value in self.generation.items()
-        }
-        return {**asdict(replace(self, generation={})), "generation": generation}
-
-
-class RoundMaker:
+class PreferenceSampler:
     """Makes the rounds of one fit.
 
     Args:
         settings: Of all rounds.
         reward: Prepared for the prompts.
-        prompts: Labels to write for.
+        prompts: Where the prompts come from: a source, or a list.
         rank: Of this process.
         world_size: Number of processes; they share sampling, scoring and the reference's
             log-probabilities.
+        rules: Rules of admission; those of the settings when None. They are prepared here.
 
     Raises:
-        MusicZooError: The plagiarism rule cannot be calibrated.
+        MusicZooError: A rule cannot be calibrated.
     """
 
     def __init__(
         self,
         settings: RoundSettings,
         reward: Reward,
-        prompts: Sequence[Labels],
+        prompts: PromptSource | Sequence[Any],
         *,
         rank: int,
         world_size: int,
+        rules: Sequence[AdmissionRule] | None = None,
     ) -> None:
         self.settings = settings
         self.reward = reward
-        self.prompts = list(prompts)
+        self.source = as_prompt_source(prompts)
         self.rank = rank
         self.world_size = world_size
-        self.threshold = self._threshold()
+        self.rules = list(settings.admission() if rules is None else rules)
+        for rule in self.rules:
+            rule.prepare(reward)
 
-    def _threshold(self) -> float | None:
-        rule = self.settings.plagiarism
-        if rule == "calibrated":
-            # Other rewards know nothing of real works.
-            return (
-                self.reward.copy_threshold() if isinstance(self.reward, CorpusSimilarity) else None
-            )
-        return None if rule is None else float(rule)
+    def prompts(self, number: int) -> list[Any]:
+        """The prompts of a round, each once.
+
+        Args:
+            number: Of the round, from 1.
+
+        Raises:
+            MusicZooError: The source lists no prompts, and no number of them is given.
+        """
+        count = self.settings.prompt_count
+        if count is not None:
+            rng = random.Random(f"{self.settings.seed}:{number}:prompts")
+            found = self.source.draw(count, rng)
+        else:
+            found = getattr(self.source, "prompts", None)
+            if found is None:
+                raise MusicZooError(
+                    f"The prompt source {self.source.name} has no list of its prompts.",
+                    where="PreferenceRounds(prompts=...)",
+                    remedy="Give prompt_count=, the number of prompts of a round.",
+                )
+        # A prompt need not be hashable, its record is.
+        return list({json.dumps(prompt_record(prompt)): prompt for prompt in found}.values())
 
     def make(
         self,
@@ -106,11 +101,11 @@ class RoundMaker:
         pairs: int,
         progress: bool = False,
     ) -> dict[str, Any]:
-        """Makes a round, or what a killed run left to be made of it.
+        """Makes a round, or the rest of one that a killed run has begun.
 
         Args:
             module: The policy.
-            files: Where all is kept.
+            files: Where everything is kept.
             number: Of the round, from 1.
             pairs: Pairs to draw.
             progress: Show a progress bar.
@@ -122,54 +117,61 @@ class RoundMaker:
         Raises:
             MusicZooError: No prompt has a chosen and a rejected piece.
         """
-        if not self._from_first(files.is_complete()):
-            samples, chosen = self._selected(
-                self._scored(module, self._sampled(module, files, number, progress))
-            )
-            trained, drawn = self._training(module, samples, chosen, number, pairs)
+        if not from_first(files.is_complete(), self.world_size):
+            scored = self._scored(module, self._sampled(module, files, number, progress))
+            samples, examples = self._selected(scored)
+            by_number = {sample.number: sample for sample in samples}
+            crops = cropped_examples(module, by_number, examples, self.settings, number)
+            crops = with_references(module, crops, self.rank, self.world_size)
+            rng = random.Random(f"{self.settings.seed}:{number}:pairs")
+            drawn = drawn_pairs(by_number, crops, examples, pairs, rng)
             if self.rank == 0:
                 files.write_samples(samples)
-                files.write_training(trained, drawn)
-        return self._told(files)
+                files.write_training(crops, drawn)
+        return self._reported(module, files)
 
     def examine(
         self, module: GenerativeModule, files: RoundFiles, number: int, progress: bool = False
     ) -> dict[str, Any]:
-        """Writes and scores the pieces of a round that nothing is trained on; see :meth:`make`."""
+        """Samples and scores a round that nothing is trained on; see :meth:`make`."""
         samples = self._scored(module, self._sampled(module, files, number, progress))
         if self.rank == 0:
             files.write_samples(samples)
-        return self._told(files)
+        return self._reported(module, files)
 
-    def _told(self, files: RoundFiles) -> dict[str, Any]:
+    def _reported(self, module: GenerativeModule, files: RoundFiles) -> dict[str, Any]:
         """The report on a round whose samples are kept."""
         report: dict[str, Any] = {}
         if self.rank == 0:
-            report = _report(files.samples(), self.threshold)
+            rules = {name: value for rule in self.rules for name, value in rule.record().items()}
+            # A round without the rule reports no threshold.
+            report = round_report(
+                files.samples(),
+                {"copy_threshold": None, **rules},
+                module.representation.vocabulary,
+            )
             files.write_report(report)
-        return self._from_first(report)
+        return from_first(report, self.world_size)
 
     def _sampled(
         self, module: GenerativeModule, files: RoundFiles, number: int, progress: bool
     ) -> list[Sample]:
-        settings = self.settings
-        tasks = [labels for labels in self.prompts for _ in range(settings.samples)]
+        """All pieces of a round; chunks that are kept already are not sampled again."""
+        settings, prompts = self.settings, self.prompts(number)
+        tasks = [prompt for prompt in prompts for _ in range(settings.samples)]
         starts = range(0, len(tasks), settings.chunk)
         mine = {
             index: chunk
             for index in range(len(starts))
             if (chunk := files.chunk(index)) is not None
         }
-        there = {index for indices in self._gathered(sorted(mine)) for index in indices}
+        there = {index for part in gathered(sorted(mine), self.world_size) for index in part}
         missing = [index for index in range(len(starts)) if index not in there]
+        sizes = [min(settings.chunk, len(tasks) - starts[index]) for index in missing]
         console = Console(stderr=True)
         with Progress(console=console, disable=not progress, transient=True) as bar:
-            task = bar.add_task(f"round {number}: writing {len(tasks)} pieces", total=len(tasks))
-            bar.advance(
-                task,
-                len(tasks)
-                - sum(min(settings.chunk, len(tasks) - starts[index]) for index in missing),
-            )
+            task = bar.add_task(f"round {number}: sampling {len(tasks)} pieces", total=len(tasks))
+            bar.advance(task, len(tasks) - sum(sizes))
             for index in missing[self.rank :: self.world_size]:
                 start = starts[index]
                 some = tasks[start : start + settings.chunk]
@@ -177,19 +179,26 @@ class RoundMaker:
                     some,
                     settings.sampling,
                     settings.max_length,
-                    torch.Generator().manual_seed(_seed(settings.seed, number, index)),
-                    **settings.generation,
+                    torch.Generator().manual_seed(seed_of(settings.seed, number, index)),
+                    **settings.options,
                 )
-                files.write_chunk(
-                    index, [Sample(start + place, result) for place, result in enumerate(results)]
-                )
-                # What goes on is what a resumed run would find, no more and no less.
+                samples = [
+                    Sample(start + place, replace(result, prompt=some[place]))
+                    for place, result in enumerate(results)
+                ]
+                files.write_chunk(index, samples)
+                # What is scored is what a resumed run would find, no more and no less.
                 mine[index] = files.chunk(index) or []
                 bar.advance(task, len(some) * self.world_size)
-        everything: dict[int, list[Sample]] = {}
-        for part in self._gathered(mine):
-            everything.update(part)
-        return [sample for index in sorted(everything) for sample in everything[index]]
+        found: dict[int, list[Sample]] = {}
+        for part in gathered(mine, self.world_size):
+            found.update(part)
+        # Prompts of kinds that files do not hold are those that were drawn.
+        return [
+            replace(sample, result=replace(sample.result, prompt=tasks[sample.number]))
+            for index in sorted(found)
+            for sample in found[index]
+        ]
 
     def _scored(self, module: GenerativeModule, samples: Sequence[Sample]) -> list[Sample]:
         """The samples with scores or reasons, each scored by one of the processes."""
@@ -204,150 +213,79 @@ class RoundMaker:
                 found[sample.number] = replace(sample, reason=reason)
         if good:
             scores = checked_scores(self.reward, [sample.result for sample in good])
-            nearest = scores.details.get("nearest")
-            if nearest is None and self.threshold is not None:
-                raise MusicZooError(
-                    f"The reward {self.reward.name} does not tell how near a piece comes to real"
-                    " works.",
-                    where="PreferenceRounds(plagiarism=...)",
-                    remedy="Leave the rule out with None.",
+            details = {name: detail.tolist() for name, detail in scores.details.items()}
+            for place, sample in enumerate(good):
+                own = {name: float(detail[place]) for name, detail in details.items()}
+                found[sample.number] = replace(
+                    sample,
+                    score=float(scores.values[place]),
+                    reason=scores.reasons[place],
+                    nearest=own.get("nearest", math.nan),
+                    details=own,
                 )
-            nears = [math.nan] * len(good) if nearest is None else nearest.tolist()
-            for sample, value, reason, near in zip(
-                good, scores.values.tolist(), scores.reasons, nears, strict=True
-            ):
-                found[sample.number] = replace(sample, score=value, reason=reason, nearest=near)
         everything = {
-            number: sample for part in self._gathered(found) for number, sample in part.items()
+            number: sample
+            for part in gathered(found, self.world_size)
+            for number, sample in part.items()
         }
         return [everything[sample.number] for sample in samples]
 
-    def _selected(self, samples: list[Sample]) -> tuple[list[Sample], dict[Labels, Selected]]:
-        """The samples with roles and reasons, and the examples of each prompt that has both kinds, as sample numbers."""
-        by_number = {sample.number: sample for sample in samples}
-        examples: dict[Labels, Selected] = {}
+    def _selected(self, samples: list[Sample]) -> tuple[list[Sample], list[Selected]]:
+        """The samples with roles and reasons, and the examples of each prompt that has both kinds.
+
+        Examples are sample numbers. Samples of a prompt stand next to each other.
+        """
+        chosen_ones = list(samples)
+        examples: list[Selected] = []
         alike = 0
-        for labels in self.prompts:
-            mine = [sample for sample in samples if sample.result.labels == labels]
-
-            def refusal(place: int, mine: list[Sample] = mine) -> str | None:
-                return self._refusal(mine[place])
-
-            found = select([sample.score for sample in mine], refusal, self.settings.fraction)
+        for start in range(0, len(samples), self.settings.samples):
+            mine = samples[start : start + self.settings.samples]
+            found = select(
+                [sample.score for sample in mine],
+                lambda place, mine=mine: self._refusal(mine[place]),  # type: ignore[misc]
+                self.settings.fraction,
+            )
             for role, places in (("chosen", found.chosen), ("rejected", found.rejected)):
                 for place in places:
-                    by_number[mine[place].number] = replace(mine[place], role=role)
+                    chosen_ones[start + place] = replace(mine[place], role=role)
             for place, reason in found.refused.items():
-                by_number[mine[place].number] = replace(mine[place], reason=reason)
-            texts = {mine[place].result.text for place in found.chosen} - {
-                mine[place].result.text for place in found.rejected
-            }
-            if texts and found.rejected:
+                chosen_ones[start + place] = replace(mine[place], reason=reason)
+            best, worst = (
+                {mine[place].result.text for place in places}
+                for places in (found.chosen, found.rejected)
+            )
+            if best - worst and worst:
                 numbers = [
                     [mine[place].number for place in places]
                     for places in (found.chosen, found.rejected)
                 ]
-                examples[labels] = Selected(numbers[0], numbers[1], {})
+                examples.append(Selected(numbers[0], numbers[1], {}))
             elif found.chosen:
                 alike += 1
         if not examples:
-            reasons = Counter(
-                sample.reason.partition(":")[0] for sample in by_number.values() if sample.reason
-            )
-            told = [f"{times}: {reason}" for reason, times in reasons.most_common(5)]
-            told += [f"in {alike} prompts the best and the worst are the same text"] * (alike > 0)
-            raise MusicZooError(
-                f"No prompt of the round has a chosen and a rejected piece: of {len(samples)}"
-                f" pieces {'; '.join(told) or 'too few of each prompt could be compared'}.",
-                where="PreferenceRounds",
-                remedy=(
-                    "Sample more pieces or more cautiously, or loosen the rules (aligned=,"
-                    " grouped_staves=, plagiarism=)."
-                ),
-            )
-        return [by_number[sample.number] for sample in samples], examples
+            raise _nothing_to_compare(chosen_ones, alike)
+        return chosen_ones, examples
 
     def _refusal(self, sample: Sample) -> str | None:
-        if self.threshold is not None and sample.nearest > self.threshold:
-            return f"too near to a real work: similarity {sample.nearest:.4f}"
-        piece = sample.result.piece
-        if not isinstance(piece, Tune):
-            # The rules are of notation: performed music has no bar-lines and staves to agree.
-            return None
-        if self.settings.aligned and (reason := misalignment(piece)) is not None:
-            return f"misaligned: {reason}"
-        if self.settings.grouped_staves and (reason := ungrouped_staves(piece)) is not None:
-            return f"ungrouped staves: {reason}"
-        return None
+        """The first reason of a rule of admission; None where all admit the piece."""
+        reasons = (rule.refusal(sample.result, sample.details) for rule in self.rules)
+        return next((reason for reason in reasons if reason is not None), None)
 
-    def _training(
-        self,
-        module: GenerativeModule,
-        samples: Sequence[Sample],
-        examples: dict[Labels, Selected],
-        number: int,
-        pairs: int,
-    ) -> tuple[list[TrainedPiece], list[tuple[int, int]]]:
-        """The crops of the examples with the reference's log-probabilities, and the pairs drawn of them."""
-        by_number = {sample.number: sample for sample in samples}
-        crops: list[TrainedPiece] = []
-        places: dict[int, list[int]] = {}
-        for selected in examples.values():
-            for which in (*selected.chosen, *selected.rejected):
-                places[which] = []
-                for crop in range(self.settings.crops):
-                    rng = random.Random(f"{self.settings.seed}:{number}:{which}:{crop}")
-                    tokens = module.training_item(by_number[which].result, rng)
-                    if crop and torch.equal(tokens, crops[places[which][0]].tokens):
-                        # It fits the context whole: there is one crop only.
-                        break
-                    places[which].append(len(crops))
-                    crops.append(TrainedPiece(which, crop, tokens, 0.0))
-        share = crops[self.rank :: self.world_size]
-        sums = reference_sums(
-            module, [piece.tokens for piece in share], module.representation.collate
-        ).tolist()
-        known = {
-            (piece.number, piece.crop): value for piece, value in zip(share, sums, strict=True)
-        }
-        everything = {name: value for part in self._gathered(known) for name, value in part.items()}
-        rng = random.Random(f"{self.settings.seed}:{number}:pairs")
-        prompts = list(examples.values())
-        drawn: list[tuple[int, int]] = []
-        while len(drawn) < pairs:
-            selected = rng.choice(prompts)
-            chosen, rejected = rng.choice(selected.chosen), rng.choice(selected.rejected)
-            one, other = rng.choice(places[chosen]), rng.choice(places[rejected])
-            # Equal pieces tell nothing; a prompt that has no others is no example.
-            if by_number[chosen].result.text != by_number[rejected].result.text:
-                drawn.append((one, other))
-        return [
-            replace(piece, reference=everything[piece.number, piece.crop]) for piece in crops
-        ], drawn
 
-    def _gathered(self, thing: Thing) -> list[Thing]:
-        """What each process has, in all of them."""
-        if self.world_size == 1:
-            return [thing]
-        parts: list[Any] = [None] * self.world_size
-        torch.distributed.all_gather_object(parts, thing)
-        return parts
-
-    def _from_first(self, thing: Thing) -> Thing:
-        return self._gathered(thing)[0]
+# The name until 0.1.
+RoundMaker = PreferenceSampler
 
 
 def with_piece(module: GenerativeModule, sample: Sample) -> Sample:
     """The sample with its piece, which is not kept in files."""
-    if sample.result.piece is not None or sample.result.error is not None:
+    result = sample.result
+    if result.piece is not None or result.error is not None:
         return sample
     try:
-        return replace(
-            sample,
-            result=replace(sample.result, piece=module.representation.decode(sample.result.tokens)),
-        )
+        decoded = replace(result, piece=module.representation.decode(result.tokens))
     except MusicZooError as error:
-        return replace(sample, result=replace(sample.result, error=error))
+        decoded = replace(result, error=error)
+    return replace(sample, result=decoded)
 
 
 def _unfit(module: GenerativeModule, sample: Sample) -> str | None:
@@ -363,37 +301,21 @@ def _unfit(module: GenerativeModule, sample: Sample) -> str | None:
     return None
 
 
-def _seed(*numbers: int) -> int:
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest())
+def _nothing_to_compare(samples: Sequence[Sample], alike: int) -> MusicZooError:
+    """The error of a round without a pair.
 
-
-def _report(samples: Sequence[Sample], threshold: float | None) -> dict[str, Any]:
-    by_prompt: dict[str, list[Sample]] = {}
-    for sample in samples:
-        by_prompt.setdefault(
-            " / ".join(astuple(sample.result.labels)) if sample.result.labels else "", []
-        ).append(sample)
-    rows = {name: _counts(some) for name, some in by_prompt.items()}
-    means = [row["score"] for row in rows.values() if row["scored"]]
-    return {
-        **_counts(samples),
-        "prompts": len(rows),
-        # The mean over prompts, as NotaGen reports it.
-        "score": sum(means) / len(means) if means else float("nan"),
-        "left_out": dict(
-            Counter(sample.reason.partition(":")[0] for sample in samples if sample.reason)
+    Args:
+        samples: All pieces, with reasons.
+        alike: Prompts in which the best and the worst are the same text.
+    """
+    found = [f"{times}: {reason}" for reason, times in counted_reasons(samples).most_common(5)]
+    found += [f"in {alike} prompts the best and the worst are the same text"] * (alike > 0)
+    return MusicZooError(
+        f"No prompt of the round has a chosen and a rejected piece: of {len(samples)}"
+        f" pieces {'; '.join(found) or 'too few of each prompt could be compared'}.",
+        where="PreferenceRounds",
+        remedy=(
+            "Sample more pieces or more cautiously, or loosen the rules (aligned=,"
+            " grouped_staves=, plagiarism=)."
         ),
-        "copy_threshold": threshold,
-        "by_prompt": rows,
-    }
-
-
-def _counts(samples: Sequence[Sample]) -> dict[str, Any]:
-    scores = [sample.score for sample in samples if sample.score == sample.score]
-    return {
-        "pieces": len(samples),
-        "scored": len(scores),
-        "score": sum(scores) / len(scores) if scores else float("nan"),
-        "chosen": sum(sample.role == "chosen" for sample in samples),
-        "rejected": sum(sample.role == "rejected" for sample in samples),
-    }
+    )

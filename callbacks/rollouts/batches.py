@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from musiczoo.callbacks.rollouts.completions import Completion
 from musiczoo.datamodules.batching import share
 from musiczoo.music.errors import MusicZooError
 
@@ -55,12 +57,16 @@ class TrainingRollouts:
         ]
 
     def batch(self, indices: Sequence[int], collate: Collate) -> Batch:
-        """A micro-batch: what ``collate`` makes of the items, with ``advantages``, ``completion``, ``ref_log_probs`` and ``old_log_probs``.
+        """A micro-batch of some of the completions.
 
         Args:
-            indices: Of the completions. None stands for a process without work, which gets one
-                without sampled targets, for all must take part in each step.
+            indices: Of the completions. An empty list is that of a process without work; it gets a
+                completion without sampled targets, because all must take part in each step.
             collate: The representation's.
+
+        Returns:
+            What ``collate`` makes of the items, with ``advantages`` (batch,), and (batch, targets)
+            ``completion``, ``ref_log_probs`` and ``old_log_probs``.
         """
         chosen = list(indices) or [len(self.items) - 1]
         completions = [
@@ -85,21 +91,34 @@ class TrainingRollouts:
         }
 
     @classmethod
+    def of(cls, completions: Sequence[Completion]) -> TrainingRollouts:
+        """The rollouts of a step's completions, without log-probabilities yet.
+
+        Where no completion has a reward nothing is trained on: nothing was learnt of the policy,
+        and a step towards the reference alone was not asked for.
+        """
+        masks = [one.completion for one in completions]
+        if all(math.isnan(one.reward) for one in completions):
+            masks = [torch.zeros_like(mask) for mask in masks]
+        advantages = torch.tensor([one.advantage for one in completions], dtype=torch.float64)
+        return cls([one.tokens for one in completions], masks, advantages)
+
+    @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TrainingRollouts:
         """What :meth:`to_state` gave."""
         return cls(**state)
 
 
 class RolloutLoader:
-    """Micro-batches that are made when they are asked for: the first of a step is there when its rollouts are.
+    """Micro-batches that are made when they are asked for.
 
-    Lightning takes no batch ahead from a loader that knows its length, so that the policy has made
-    its last step by then.
+    Lightning fetches no batch ahead from a loader that knows its length, so that the rollouts of a
+    step are sampled after the last step has been taken.
 
     Args:
         length: Batches of the whole run.
-        begin: Gives the place of the first batch when the run begins, for a resumed one goes on in
-            the middle.
+        begin: Gives the place of the first batch when the run begins; a resumed one begins in the
+            middle.
         batch_at: Makes the batch of a place.
     """
 
@@ -118,19 +137,19 @@ class RolloutLoader:
         return self.length
 
     def __iter__(self) -> Iterator[Batch]:
-        # A generator: Lightning makes its iterator before it knows where it goes on.
+        # A generator: Lightning makes its iterator before it knows where the run begins.
         for place in range(self.begin(), self.length):
             yield self.batch_at(place)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the callback and Lightning's own counters tell the place.
+        """Nothing: the callback and Lightning's own counters hold the place.
 
-        Without it Lightning would warn of a loader that forgets.
+        Without this method Lightning would warn of a loader that cannot be resumed.
         """
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what :meth:`state_dict` gave."""
+        """Does nothing, as :meth:`state_dict` gives nothing."""
 
 
 def micro_batches(completions: int, batch_size: int, world_size: int) -> int:

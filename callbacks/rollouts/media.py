@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from musiczoo.callbacks.rollouts.files import Completion
+from musiczoo.callbacks.rollouts.completions import Completion
 from musiczoo.models.base.generative import Generated
 from musiczoo.music import write
 from musiczoo.music.errors import MusicZooError
@@ -30,7 +30,7 @@ def write_completions(
         folder: The folder, which is there.
         completions: Of all processes.
         results: This process's pieces, by number of the completion.
-        renderers: Those of the reward; the clips of the first one are written as they were heard.
+        renderers: Those of the reward; the clips of the first one are written as they were scored.
             Without one, pieces are rendered here.
         kinds: ``"midi"``, ``"audio"`` or both.
     """
@@ -47,7 +47,9 @@ def write_preview(
     results: Mapping[int, Generated],
     renderers: Sequence[Any],
 ) -> None:
-    """Writes the best, the middle and the worst completion of a step as MIDI and sound, named by their rewards.
+    """Writes the best, the middle and the worst completion of a step, named by their rewards.
+
+    Each is written as MIDI and sound.
 
     Args:
         folder: The folder, which is there.
@@ -76,10 +78,7 @@ def write_preview(
 
 
 def _write(base: Path, result: Generated, renderers: Sequence[Any], kinds: Collection[str]) -> None:
-    """Writes one piece.
-
-    What cannot be written is told in the log, for hours of training hang on it.
-    """
+    """Writes one piece; an error is logged, because hours of training would end with it."""
     if result.piece is None:
         return
     try:

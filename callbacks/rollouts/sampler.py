@@ -1,66 +1,37 @@
-"""Makes a rollout step: prompts, completions, scores, advantages, and what the reference says of them."""
+"""Makes rollout steps: prompts, completions, scores, advantages, and the reference's values."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import logging
-import math
 import random
-import re
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from musiczoo.callbacks.prompts.records import prompt_text
+from musiczoo.callbacks.prompts.sources import PromptSource
 from musiczoo.callbacks.rollouts.batches import TrainingRollouts
-from musiczoo.callbacks.rollouts.files import Completion
-from musiczoo.callbacks.rollouts.prompts import PromptSource, prompt_text
+from musiczoo.callbacks.rollouts.completions import Completion, sampled_completion
+from musiczoo.callbacks.rollouts.report import divergence, step_report
+from musiczoo.callbacks.rollouts.settings import RolloutSettings
+from musiczoo.callbacks.seeds import seed_of
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.generative import Generated, GenerativeModule
-from musiczoo.models.objectives.policy import Scale, group_advantages
-from musiczoo.models.reference import ReferencePolicy, evaluating
-from musiczoo.models.sampling import Sampling
+from musiczoo.models.base.ranks import agreed, gathered
+from musiczoo.models.objectives.policy import group_advantages
+from musiczoo.models.reference import ReferencePolicy
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import Reward, checked_scores
 from musiczoo.rewards.audio import renderers
 
-Thing = TypeVar("Thing")
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RolloutSettings:
-    """The settings of a run's steps; :class:`musiczoo.callbacks.GroupRollouts` describes them."""
-
-    groups: int
-    group_size: int
-    max_new_tokens: int | None
-    max_length: int | None
-    sampling: Sampling
-    scale: Scale
-    reward_timeout: float | None
-    seed: int
-    generation: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What decides the rollouts, as plain JSON values, the same in another process."""
-        # Options may be objects, which are named by what they say of themselves, but for where they
-        # lie in memory.
-        generation = {
-            name: _ADDRESS.sub("", repr(value)) for name, value in self.generation.items()
-        }
-        plain = asdict(replace(self, generation={}))
-        # How long one waits for a reward decides nothing.
-        plain.pop("reward_timeout")
-        return {**plain, "generation": generation}
 
 
 @dataclass(frozen=True)
@@ -80,7 +51,7 @@ class MadeStep:
     report: dict[str, Any]
 
 
-class RolloutMaker:
+class RolloutSampler:
     """Makes the steps of one fit.
 
     The processes share sampling, scoring and the reference's log-probabilities.
@@ -118,7 +89,7 @@ class RolloutMaker:
         self.progress = progress
         self.precision = precision
         self.renderers = renderers(reward)
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def make(
         self,
@@ -139,66 +110,50 @@ class RolloutMaker:
                 it is, ``"reference old"`` both.
 
         Raises:
-            MusicZooError: The source gives another number of prompts, one that the module cannot go
-                on from, or the reward another number of scores. Under several processes all of them
-                raise it.
+            MusicZooError: The source gives another number of prompts, one that the module cannot
+                continue, or the reward another number of scores. Under several processes all of
+                them raise it.
         """
         began = time.perf_counter()
-        completions, results = self._agreed(lambda: self._sampled(module, step))
+        completions, results = agreed(lambda: self._sampled(module, step), self.world_size)
         sampled = time.perf_counter()
-        completions, reward_seconds = self._agreed(lambda: self._scored(completions, results))
-        parts = self._gathered((completions, reward_seconds))
-        completions = sorted((one for part, _ in parts for one in part), key=lambda one: one.number)
-        rewards = torch.tensor([one.reward for one in completions], dtype=torch.float64)
-        advantages = group_advantages(rewards, self.settings.group_size, scale=self.settings.scale)
-        completions = [
-            replace(one, advantage=value)
-            for one, value in zip(completions, advantages.tolist(), strict=True)
-        ]
+        completions, reward_seconds = self._all_scored(completions, results)
         scored = time.perf_counter()
-        rollouts = _training(completions)
+        rollouts = TrainingRollouts.of(completions)
         if reference is not None:
-            said = self._log_probs(
+            values = self._log_probs(
                 module,
                 rollouts,
-                lambda batch: (
-                    reference.log_probs(module, batch, self.settings.sampling.temperature).values
-                ),
+                lambda batch: reference.log_probs(module, batch, self._temperature).values,
             )
             completions = [
-                replace(one, kl=_divergence(one, there))
-                for one, there in zip(completions, said, strict=True)
+                replace(one, kl=divergence(one, there))
+                for one, there in zip(completions, values, strict=True)
             ]
             if "reference" in train_on:
-                rollouts = replace(rollouts, reference=said)
+                rollouts = replace(rollouts, reference=values)
         if "old" in train_on:
-            rollouts = replace(
-                rollouts,
-                old=self._log_probs(module, rollouts, lambda batch: self._policy(module, batch)),
-            )
-        seconds = {
-            "sample": sampled - began,
-            "score": scored - sampled,
-            "reference": time.perf_counter() - scored,
-        }
-        parts_seconds = {
-            name: max(some.get(name, 0.0) for _, some in parts)
-            for _, some in parts
-            for name in some
-        }
+            old = self._log_probs(module, rollouts, lambda batch: self._policy(module, batch))
+            rollouts = replace(rollouts, old=old)
         report = {
             "step": step,
-            **_report(completions, self.settings.group_size),
-            "seconds": seconds,
-            "reward_seconds": parts_seconds,
+            **step_report(completions, self.settings.group_size),
+            "seconds": {
+                "sample": sampled - began,
+                "score": scored - sampled,
+                "reference": time.perf_counter() - scored,
+            },
+            "reward_seconds": reward_seconds,
         }
-        self._tell(report)
+        self._warn(report)
         return MadeStep(rollouts, completions, results, report)
 
-    def _sampled(
-        self, module: GenerativeModule, step: int
-    ) -> tuple[list[Completion], dict[int, Generated]]:
-        """This process's completions, and their pieces by number."""
+    @property
+    def _temperature(self) -> float:
+        return self.settings.drawing.temperature
+
+    def _drawn(self, step: int) -> list[Any]:
+        """The prompts of a step, one a group."""
         settings = self.settings
         prompts = self.prompts.draw(settings.groups, random.Random(f"{settings.seed}:{step}"))
         if len(prompts) != settings.groups:
@@ -207,69 +162,95 @@ class RolloutMaker:
                 f" {settings.groups}.",
                 where="prompts",
             )
+        return prompts
+
+    def _sampled(
+        self, module: GenerativeModule, step: int
+    ) -> tuple[list[Completion], dict[int, Generated]]:
+        """This process's completions, and their pieces by number."""
+        settings = self.settings
+        prompts = self._drawn(step)
         first, last = (
             settings.groups * rank // self.world_size for rank in (self.rank, self.rank + 1)
         )
         groups = [group for group in range(first, last) for _ in range(settings.group_size)]
         if not groups:
             return [], {}
-        generator = torch.Generator().manual_seed(_seed(settings.seed, step))
+        start = first * settings.group_size
+        generator = torch.Generator().manual_seed(seed_of(settings.seed, step))
         # Modules draw one number for each piece, its own seed, in order: with those of the
-        # processes before this one drawn, as many processes as you like sample what one would.
-        torch.randint(2**62, (first * settings.group_size,), generator=generator)
-        with Progress(
-            console=Console(stderr=True), disable=not self.progress, transient=True
-        ) as bar:
-            task = bar.add_task(
-                f"step {step}: sampling {len(groups)} completions", total=len(groups)
-            )
-
-            def done(index: int, result: Generated) -> None:
-                bar.advance(task)
-                self._begin_rendering(result)
-
-            options = self._options(module, len(groups), done)
-            with evaluating(module):
-                results = module.generate(
-                    [prompts[group] for group in groups],
-                    settings.sampling,
-                    settings.max_length,
-                    generator,
-                    **options,
-                )
-        for result in results:
-            # Nothing where it has begun.
-            self._begin_rendering(result)
+        # processes before this one drawn, any number of processes samples what one would.
+        torch.randint(2**62, (start,), generator=generator)
+        results = self._generated(module, [prompts[group] for group in groups], generator, step)
         vocabulary = module.representation.vocabulary
         texts = [prompt_text(prompts[group], vocabulary) for group in groups]
-        start = first * settings.group_size
         made = [
-            _completion(module, start + place, group, text, result)
-            for place, (group, text, result) in enumerate(zip(groups, texts, results, strict=True))
+            sampled_completion(module, start + place, group, text, results[place])
+            for place, (group, text) in enumerate(zip(groups, texts, strict=True))
         ]
-        return made, {start + place: result for place, result in enumerate(results)}
+        return made, {start + place: result for place, result in results.items()}
 
-    def _options(
-        self, module: GenerativeModule, pieces: int, done: Callable[[int, Generated], None]
-    ) -> dict[str, Any]:
-        """Of the module's ``generate``: all pieces at once, unless the user wants less."""
-        known = inspect.signature(module.generate).parameters
-        own: dict[str, Any] = {"batch_size": pieces} if "batch_size" in known else {}
-        if "on_done" in known:
-            own["on_done"] = done
-        if self.settings.max_new_tokens is not None and "max_new_tokens" in known:
+    def _generated(
+        self,
+        module: GenerativeModule,
+        prompts: Sequence[Any],
+        generator: torch.Generator,
+        step: int,
+    ) -> dict[int, Generated]:
+        """A piece for each prompt, by place; each is rendered while others are still sampled."""
+        results: dict[int, Generated] = {}
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not self.progress, transient=True) as bar:
+            task = bar.add_task(
+                f"step {step}: sampling {len(prompts)} completions", total=len(prompts)
+            )
+            with evaluating(module, keep_rng=True):
+                for place, result in module.stream(
+                    prompts,
+                    self.settings.drawing,
+                    self.settings.max_length,
+                    generator,
+                    **self._options(module, len(prompts)),
+                ):
+                    results[place] = result
+                    bar.advance(task)
+                    if result.piece is not None:
+                        for renderer in self.renderers:
+                            renderer.begin(result.piece)
+        return results
+
+    def _options(self, module: GenerativeModule, pieces: int) -> dict[str, Any]:
+        """Of the module's ``stream``: all pieces at once, unless the user wants less."""
+        own: dict[str, Any] = {"batch_size": pieces}
+        if self.settings.max_new_tokens is not None and "max_new_tokens" in module.generate_options:
             own["max_new_tokens"] = self.settings.max_new_tokens
-        return {**own, **self.settings.generation}
+        return {**own, **self.settings.options}
 
-    def _begin_rendering(self, result: Generated) -> None:
-        if result.piece is not None:
-            for renderer in self.renderers:
-                renderer.begin(result.piece)
+    def _all_scored(
+        self, completions: Sequence[Completion], results: Mapping[int, Generated]
+    ) -> tuple[list[Completion], dict[str, float]]:
+        """The completions of all processes with rewards and advantages, and the reward's seconds.
+
+        Args:
+            completions: This process's.
+            results: Their pieces by number.
+        """
+        own = agreed(lambda: self._scored(completions, results), self.world_size)
+        parts = gathered(own, self.world_size)
+        everyone = sorted((one for part, _ in parts for one in part), key=lambda one: one.number)
+        rewards = torch.tensor([one.reward for one in everyone], dtype=torch.float64)
+        advantages = group_advantages(rewards, self.settings.group_size, scale=self.settings.scale)
+        everyone = [
+            replace(one, advantage=value)
+            for one, value in zip(everyone, advantages.tolist(), strict=True)
+        ]
+        names = dict.fromkeys(name for _, some in parts for name in some)
+        return everyone, {name: max(some.get(name, 0.0) for _, some in parts) for name in names}
 
     def _scored(
         self, completions: Sequence[Completion], results: Mapping[int, Generated]
     ) -> tuple[list[Completion], dict[str, float]]:
-        """This process's completions with rewards or reasons, and the seconds that each part of the reward took."""
+        """This process's completions with rewards or reasons, and the seconds of each part."""
         good = [one for one in completions if one.reason is None]
         found = {one.number: one for one in completions}
         seconds: dict[str, float] = {}
@@ -296,9 +277,15 @@ class RolloutMaker:
         self,
         module: GenerativeModule,
         rollouts: TrainingRollouts,
-        say: Callable[[dict[str, Tensor]], Tensor],
+        score: Callable[[dict[str, Tensor]], Tensor],
     ) -> list[Tensor]:
-        """(targets,) float32 a completion, in all processes, computed in the micro-batches of the training."""
+        """(targets,) float32 a completion, in all processes; in the micro-batches of training.
+
+        Args:
+            module: Whose representation and device the batches have.
+            rollouts: All of the step.
+            score: Gives the (batch, targets) log-probabilities of a batch.
+        """
         device = next(module.parameters()).device
         known: dict[int, Tensor] = {}
         with self.precision():
@@ -306,152 +293,30 @@ class RolloutMaker:
                 if not indices:
                     continue
                 batch = module.representation.collate([rollouts.items[index] for index in indices])
-                values = (
-                    say({name: value.to(device) for name, value in batch.items()}).float().cpu()
-                )
-                known.update(
-                    {
-                        index: row[: len(rollouts.completions[index])].clone()
-                        for index, row in zip(indices, values, strict=True)
-                    }
-                )
-        everything = {
-            index: values for part in self._gathered(known) for index, values in part.items()
-        }
+                on_device = {name: value.to(device) for name, value in batch.items()}
+                for index, row in zip(indices, score(on_device).float().cpu(), strict=True):
+                    known[index] = row[: len(rollouts.completions[index])].clone()
+        everything: dict[int, Tensor] = {}
+        for part in gathered(known, self.world_size):
+            everything.update(part)
         return [everything[index] for index in range(len(rollouts.items))]
 
     def _policy(self, module: GenerativeModule, batch: dict[str, Tensor]) -> Tensor:
-        with evaluating(module):
-            return module.log_probs(batch, self.settings.sampling.temperature).values
+        with evaluating(module, keep_rng=True):
+            return module.log_probs(batch, self._temperature).values
 
-    def _tell(self, report: Mapping[str, Any]) -> None:
-        """Warns of what left completions without a reward, of each reason once."""
+    def _warn(self, report: Mapping[str, Any]) -> None:
+        """Logs what left completions without a reward, each reason once."""
         for reason, times in report["failed"].items():
-            if reason not in self._told and self.rank == 0:
+            if reason not in self._warned and self.rank == 0:
                 _log.warning(
                     "Step %d: %d completions have no reward: %s. Further ones are counted.",
                     report["step"],
                     times,
                     reason,
                 )
-            self._told.add(reason)
-
-    def _agreed(self, act: Callable[[], Thing]) -> Thing:
-        """What this process makes.
-
-        An error of one is an error of all, for the others would wait for it in vain.
-        """
-        made: Thing | None = None
-        problem: MusicZooError | None = None
-        try:
-            made = act()
-        except MusicZooError as error:
-            problem = error
-        if problem is not None and self.world_size == 1:
-            raise problem
-        for other in self._gathered(problem):
-            if other is not None:
-                raise other
-        return made  # type: ignore[return-value]  # made, for there was no error
-
-    def _gathered(self, thing: Thing) -> list[Thing]:
-        """What each process has, in all of them."""
-        if self.world_size == 1:
-            return [thing]
-        parts: list[Any] = [None] * self.world_size
-        torch.distributed.all_gather_object(parts, thing)
-        return parts
+            self._warned.add(reason)
 
 
-def _completion(
-    module: GenerativeModule, number: int, group: int, prompt: str, result: Generated
-) -> Completion:
-    """A sampled piece before it is scored."""
-    reason = None if result.piece is not None else f"the piece cannot be read: {result.error}"
-    try:
-        tokens, scored = module.rollout_item(result)
-    except MusicZooError as error:
-        # One step of it keeps its place in the batches, without a target.
-        tokens, scored = result.tokens[:1], torch.zeros(0, dtype=torch.bool)
-        reason = f"the completion cannot be trained on: {error.message}"
-        log_probs = torch.zeros(0)
-    else:
-        log_probs = result.log_probs[1:].flatten().float()
-    # Clones: what is made in inference mode cannot be trained on.
-    tokens, scored, log_probs = (
-        tensor.detach().cpu().clone() for tensor in (tokens, scored, log_probs)
-    )
-    return Completion(
-        number,
-        group,
-        prompt,
-        result.text,
-        tokens,
-        result.stop,
-        scored,
-        log_probs.masked_fill(~scored, 0.0),
-        reason=reason,
-    )
-
-
-def _training(completions: Sequence[Completion]) -> TrainingRollouts:
-    masks = [one.completion for one in completions]
-    if all(math.isnan(one.reward) for one in completions):
-        # Nothing was learnt of this policy, and a step towards the reference alone was not asked
-        # for.
-        masks = [torch.zeros_like(mask) for mask in masks]
-    advantages = torch.tensor([one.advantage for one in completions], dtype=torch.float64)
-    return TrainingRollouts([one.tokens for one in completions], masks, advantages)
-
-
-def _divergence(completion: Completion, reference: Tensor) -> float:
-    """Schulman's "k3" estimate a sampled target, in nats; both policies in eval mode."""
-    apart = (reference - completion.log_probs)[completion.completion].double()
-    return float((torch.expm1(apart) - apart).mean()) if len(apart) else math.nan
-
-
-def _seed(*numbers: int) -> int:
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest())
-
-
-def _report(completions: Sequence[Completion], group_size: int) -> dict[str, Any]:
-    rewards = torch.tensor([one.reward for one in completions], dtype=torch.float64)
-    scored = rewards[~rewards.isnan()]
-    lengths = torch.tensor([int(one.completion.sum()) for one in completions], dtype=torch.float64)
-    targets = float(lengths.sum())
-    said = float(sum(one.log_probs.double().sum() for one in completions))
-    known = [
-        (one.kl, length)
-        for one, length in zip(completions, lengths.tolist(), strict=True)
-        if not math.isnan(one.kl)
-    ]
-    weight = sum(length for _, length in known)
-    groups = rewards.reshape(-1, group_size)
-    names = dict.fromkeys(name for one in completions for name in one.details)
-    return {
-        "reward": float(scored.mean()) if len(scored) else math.nan,
-        "reward_std": float(scored.std()) if len(scored) > 1 else math.nan,
-        "details": {
-            name: _mean([one.details[name] for one in completions if name in one.details])
-            for name in names
-        },
-        "kl": sum(kl * length for kl, length in known) / weight if weight else math.nan,
-        # The mean of -log p of what was sampled estimates the entropy of the policy a target.
-        "entropy": -said / targets if targets else math.nan,
-        "length": float(lengths.mean()),
-        "ended": sum(one.stop == "end" for one in completions) / len(completions),
-        # Groups that teach nothing, for their rewards are all the same.
-        "flat_groups": float(
-            (groups.nan_to_num(-torch.inf).amax(dim=1) <= groups.nan_to_num(torch.inf).amin(dim=1))
-            .double()
-            .mean()
-        ),
-        "completions": len(completions),
-        "scored": len(scored),
-        "failed": dict(Counter(one.reason.partition(":")[0] for one in completions if one.reason)),
-    }
-
-
-def _mean(values: Sequence[float]) -> float:
-    good = [value for value in values if math.isfinite(value)]
-    return sum(good) / len(good) if good else math.nan
+# The name until 0.1.
+RolloutMaker = RolloutSampler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ def letters(pieces: Sequence[Generated]) -> list[float]:
 
 
 class Speaker:
-    """In the place of ``module.generate``, which it calls: an untrained model writes nothing that can be read, so a tune stands for it."""
+    """Replaces ``module.stream``, which it calls.
+
+    An untrained model generates nothing that can be read, so a tune replaces each piece.
+    """
 
     def __init__(
         self, module: BarStreamModule, die_at: int | None = None, readable: bool = True
@@ -53,33 +56,21 @@ class Speaker:
         self.training: list[bool] = []
 
     def __call__(
-        self,
-        prompts: Sequence[Any],
-        sampling: Any = None,
-        max_length: Any = None,
-        generator: Any = None,
-        *,
-        batch_size: int = 16,
-        on_done: Callable[[int, Generated], None] | None = None,
-    ) -> list[Generated]:
+        self, prompts: Sequence[Any], *settings: Any, batch_size: int = 16
+    ) -> Iterator[tuple[int, Generated]]:
         if len(self.calls) == self.die_at:
             raise Killed
         self.calls.append(list(prompts))
         self.training.append(self.module.training or torch.is_grad_enabled())
-        results = BarStreamModule.generate(
-            self.module,
-            prompts,
-            sampling,
-            max_length,
-            generator,
-            batch_size=batch_size,
-            start_at_first_bar=False,
+        return self._pieces(
+            BarStreamModule.stream(
+                self.module, prompts, *settings, batch_size=batch_size, start_at_first_bar=False
+            )
         )
-        results = [replace(result, piece=PIECE if self.readable else None) for result in results]
-        for index, result in enumerate(results):
-            if on_done is not None:
-                on_done(index, result)
-        return results
+
+    def _pieces(self, sampled: Iterator[tuple[int, Generated]]) -> Iterator[tuple[int, Generated]]:
+        for index, result in sampled:
+            yield index, replace(result, piece=PIECE if self.readable else None)
 
 
 def model(
@@ -89,7 +80,7 @@ def model(
     module = BarStreamModule(
         patch_layers=1, char_layers=1, hidden=32, patch_length=12, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
     )
-    module.generate = speaker(module)  # type: ignore[method-assign]
+    module.stream = speaker(module)  # type: ignore[method-assign]
     return module
 
 
@@ -128,7 +119,7 @@ class SaveEverywhere(lightning.Callback):
         path, kept = self.folder / f"{name}.ckpt", self.folder / f"{name}-run"
         trainer.save_checkpoint(path)
         shutil.copytree(self.run, kept)
-        self.saved[name] = path, kept, len(trainer.lightning_module.generate.calls)
+        self.saved[name] = path, kept, len(trainer.lightning_module.stream.calls)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int

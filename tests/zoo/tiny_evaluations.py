@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musiczoo.callbacks.rollouts.remi_prompts import ProceduralPrompts
+from musiczoo.callbacks.prompts.remi import ProceduralPrompts
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.rewards.audio import AudioReward

@@ -267,7 +267,7 @@ def _data(
 def _prompts(
     options: argparse.Namespace, representation: Any, data: MidiDataModule | None
 ) -> list[Any]:
-    from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
+    from musiczoo.callbacks.prompts.remi import CorpusPrompts, ProceduralPrompts
 
     source: Any
     if options.variant == "corpus":

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from musiczoo.callbacks.rollouts.prompts import prompt_text
+from musiczoo.callbacks.prompts.records import prompt_text
 from musiczoo.comparison.evaluation import Evaluation
 from musiczoo.comparison.measures import Floats, measured
 from musiczoo.comparison.scoring import Scorer

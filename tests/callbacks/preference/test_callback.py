@@ -176,7 +176,7 @@ def test_last_policy_can_be_examined(tmp_path):
         ({"steps": 0}, "two samples a prompt and one of everything"),
         ({"samples": 1}, "two samples a prompt"),
         ({"plagiarism": "yes"}, "plagiarism='yes' has no meaning"),
-        ({"plagiarism": 0.9}, "A function tells no similarity"),
+        ({"plagiarism": 0.9}, "A function gives no similarity"),
         ({"fraction": 0.6}, "A fraction of 0.6"),
         ({"fraction": 0.0}, "A fraction of 0.0"),
     ],

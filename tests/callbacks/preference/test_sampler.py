@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from musiczoo.callbacks.preference.files import RoundFiles
-from musiczoo.callbacks.preference.sampler import RoundMaker
+from musiczoo.callbacks.preference.sampler import PreferenceSampler
 from musiczoo.models.bar_stream.module import BarStreamModule
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
@@ -44,8 +44,8 @@ def make(
 ) -> dict[str, Any]:
     reward = as_reward(reward)
     own = rounds(folder, **({"plagiarism": None, "reward": reward} | settings)).settings
-    maker = RoundMaker(own, reward, prompts, rank=0, world_size=1)
-    return maker.make(module, RoundFiles(folder), 1, pairs)
+    sampler = PreferenceSampler(own, reward, prompts, rank=0, world_size=1)
+    return sampler.make(module, RoundFiles(folder), 1, pairs)
 
 
 class Listed(Writer):
@@ -62,7 +62,7 @@ class Listed(Writer):
         return (
             written(self.module, labels, tune(chosen))
             if isinstance(chosen, int)
-            else replace(chosen, labels=labels)
+            else replace(chosen, prompt=labels)
         )
 
 
@@ -288,7 +288,7 @@ def test_copies_are_refused_by_a_threshold_of_the_encoder(tmp_path):
     assert copy.role == ""
     if copy.role != "rejected":
         assert str(copy.reason).startswith("too near to a real work: similarity 1.0000")
-    with pytest.raises(MusicZooError, match="does not tell how near"):
+    with pytest.raises(MusicZooError, match="length does not give the similarity"):
         make(model(), tmp_path / "without", Length(), plagiarism=0.95)
 
 

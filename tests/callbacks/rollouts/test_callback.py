@@ -135,7 +135,7 @@ def test_every_architecture_earns_more(tmp_path, architecture):
     module = build(architecture, optimizer=lambda p: torch.optim.AdamW(p, lr=0.02))
     generation = {}
     if architecture == "bar_stream":
-        module.generate = Speaker(module)
+        module.stream = Speaker(module)
     callback = rollouts(
         tmp_path,
         steps=12,
@@ -188,9 +188,9 @@ def test_sampling_is_in_eval_mode_and_leaves_the_mode(tmp_path):
             modes.append(module.training and module.net.training)
 
     module = fit(rollouts(tmp_path), callbacks=[Look()])
-    assert module.generate.training == [False] * STEPS
+    assert module.stream.training == [False] * STEPS
     assert modes == [True] * STEPS * 3
-    assert [len(call) for call in module.generate.calls] == [GROUPS * SIZE] * STEPS
+    assert [len(call) for call in module.stream.calls] == [GROUPS * SIZE] * STEPS
 
 
 def test_prompts_are_drawn_by_seed_and_step_alone(tmp_path):
@@ -393,29 +393,12 @@ def test_rendering_begins_while_pieces_are_sampled(tmp_path):
             return super().score(pieces)
 
     class Slow(Speaker):
-        def __call__(self, *args: Any, on_done: Any = None, **options: Any) -> list[Generated]:
-            def done(index: int, result: Generated) -> None:
-                on_done(index, result)
+        def _pieces(self, sampled: Any) -> Any:
+            for one in super()._pieces(sampled):
+                yield one
                 events.append("sampled")
 
-            return super().__call__(*args, on_done=done, **options)
-
-    class Known(Slow):
-        def __call__(
-            self,
-            prompts,
-            sampling=None,
-            max_length=None,
-            generator=None,
-            *,
-            batch_size=16,
-            on_done=None,
-        ):  # type: ignore[no-untyped-def]
-            return super().__call__(
-                prompts, sampling, max_length, generator, batch_size=batch_size, on_done=on_done
-            )
-
-    fit(rollouts(tmp_path, steps=1, reward=Mixture({Heard(): 1.0})), model(Known))
+    fit(rollouts(tmp_path, steps=1, reward=Mixture({Heard(): 1.0})), model(Slow))
     assert events[:4] == ["begin", "sampled", "begin", "sampled"]
     assert events.count("forget") == 1
     assert events.index("score") > 11
@@ -627,7 +610,7 @@ class KeepRanks(lightning.Callback):
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         torch.save(module.state_dict(), self.folder / f"rank{trainer.global_rank}.pt")
-        sampled = [len(call) for call in module.generate.calls]
+        sampled = [len(call) for call in module.stream.calls]
         (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(sampled))
 
 

@@ -92,14 +92,18 @@ def test_later_steps_are_forgotten_and_nothing_else(tmp_path):
 
 def test_what_cannot_be_read(tmp_path):
     files = RolloutFiles(tmp_path)
-    with pytest.raises(MusicZooError, match="step 4 cannot be read"):
+    with pytest.raises(
+        MusicZooError, match=r"00004\.parquet: A file of the rollouts cannot be read.*another step"
+    ):
         files.step(4)
     files.write_step(4, [completion(0)])
     (tmp_path / "steps/00004.parquet").write_bytes(b"PAR1")
-    with pytest.raises(MusicZooError, match="step 4 cannot be read"):
+    with pytest.raises(
+        MusicZooError, match=r"00004\.parquet: A file of the rollouts cannot be read.*another step"
+    ):
         files.step(4)
     (tmp_path / "file").write_text("")
-    with pytest.raises(MusicZooError, match="folder of the rollouts cannot be made"):
+    with pytest.raises(MusicZooError, match="folder for the rollouts cannot be created"):
         RolloutFiles(tmp_path / "file/run").write_step(1, [])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musiczoo.callbacks import round_files
+from musiczoo.callbacks import run_folder
 from musiczoo.models.bar_stream.module import BarStreamModule
 from tests.callbacks.tiny_rounds import (
     CHUNKS,
@@ -146,7 +146,7 @@ def test_killed_while_it_writes_pieces(undisturbed, tmp_path, chunk):
 def test_killed_before_a_file_of_the_second_round_is_written(
     undisturbed, tmp_path, monkeypatch, name
 ):
-    write = round_files.write_atomically
+    write = run_folder.write_atomically
 
     def dying(path: Path, content: bytes) -> None:
         if path.name == name and "round-002" in str(path):
@@ -154,7 +154,7 @@ def test_killed_before_a_file_of_the_second_round_is_written(
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(round_files, "write_atomically", dying)
+        patch.setattr(run_folder, "write_atomically", dying)
         saver, calls = killed(tmp_path)
     # A chunk that was written and not kept is lost.
     assert_goes_on(undisturbed, tmp_path, saver, calls - (name == "00001.parquet"))

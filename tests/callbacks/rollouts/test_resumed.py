@@ -73,7 +73,7 @@ def assert_same(run: Run, name: str, folder: Path, iterations: int) -> None:
     callback = rollouts(folder, **settings(iterations))
     module = fit(callback, checkpoint=path)
     assert not differing(run[0], module)
-    assert calls + len(module.generate.calls) == STEPS
+    assert calls + len(module.stream.calls) == STEPS
     assert contents(folder) == contents(run[2])
     assert [report["step"] for report in callback.reports] == [1, 2, 3]
 

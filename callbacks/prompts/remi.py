@@ -1,4 +1,7 @@
-"""What REMI pieces of a rollout begin with: SMART's prompts (arXiv 2504.16839, sections 3.5 and 5.3, and its published code)."""
+"""Prompts of REMI tokens: those of SMART.
+
+Jonason, Casini and Sturm 2025, arXiv 2504.16839, sections 3.5 and 5.3, and the published code.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,12 @@ class ProceduralPrompts:
 
     Raises:
         MusicZooError: Another variant, or a vocabulary without time signatures or tempos.
+
+    Example:
+        >>> source = ProceduralPrompts("bare")
+        >>> [ids] = source.draw(1, random.Random(0))
+        >>> [source.representation.vocabulary[index] for index in ids]
+        ['Bar_None', 'TimeSig_12/8', 'Position_0', 'Tempo_226.45']
     """
 
     def __init__(self, variant: Variant = "note", representation: Remi | None = None) -> None:
@@ -73,7 +82,7 @@ class ProceduralPrompts:
         self._choices = list(choices.values())
 
     def draw(self, count: int, rng: random.Random) -> list[Any]:
-        """So many prompts, (tokens,) ids each."""
+        """``count`` prompts, (tokens,) ids each."""
         names = self.representation.vocabulary
         return [
             self.representation.encode_text(
@@ -132,7 +141,7 @@ class CorpusPrompts:
         return self._prompts
 
     def draw(self, count: int, rng: random.Random) -> list[Any]:
-        """So many prompts, (tokens,) ids each."""
+        """``count`` prompts, (tokens,) ids each."""
         return [rng.choice(self.prompts) for _ in range(count)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from musiczoo.callbacks.rollouts.remi_prompts import CorpusPrompts, ProceduralPrompts
+from musiczoo.callbacks.prompts.remi import CorpusPrompts, ProceduralPrompts
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.models.phi3_remi import RemiGrammar
 from musiczoo.music.errors import MusicZooError

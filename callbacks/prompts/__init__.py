@@ -1,0 +1,1 @@
+"""Where the prompts of rollouts and of preference rounds come from."""
