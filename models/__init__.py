@@ -1,1 +1,1 @@
-"""The architectures, one folder each, and what they share: the contracts, the objectives and the sampling rules."""
+"""The architectures, one folder each, and what they share: contracts, objectives, sampling."""

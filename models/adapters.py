@@ -152,7 +152,7 @@ def adapter_state_dict(net: nn.Module) -> dict[str, Tensor]:
 
 
 def load_adapter(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copies the tensors of :func:`adapter_state_dict` into a net with a like adapter.
+    """Copies the tensors of :func:`adapter_state_dict` into a net with an adapter like theirs.
 
     Raises:
         MusicZooError: A missing, surplus or misshapen tensor.

@@ -1,6 +1,6 @@
 """Labels that condition generation, checked against those that a checkpoint was trained with.
 
-A model says something under any labels, also under misspelt ones, and nothing in what it says tells
+A model generates under any labels, also under misspelt ones, and nothing in its output shows
 the difference. So a label that the checkpoint never saw is refused unless it is meant.
 """
 
@@ -149,7 +149,7 @@ def _folded_prompt(prompt: Prompt) -> Prompt:
     return Prompt(folded.period, folded.composer, folded.instrumentation, prompt.count)
 
 
-_ON_PURPOSE = "To say something new on purpose, pass new_labels=True (--new-labels)."
+_ON_PURPOSE = "To use new labels on purpose, pass new_labels=True (--new-labels)."
 
 
 def _nearest(word: str, choices: Sequence[str]) -> list[str]:
@@ -165,7 +165,7 @@ def _nearest(word: str, choices: Sequence[str]) -> list[str]:
 
 
 def _shared(one: Labels, other: Labels) -> int:
-    # The composer says most.
+    # The composer matters most.
     return (
         2 * (one.composer == other.composer)
         + (one.period == other.period)

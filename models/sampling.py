@@ -102,7 +102,10 @@ def distribution(logits: Tensor, sampling: Sampling, allowed: Tensor | None = No
 
 
 def _repaired(scores: Tensor, allowed: Tensor | None) -> Tensor:
-    """Scores of a model that diverged: NaN is impossible, infinity very large, a row without possible tokens even over the allowed ones."""
+    """Scores of a model that diverged: NaN is impossible, infinity very large.
+
+    A row without possible tokens is even over the allowed ones.
+    """
     scores = torch.nan_to_num(
         scores, nan=-torch.inf, posinf=torch.finfo(torch.float32).max, neginf=-torch.inf
     )

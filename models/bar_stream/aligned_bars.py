@@ -1,4 +1,4 @@
-"""Pieces whose voices have bars of one length, as a grammar that is read one character at a time."""
+"""Pieces whose voices have bars of one length, as a grammar of single characters."""
 
 from __future__ import annotations
 

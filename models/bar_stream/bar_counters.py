@@ -1,4 +1,4 @@
-"""The bar counters ``[r:i/j]`` as a grammar: what may follow within them, and pieces that obey them."""
+"""The bar counters ``[r:i/j]`` as a grammar of single characters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ class CountedBars:
 
 
 def counter_characters(text: str) -> str:
-    """The characters that may follow within ``[r:i/j]``, ``text`` being what stands behind ``[r:``."""
+    """The characters that may follow within ``[r:i/j]``.
+
+    Args:
+        text: What stands behind ``[r:``.
+    """
     done, slash, left = text.partition("/")
     number = left if slash else done
     following = "" if number == "0" or len(number) == _LONGEST_COUNTER else _DIGITS

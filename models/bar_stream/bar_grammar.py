@@ -29,7 +29,7 @@ from musiczoo.models.bar_stream.note_grammar import (
 
 _DECORATIONS = ".~HLMOPSTuv"
 # The decorations of the standard (4.14) and those that scores turn into. Free names would be a
-# place for a model to go on in when its notes are not allowed.
+# place for a model to continue in when its notes are not allowed.
 _DECORATION_NAMES = (
     "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx"
     " invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3"
@@ -285,7 +285,7 @@ class BarGrammar:
         return following
 
     def _ticks(self, text: str) -> tuple[str, int]:
-        """What may follow in a length and the ticks it has come to, within the time that is left."""
+        """What may follow in a length, and its ticks so far, within the time that is left."""
         if self._tuplet is not None:
             actual, _, notes, written, most = self._tuplet
             if notes == 1:
@@ -374,7 +374,7 @@ class BarGrammar:
         return not self._is_bound() and self.limit - self.elapsed >= LEAST_TUPLET
 
     def _parenthesis(self, numbers: str) -> tuple[str, bool]:
-        """After an opening parenthesis: the numbers of a tuplet, or a slur and the note it starts from."""
+        """After an opening parenthesis: the numbers of a tuplet, or a slur and its first note."""
         room = self.limit - self.elapsed
         following = (
             "".join(c for c, least in tuplets()[numbers].items() if least <= room)

@@ -1,7 +1,7 @@
-"""Goes on from a score that somebody else began, in its voices and under its header.
+"""Continues a score that somebody else began, in its voices and under its header.
 
 The model sees the opening as it sees music in training: cleaned, voices numbered, with bar
-counters. How long the piece becomes is told by the very first counter, so that the model chooses
+counters. The very first counter states how long the piece becomes, so that the model chooses
 the length before it reads the opening, within the limits that are asked for; the counters then run
 down from there. What comes back is the score as it was given, title and all, with the new bars
 behind its own.
@@ -140,7 +140,7 @@ def choose_total(
     sampling: Sampling,
     generator: torch.Generator | None,
 ) -> int:
-    """The number of bars that the model gives a piece under this header, drawn like everything else.
+    """The number of bars that the model gives a piece under this header, drawn like a character.
 
     Args:
         net: The model, in eval mode.
@@ -154,17 +154,21 @@ def choose_total(
     patches = representation.encode_text(text, annotate=False, end=False)
     device = net.char_level_decoder.transformer.wte.weight.device
     guard = Countdown(*limits).for_piece(text)
-    said = _FIRST_COUNTER
+    text_so_far = _FIRST_COUNTER
     with torch.inference_mode():
         condition = net.patch_hidden(
             patches.unsqueeze(0).to(device), torch.tensor([len(patches)], device=device)
         )[-1:]
-        while not said.endswith("]"):
+        while not text_so_far.endswith("]"):
             # The last character stands for the one that is asked for; any would do.
-            target = torch.tensor([[ord(character) for character in f"{said}]"]], device=device)
+            target = torch.tensor(
+                [[ord(character) for character in f"{text_so_far}]"]], device=device
+            )
             logits, _ = net.char_level_decoder(condition, target)
-            mask = guard.mask(said)
+            mask = guard.mask(text_so_far)
             assert mask is not None
             odds = distribution(logits[-1:].cpu(), sampling, torch.from_numpy(mask.copy()))
-            said += chr(int(draw(odds, torch.rand(1, generator=generator, dtype=torch.float64))))
-    return int(said[len(_FIRST_COUNTER) : -1]) + 1
+            text_so_far += chr(
+                int(draw(odds, torch.rand(1, generator=generator, dtype=torch.float64)))
+            )
+    return int(text_so_far[len(_FIRST_COUNTER) : -1]) + 1

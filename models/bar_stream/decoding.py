@@ -1,4 +1,4 @@
-"""Cached decoders: one step of the patch decoder, and passes of the character decoder, over slots that pieces take and leave.
+"""Cached decoders over slots: steps of the patch decoder, passes of the character decoder.
 
 Generation of one piece moves every weight once a step, so its bound is the memory bandwidth; for
 several pieces the bound is the arithmetic of thin matrix products. Both are met with weights packed
@@ -14,74 +14,26 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import GPT2Model
 
 from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.models.layers.gpt2 import run_blocks
-from musiczoo.models.layers.packed_linear import effective_weight
+from musiczoo.models.layers.packed_linear import Linear, effective_weight, packed_linear
 from musiczoo.models.layers.ragged_attention import RaggedCausal
-from musiczoo.music.errors import MusicZooError
-
-Linear = Callable[[Tensor], Tensor]
 
 # Numbers of rows for which the character decoder is packed, as far as its passes reach.
 _PASS_SIZES = (8, 16, 32)
 
 
-def packed(module: nn.Module, sizes: tuple[int, ...], half: bool = False) -> Linear:
-    """A linear layer for inputs of certain numbers of rows.
+def _packed(layer: Any, sizes: tuple[int, ...], half: bool) -> Linear:
+    """A layer of transformers' ``Conv1D``, with or without an adapter, for ``sizes`` of rows.
 
-    On the CPU in float32 the weight is packed by MKL for each of these numbers: thin products are
-    then bound by reading the weight instead of by rearranging it at each call, which is what makes
-    verifying eight characters about as cheap as drawing one. Other devices and types multiply as
-    they are. An adapter is added to a copy of the weight, once; the base is not touched.
-
-    Args:
-        module: The layer, transformers' ``Conv1D``, with or without an adapter.
-        sizes: Numbers of rows that inputs may have.
-        half: Keep the weight in float16, with float32 inputs, sums and outputs (FBGEMM; x86 only):
-            half the bytes.
+    An adapter is added to a copy of the weight, once; the base is not touched.
     """
-    own: Any = module
-    stored_weight = effective_weight(own)
-    bias: Tensor = own.bias.detach()
-    if stored_weight.device.type != "cpu" or stored_weight.dtype != torch.float32:
-        if half:
-            raise MusicZooError(
-                "Float16 weights need a float32 model on the CPU.", remedy="Leave half_weights off."
-            )
-        return lambda x: torch.addmm(bias, x, stored_weight)
-    weight = stored_weight.t().contiguous()
-    if half:
-        if "fbgemm" not in torch.backends.quantized.supported_engines:
-            raise MusicZooError(
-                "This processor has no kernels for float16 weights.",
-                remedy="Leave half_weights off.",
-            )
-        if weight.abs().amax() > torch.finfo(torch.float16).max:
-            raise MusicZooError(
-                "A weight is too large for float16.", remedy="Leave half_weights off."
-            )
-        stored = torch.ops.quantized.linear_prepack_fp16(weight, bias)
-        return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, stored)
-    if not torch.backends.mkl.is_available():
-        return lambda x: F.linear(x, weight, bias)
-    # The operators behind TorchInductor's frozen linear layers; there is no public name for them.
-    # One row is a matrix-vector product, which needs no packing.
-    stores = {
-        rows: torch.ops.mkl._mkl_reorder_linear_weight(weight, rows) for rows in sizes if rows > 1
-    }
-
-    def apply(x: Tensor) -> Tensor:
-        rows = len(x)
-        if rows == 1:
-            return F.linear(x, weight, bias)
-        out: Tensor = torch.ops.mkl._mkl_linear(x, stores[rows], weight, bias, rows)
-        return out
-
-    return apply
+    weight, bias = effective_weight(layer).t(), layer.bias.detach()
+    return packed_linear(weight, bias, kernel="float16" if half else "mkl", rows=sizes)
 
 
 class _PackedBlocks:
@@ -103,7 +55,7 @@ class _PackedBlocks:
             # FBGEMM warns of weights outside float16's range, also of harmless underflow; overflow
             # is refused.
             warnings.simplefilter("ignore")
-            linear = iter(list(pool.map(lambda layer: packed(layer, sizes, half), layers)))
+            linear = iter(list(pool.map(lambda layer: _packed(layer, sizes, half), layers)))
         self.blocks = [
             (block.ln_1, next(linear), next(linear), block.ln_2, next(linear), next(linear))
             for block in blocks
@@ -111,7 +63,10 @@ class _PackedBlocks:
         self.last_norm = stack.ln_f
 
     def fit(self, *columns: Tensor) -> list[Tensor]:
-        """Repeats the last entry of each column up to the next number of rows: a repeated row computes and stores the same once more."""
+        """Repeats the last entry of each column up to the next number of rows.
+
+        A repeated row computes and stores the same once more.
+        """
         count = len(columns[0])
         missing = next(size for size in self.sizes if size >= count) - count
         return [

@@ -1,4 +1,4 @@
-"""Guesses the next characters of a piece from what it has said before.
+"""Guesses the next characters of a piece from its text so far.
 
 Sheet music repeats itself, and much of its text is form (``|[V:2]``). A guess costs nothing and
 changes nothing: the character decoder verifies several guessed characters in the pass that would
@@ -24,7 +24,7 @@ class Drafter:
         self._tail = ""
 
     def learn(self, stream: str) -> None:
-        """Appends what was said: the characters of a patch with its end mark."""
+        """Appends the characters of a patch with its end mark."""
         history = self._tail
         counts = self._counts
         for char in stream:
@@ -36,7 +36,7 @@ class Drafter:
         self._tail = history
 
     def guess(self, partial: str, count: int) -> str:
-        """Up to ``count`` characters that may follow ``partial``, the beginning of the next patch."""
+        """Up to ``count`` characters that may follow ``partial``, the start of the next patch."""
         history = (self._tail + partial)[-ORDERS[0] :]
         out = ""
         while len(out) < count:

@@ -1,4 +1,4 @@
-"""Generation of bar streams: cached at both levels, batched, each piece drawing its own random numbers and stopping on its own.
+"""Generation of bar streams: cached at both levels, batched, with random numbers a piece.
 
 What is generated does not depend on the batch around a piece, on how many characters are drafted,
 or on the cache: a character is drawn from the model's distribution with a uniform number that
@@ -7,7 +7,7 @@ belongs to its piece, patch and place.
 Rules of NotaGen's inference code that are kept: the order of the cuts
 (:mod:`musiczoo.models.sampling`); the first bar of a new piece is forced to begin with ``[r:0/``,
 so that the model starts at the beginning and chooses only the length; when the context is full, the
-header and the later half of the bars stay and generation goes on. Rules that are not: characters
+header and the later half of the bars stay and generation continues. Rules that are not: characters
 after the end mark are not sampled, nothing is discarded for its length, and the prompt stays in the
 header at every cut.
 """
@@ -39,7 +39,7 @@ class BarStreamGenerator:
         sampling: How characters are drawn.
         max_length: Patches of a piece at most, prompt included.
         slots: Pieces at once; further prompts take the place of pieces that end.
-        guard: Steers what may be said, or None.
+        guard: Masks characters before they are drawn, or None.
         start_at_first_bar: Force ``[r:0/`` at the first bar of a prompt without bars.
         draft: Characters guessed ahead in a pass at most; None chooses by the device and the number
             of pieces, 0 switches it off.
@@ -164,7 +164,7 @@ class BarStreamGenerator:
         running.pop()
 
     def _advance(self, running: list[Stream], cut: list[int]) -> None:
-        """One step of the patch decoder; slots whose context was cut are filled anew instead."""
+        """One step of the patch decoder; slots whose context was cut are filled again instead."""
         if len(cut) < len(running):
             # A step covers all slots; what it writes for a slot without room is replaced just
             # below.

@@ -81,7 +81,7 @@ class BarDurations:
 
 
 class Countdown:
-    """The bar counters run down and the piece ends with them: ``[r:0/n]``, ``[r:1/n-1]``, ..., ``[r:n/0]``, end.
+    """The bar counters run down, ``[r:0/n]``, ``[r:1/n-1]``, ..., ``[r:n/0]``, and the piece ends.
 
     Args:
         min_bars: Bars of the piece at least.

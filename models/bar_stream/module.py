@@ -94,8 +94,8 @@ class BarStreamModule(GenerativeModule):
         "start_at_first_bar": "make the piece begin with its first bar, as NotaGen does",
         "draft": "characters guessed ahead; None lets the machine decide, 0 guesses none; the "
         "result is the same",
-        "half_weights": "read float16 copies of the weights on a CPU: faster, and equal but for "
-        "the last digits",
+        "half_weights": "read float16 copies of the weights on a CPU: faster, and equal "
+        "except for the last digits",
     }
     net: BarStreamNet
     config: BarStreamConfig

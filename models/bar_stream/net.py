@@ -1,4 +1,6 @@
-"""The bar-stream patch decoder: a GPT-2 over patches whose hidden states condition a GPT-2 over the characters of the next patch.
+"""The bar-stream patch decoder: a GPT-2 over patches, and one over characters.
+
+The hidden state of each patch conditions the characters of the patch that follows it.
 
 Architecture of NotaGen (Wang et al. 2025, arXiv 2502.18008, section 3.2), after Tunesformer (Wu et
 al. 2023). Parameter names are those of NotaGen's files. What differs is only how it is computed:
@@ -148,7 +150,7 @@ class BarStreamNet(nn.Module):
         self.char_level_decoder = CharDecoder(config)
 
     def set_gradient_checkpointing(self, on: bool) -> None:
-        """Whether blocks keep their inputs alone for the backward pass and are computed again there: less memory, more time."""
+        """Whether blocks are computed again in the backward pass: less memory, more time."""
         self.patch_level_decoder.base.gradient_checkpointing = on
         self.char_level_decoder.transformer.gradient_checkpointing = on
 

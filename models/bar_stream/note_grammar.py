@@ -1,4 +1,4 @@
-"""Which characters may come next in the parts of a bar whose text is one word: pitches, lengths, tuplets, inline fields."""
+"""Which characters may come next in pitches, lengths, tuplets and inline fields."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def _spellings(ticks_per_unit: int) -> Mapping[str, list[tuple[int, str]]]:
 
 @lru_cache(maxsize=1 << 12)
 def plain_length_characters(text: str, ticks_per_unit: int, last: int) -> tuple[str, int]:
-    """:func:`length_characters` up to ``last`` ticks, and only lengths of one note on paper (with up to two dots) or of five.
+    """:func:`length_characters` up to ``last`` ticks, of lengths that one note on paper has.
+
+    That is, a note with up to two dots, or one of five.
 
     A model that has gone past the end of its bar is so led to a short note and not to a length of
     41/16. A note of one tick is always among them, so there is a way on whatever time is left.
@@ -126,7 +128,9 @@ def plain_length_characters(text: str, ticks_per_unit: int, last: int) -> tuple[
 def length_characters(
     text: str, ticks_per_unit: int, first: int, step: int, last: int
 ) -> tuple[str, int]:
-    """The characters that may follow in a note length, and the ticks of what stands there (0 if that is no allowed length).
+    """The characters that may follow in a note length, and the ticks of what stands there.
+
+    The ticks are 0 where that is no allowed length.
 
     Allowed are ``first, first + step, ...`` up to ``last`` ticks.
     """
@@ -142,7 +146,9 @@ def length_characters(
 
 @cache
 def tuplets() -> Mapping[str, Mapping[str, int]]:
-    """For each beginning of a tuplet's numbers what may follow and the least room for it; ``"."`` stands for the end of the numbers.
+    """For each beginning of a tuplet's numbers what may follow, and the least room for it.
+
+    ``"."`` stands for the end of the numbers.
 
     Where the standard leaves the time to the meter (five, seven, nine notes) only the long forms
     are there.
@@ -170,14 +176,14 @@ def tuplets() -> Mapping[str, Mapping[str, int]]:
 
 
 def tuplet_capacity(room: int, actual: int, normal: int) -> int:
-    """The most ticks that the notes of a tuplet can have on paper so that it takes a whole number of ticks within the room."""
+    """The most ticks on paper of a tuplet's notes that take a whole number of ticks in the room."""
     common = gcd(actual, normal)
     return room // (normal // common) * (actual // common)
 
 
 @cache
 def pitch_characters(text: str) -> tuple[str, bool]:
-    """The characters that may follow in a pitch with its accidental and octave marks, and whether it is complete."""
+    """The characters that may follow in a pitch with its marks, and whether it is complete."""
     letter = text.lstrip(ACCIDENTALS)
     if not letter:
         return {"": ACCIDENTALS, "^": "^", "_": "_"}.get(text, "") + PITCHES, False

@@ -72,8 +72,8 @@ class Opening:
                 path=tune.path,
                 remedy="Give a score with music in it, or call generate.",
             )
-        # Without its final bar-line, for the piece goes on; other bar-lines (repeats, double ones)
-        # stay.
+        # Without its final bar-line, for the piece continues; other bar-lines (repeats, double
+        # ones) stay.
         opening = replace(
             tune, voices=tuple(Voice(voice.id, _opened(voice.bars[:bars])) for voice in tune.voices)
         )
@@ -97,7 +97,7 @@ class Opening:
         return len(self.lines)
 
     def prompt(self, total: int, representation: BarStreamPatches, capacity: int) -> str:
-        """What the model goes on from: header and as many of the last bars as leave room for more, with the counters of a piece.
+        """The prompt: the header and as many last bars as leave room for more, with counters.
 
         Args:
             total: Bars of the whole piece.
@@ -150,7 +150,7 @@ class Opening:
             MusicZooError: The lines cannot be read, or hold voices that the score has not.
         """
         # Read together with the whole opening, so that rests come back as long as the meter in
-        # force says.
+        # force states.
         lines = (
             *self.header,
             *(f"[r:0/0]{line}" for line in self.lines),

@@ -121,7 +121,7 @@ def characters(chars: list[int]) -> str:
 
 
 class OpenPatch:
-    """The patch that a stream is at: characters accepted so far, and what the current pass computes ahead of them."""
+    """The patch that a stream is at: characters accepted so far, and the pass ahead of them."""
 
     def __init__(self, stream: Stream, size: int, start_at_first_bar: bool) -> None:
         self.stream = stream
@@ -212,7 +212,7 @@ def _only(token: int) -> np.ndarray:
     return mask
 
 
-# Padding is never generated; the begin mark only opens the end patch; an empty patch (end mark first)
-# holds nothing and is excluded too.
+# Padding is never generated; the begin mark only opens the end patch; an empty patch (end mark
+# first) holds nothing and is excluded too.
 _AT_START = ~(_only(PAD) | _only(EOS))
 _LATER = ~(_only(PAD) | _only(BOS))

@@ -1,4 +1,4 @@
-"""The sizes of a net, written once: as a frozen dataclass that Python, YAML and checkpoints take."""
+"""The sizes of a net, written once: a frozen dataclass for Python, YAML and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one file that touches private attributes of Lightning, each behind a function that says why.
+"""The one file that touches private attributes of Lightning, by functions that state why.
 
 Checked with the Lightning version of ``constraints.txt``; a new version is tested here first.
 """

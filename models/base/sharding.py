@@ -1,4 +1,4 @@
-"""Nets whose parameters are spread over devices: FSDP2 (torch's ``fully_shard``) under Lightning's ``ModelParallelStrategy``."""
+"""Nets whose parameters are spread over devices: FSDP2 under ``ModelParallelStrategy``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def shard(module: Any, units: Sequence[list[nn.Module]]) -> None:
 
 
 def block_units(stack: GPT2Model) -> list[list[nn.Module]]:
-    """A unit for each block of a GPT-2: the layers that :func:`musiczoo.models.layers.gpt2.run_blocks` calls, which never calls the block."""
+    """A unit for each block of a GPT-2: its layers.
+
+    :func:`musiczoo.models.layers.gpt2.run_blocks` calls these and never the block.
+    """
     blocks: Any = stack.h
     return [
         [b.ln_1, b.attn.c_attn, b.attn.c_proj, b.ln_2, b.mlp.c_fc, b.mlp.c_proj] for b in blocks

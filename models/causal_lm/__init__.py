@@ -1,1 +1,1 @@
-"""Decoder-only token models: training passes, cached decoding and sampling, whatever the tokens mean."""
+"""Decoder-only token models: training passes, cached decoding, sampling of any tokens."""

@@ -122,7 +122,7 @@ class Rotary:
     """Rotary positions (Su et al. 2021, arXiv 2104.09864) as tables of cosines and sines.
 
     Args:
-        net: Whose frequencies; its scaling (that of Llama 3, say) is in them, and in
+        net: Whose frequencies; its scaling (such as that of Llama 3) is in them, and in
             ``attention_scaling``.
         positions: How many.
     """

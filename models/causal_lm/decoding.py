@@ -162,7 +162,10 @@ class CachedDecoder:
     def _attention(
         self, active: int, longest: int, mask: Tensor | None
     ) -> Callable[[int, Tensor], Tensor]:
-        """What the queries of a layer, (active, heads, width), gather from its first ``longest`` values: (active, heads * width)."""
+        """A function of a layer and its queries that gathers its first ``longest`` values.
+
+        Queries are (active, heads, width); it returns (active, heads * width).
+        """
         if self.values.device.type != "cpu" or self.values.dtype != torch.float32:
 
             def fused(layer: int, queries: Tensor) -> Tensor:
@@ -202,7 +205,9 @@ class CachedDecoder:
 
 
 class GraphedDecoder(CachedDecoder):
-    """The same on a GPU, where a step of a small net is bound by the launches of its hundred kernels: it is recorded once and replayed.
+    """The same on a GPU: a step is recorded once and replayed.
+
+    A step of a small net is bound by the launches of its hundred kernels.
 
     What is recorded has fixed sizes, so that all slots are computed, with the whole capacity behind
     them.

@@ -20,7 +20,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 def gpt2(
     *, layers: int, hidden: int, heads: int, vocabulary: int, positions: int, dropout: float
 ) -> GPT2Model:
-    """A GPT-2 with untrained weights (Radford et al. 2019) as the hierarchical music models use it: gelu_new, learned positions.
+    """A GPT-2 with untrained weights (Radford et al. 2019): gelu_new, learned positions.
 
     Args:
         layers: Number of blocks.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def embed_patches(layer: nn.Linear, patches: Tensor) -> Tensor:
-    """A linear layer on the flattened one-hot matrix of each patch, padding included, without building the matrix.
+    """A linear layer on the flattened one-hot matrix of each patch, which is never built.
 
     Args:
         layer: Of patch_size * characters inputs; the input of character c at position p is ``p *

@@ -11,7 +11,7 @@ from musiczoo.representations.remi import BOS, EOS, PAD, Remi
 class RemiGrammar:
     """Masks of the tokens that may come next, for rows of sequences.
 
-    Which types may follow each other is told by MidiTok's graph of token types; a piece may end
+    MidiTok's graph of token types states which types may follow each other; a piece may end
     where a bar might begin. Beyond the graph, positions of a bar only go forwards and stay within
     the bar as its time signature has it, for a decoder would put a later token that goes backwards
     before an earlier one, or into the next bar.
@@ -92,8 +92,8 @@ class GrammarState:
         self.position[rows] = torch.where(
             begins, -1, torch.maximum(self.position[rows], grammar.position[tokens])
         )
-        told = grammar.bar_length[tokens]
-        self.length[rows] = torch.where(told > 0, told, self.length[rows])
+        stated = grammar.bar_length[tokens]
+        self.length[rows] = torch.where(stated > 0, stated, self.length[rows])
 
     def allowed(self, rows: Tensor) -> Tensor:
         """(rows, vocabulary) bool, True for tokens that may come next."""

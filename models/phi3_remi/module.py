@@ -36,7 +36,7 @@ _REFERENCE = (
 
 
 class Phi3RemiModule(GenerativeModule):
-    """SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839): Phi-3 over REMI tokens.
+    """SMART's base model: Phi-3 over REMI tokens (Jonason et al. 2025, arXiv 2504.16839).
 
     Prompts of :meth:`generate` are ids (tokens,), or names of tokens with spaces between; an empty
     one starts from nothing (``BOS``). Lengths are tokens, the context at most. ``tokens``,

@@ -1,4 +1,4 @@
-"""Opens weights in transformers' layout: SMART's base model, its tuned versions, and any Phi-3 over REMI tokens.
+"""Reads weights in transformers' layout: SMART's base model, and any Phi-3 over REMI tokens.
 
 A folder holds ``config.json``, ``model.safetensors`` (or shards, or ``pytorch_model.bin``) and, of
 MidiTok, ``tokenizer.json``.
@@ -70,28 +70,28 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 def _config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     try:
-        told = json.loads(file.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise MusicZooError(
             f"The configuration beside the weights cannot be read: {error}",
             path=file,
             remedy="Put the publisher's config.json beside the weights.",
         ) from error
-    if not isinstance(told, dict) or told.get("model_type") != "phi3":
-        kind = told.get("model_type") if isinstance(told, dict) else type(told).__name__
+    if not isinstance(found, dict) or found.get("model_type") != "phi3":
+        kind = found.get("model_type") if isinstance(found, dict) else type(found).__name__
         raise MusicZooError(
             f"The configuration is of a {kind}, not of a phi3.", path=file, remedy="Give a Phi-3's."
         )
-    return told
+    return found
 
 
-def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3RemiConfig:
+def _sizes(tensors: dict[str, Tensor], found: dict[str, Any], path: Path) -> Phi3RemiConfig:
     vocabulary, hidden = shape_of(tensors, "model.embed_tokens.weight", 2, path)
     layers = count_layers(tensors, "model.layers.")
     inner = shape_of(tensors, "model.layers.0.mlp.down_proj.weight", 2, path)[1]
     try:
-        heads = int(told["num_attention_heads"])
-        rope = told.get("rope_parameters") or told.get("rope_scaling") or {}
+        heads = int(found["num_attention_heads"])
+        rope = found.get("rope_parameters") or found.get("rope_scaling") or {}
         if (rope.get("rope_type") or rope.get("type") or "default") != "default":
             raise MusicZooError(
                 "The rotary positions are scaled.",
@@ -99,14 +99,14 @@ def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3
                 path=path,
                 remedy="Only plain ones are known.",
             )
-        if told.get("hidden_act", "silu") != "silu":
+        if found.get("hidden_act", "silu") != "silu":
             raise MusicZooError(
-                f"The activation is {told['hidden_act']}, not silu.", where="hidden_act", path=path
+                f"The activation is {found['hidden_act']}, not silu.", where="hidden_act", path=path
             )
         # Within its window, a model that sees no further back than the window sees everything.
         positions = min(
-            int(told.get("max_position_embeddings", 4096)),
-            int(told.get("sliding_window") or 1 << 30),
+            int(found.get("max_position_embeddings", 4096)),
+            int(found.get("sliding_window") or 1 << 30),
         )
         return Phi3RemiConfig(
             layers=layers,
@@ -115,17 +115,17 @@ def _sizes(tensors: dict[str, Tensor], told: dict[str, Any], path: Path) -> Phi3
             intermediate=inner,
             vocabulary=vocabulary,
             positions=positions,
-            key_value_heads=int(told.get("num_key_value_heads") or heads),
-            rope_theta=float(rope.get("rope_theta") or told.get("rope_theta") or 10_000.0),
+            key_value_heads=int(found.get("num_key_value_heads") or heads),
+            rope_theta=float(rope.get("rope_theta") or found.get("rope_theta") or 10_000.0),
             rotary=float(
-                rope.get("partial_rotary_factor") or told.get("partial_rotary_factor") or 1.0
+                rope.get("partial_rotary_factor") or found.get("partial_rotary_factor") or 1.0
             ),
-            tied=bool(told.get("tie_word_embeddings", False)),
-            norm_eps=float(told.get("rms_norm_eps", 1e-5)),
+            tied=bool(found.get("tie_word_embeddings", False)),
+            norm_eps=float(found.get("rms_norm_eps", 1e-5)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MusicZooError(
-            f"The configuration does not tell the sizes: {error}",
+            f"The configuration does not state the sizes: {error}",
             path=path,
             remedy="Give the publisher's.",
         ) from error

@@ -59,7 +59,9 @@ def test_known_labels_and_new_ones_on_purpose() -> None:
 
 def test_generate_takes_labels_beside_text() -> None:
     torch.manual_seed(0)
-    module = BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2).eval()
+    module = BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2
+    ).eval()
     module.prompts = KNOWN
     text = "%Baroque\n%Bach, Johann Sebastian\n%Choral\n"
     prompts = [text, KNOWN[0], Labels("Baroque", "Bach, Johann Sebastian", "Choral")]

@@ -194,7 +194,12 @@ def test_without_a_guard_the_model_is_free_and_told_on(module):
 
 def test_a_voice_that_the_score_has_not_is_no_continuation():
     opening = Opening.of(
-        read_abc(SONG), 2, None, BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2).representation
+        read_abc(SONG),
+        2,
+        None,
+        BarStreamModule(
+            patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2
+        ).representation,
     )
     with pytest.raises(MusicZooError, match="voice 5, and the score has 3"):
         opening.joined("[r:2/0][V:1]C6|[V:5]C6|\n")
