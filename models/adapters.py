@@ -99,7 +99,7 @@ def add_adapter(net: nn.Module, lora: LoRA, offered: Sequence[str], seed: int = 
     if has_adapter(net):
         raise MusicZooError(
             "The model has an adapter already.",
-            remedy="Merge it first (merge_adapter()), or load the model anew.",
+            remedy="Merge it first (merge_adapter()), or load the model again.",
         )
     if unknown := [target for target in lora.targets if target not in offered]:
         raise MusicZooError(
@@ -166,7 +166,9 @@ def load_adapter(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def merge(net: nn.Module) -> None:
-    """Adds the adapters to the weights of their layers and takes them out, in place: a plain net is left, frozen as it is.
+    """Adds the adapters to the weights of their layers and removes them, in place.
+
+    A plain net is left, frozen as it is.
 
     Raises:
         MusicZooError: There is no adapter, or it has diverged.
@@ -195,7 +197,7 @@ def merge(net: nn.Module) -> None:
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """A digest of names, types, shapes and bytes: an adapter belongs to one base and to no other."""
+    """A digest of names, types, shapes and bytes; by it an adapter knows its base."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()

@@ -51,7 +51,7 @@ def _lightning_config(content: dict[str, Any], path: Path) -> BarStreamConfig:
     names = [item.name for item in fields(BarStreamConfig)]
     if missing := [name for name in names if name not in settings]:
         raise MusicZooError(
-            f"The checkpoint does not tell {', '.join(missing)}.",
+            f"The checkpoint does not state {', '.join(missing)}.",
             path=path,
             remedy="It is of another architecture.",
         )
