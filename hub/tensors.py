@@ -134,6 +134,30 @@ def shape_of(tensors: Mapping[str, Tensor], name: str, axes: int, path: Path) ->
     return tensors[name].shape
 
 
+def drop_tied(
+    tensors: dict[str, Tensor], output: str, embedding: str, path: Path, remedy: str
+) -> None:
+    """Removes an output layer that is its embedding, where a file holds both.
+
+    Args:
+        tensors: Of the file; changed in place.
+        output: Name of the output layer's weight.
+        embedding: Name of the embedding.
+        path: Of the file, for messages.
+        remedy: What to do where they differ.
+
+    Raises:
+        MusicZooError: They differ.
+    """
+    tied = tensors.pop(output, None)
+    if tied is not None and not torch.equal(tied, tensors.get(embedding, torch.empty(0))):
+        raise MusicZooError(
+            f"{output} differs from the character embedding it is tied to.",
+            path=path,
+            remedy=remedy,
+        )
+
+
 def count_layers(tensors: Mapping[str, Tensor], stem: str) -> int:
     """The number of layers: of different numbers that follow a stem in the names of tensors.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from musiczoo.models.base.config import ModelConfig
-from musiczoo.music.errors import MusicZooError
+from musiczoo.models.base.config import HeadsByWidth, ModelConfig
 
 
 @dataclass(frozen=True)
-class BarStreamConfig(ModelConfig):
+class BarStreamConfig(HeadsByWidth, ModelConfig):
     """Sizes of the two decoders.
 
     Attributes:
@@ -32,18 +31,6 @@ class BarStreamConfig(ModelConfig):
     patch_length: int = 2048
     dropout: float = 0.1
     heads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.head_count:
-            raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
-                remedy="Choose another width or number of heads.",
-            )
-
-    @property
-    def head_count(self) -> int:
-        """Attention heads of both decoders."""
-        return self.heads or max(1, self.hidden // 64)
 
 
 # Wang et al. 2025, section 4.1 gives the large model; small and medium are the published files of

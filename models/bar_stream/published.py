@@ -13,11 +13,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from musiczoo.hub.published import Published, assemble
-from musiczoo.hub.tensors import count_layers, read_torch_file, shape_of
+from musiczoo.hub.tensors import count_layers, drop_tied, read_torch_file, shape_of
 from musiczoo.models.bar_stream.config import BarStreamConfig
 from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.music.errors import MusicZooError
@@ -99,14 +98,8 @@ def read_published(path: str | Path) -> Published:
     else:
         tensors = _tensors(content, "model", path)
         config = config_of(tensors, path)
-    tied = tensors.pop(_TIED, None)
-    embedding = tensors.get(f"{_CHAR}.transformer.wte.weight", torch.empty(0))
-    if tied is not None and not torch.equal(tied, embedding):
-        raise MusicZooError(
-            f"{_TIED} differs from the character embedding it is tied to.",
-            path=path,
-            remedy="The file is no NotaGen model.",
-        )
+    embedding = f"{_CHAR}.transformer.wte.weight"
+    drop_tied(tensors, _TIED, embedding, path, "The file is no NotaGen model.")
     return Published(config, tensors)
 
 

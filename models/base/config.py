@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
+from musiczoo.music.errors import MusicZooError
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -47,3 +49,25 @@ class ModelConfig:
     def with_dropouts_of(self, other: Self) -> Self:
         """These sizes with the dropout of another configuration."""
         return replace(self, **{name: getattr(other, name) for name in self.dropouts})
+
+
+class HeadsByWidth:
+    """Attention heads of a net: the given number, or one for each 64 features (NotaGen's rule).
+
+    A configuration with the fields ``hidden`` and ``heads`` derives from it.
+    """
+
+    hidden: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.head_count:
+            raise MusicZooError(
+                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
+                remedy="Choose another width or number of heads.",
+            )
+
+    @property
+    def head_count(self) -> int:
+        """Attention heads."""
+        return self.heads or max(1, self.hidden // 64)

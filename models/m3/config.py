@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from musiczoo.models.base.config import ModelConfig
-from musiczoo.music.errors import MusicZooError
+from musiczoo.models.base.config import HeadsByWidth, ModelConfig
 
 
 @dataclass(frozen=True)
-class M3Config(ModelConfig):
+class M3Config(HeadsByWidth, ModelConfig):
     """Sizes of encoder and decoder; the defaults are those of the published M3.
 
     Attributes:
@@ -32,15 +31,3 @@ class M3Config(ModelConfig):
     patch_length: int = 512
     dropout: float = 0.1
     heads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.head_count:
-            raise MusicZooError(
-                f"hidden={self.hidden} is not a multiple of {self.head_count} heads.",
-                remedy="Choose another width or number of heads.",
-            )
-
-    @property
-    def head_count(self) -> int:
-        """Attention heads."""
-        return self.heads or max(1, self.hidden // 64)

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from musiczoo.hub.published import Published
-from musiczoo.hub.tensors import count_layers, read_torch_file, shape_of, tensor_table
+from musiczoo.hub.tensors import count_layers, drop_tied, read_torch_file, shape_of, tensor_table
 from musiczoo.models.m3.config import M3Config
 from musiczoo.models.m3.module import M3Module
 from musiczoo.music.errors import MusicZooError
@@ -78,14 +77,8 @@ def read_published(path: str | Path) -> Published:
             remedy='Write load("clamp2", ...) or load("clamp3", ...).',
         )
     sizes = encoder_sizes(tensors, "encoder", path)
-    tied = tensors.pop(_TIED, None)
-    embedding = tensors.get("decoder.base.transformer.wte.weight", torch.empty(0))
-    if tied is not None and not torch.equal(tied, embedding):
-        raise MusicZooError(
-            f"{_TIED} differs from the character embedding it is tied to.",
-            path=path,
-            remedy="The file is no M3.",
-        )
+    embedding = "decoder.base.transformer.wte.weight"
+    drop_tied(tensors, _TIED, embedding, path, "The file is no M3.")
     config = M3Config(**sizes, decoder_layers=count_layers(tensors, "decoder.base.transformer.h."))
     # It was trained without lines that hold L:1/8 alone.
     return Published(config, tensors, M3Patches(config.patch_size, config.patch_length, True))
