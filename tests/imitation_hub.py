@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815  # names that http.server asks for
 
     def _serve(self) -> None:
         path = unquote(urlsplit(self.path).path)

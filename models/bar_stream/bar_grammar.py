@@ -11,57 +11,28 @@ and tuplets whose meaning depends on the meter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import gcd
 
 from musiczoo.models.bar_stream.note_grammar import (
     ACCIDENTALS,
+    DECORATION_NAMES,
+    DECORATIONS,
+    DEEPEST_SLUR,
+    GRACE_LENGTHS,
     LEAST_TUPLET,
+    LONGEST_TEXT,
+    MOST_FIELDS,
+    MOST_HEADS,
+    MOST_LAYERS,
+    MOST_PREFIXES,
     PITCHES,
-    SHORT_TUPLETS,
+    TEXT_CHARACTERS,
     field_characters,
     length_characters,
+    opened_tuplet,
     pitch_characters,
     plain_length_characters,
-    trie,
-    tuplet_capacity,
     tuplets,
 )
-
-_DECORATIONS = ".~HLMOPSTuv"
-# The decorations of the standard (4.14) and those that scores turn into. Free names would be a
-# place for a model to continue in when its notes are not allowed.
-_DECORATION_NAMES = (
-    "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx"
-    " invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3"
-    " 4 5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff"
-    " sf sfz sfp sffz fp fz rf rfz crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno"
-    " coda D.S. D.C. dacoda dacapo fine D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda shortphrase"
-    " mediumphrase longphrase ^ marcato 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) ped ped-up / //"
-    " /// //// courtesy editorial stemless staccatissimo"
-)
-_NAMES = trie(f"{name}!" for name in _DECORATION_NAMES.split())
-# Left out of texts: what would close the text, begin a comment, or be taken for a bar-line and cut
-# the patch.
-_TEXT = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
-# A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The
-# other bounds only make every bar end.
-_LONGEST_TEXT = 38
-_MOST_HEADS = 8
-_MOST_PREFIXES = 10
-_MOST_FIELDS = 4
-_MOST_LAYERS = 3
-_DEEPEST_SLUR = 4
-_GRACE_LENGTHS = {
-    "": "234/",
-    "2": "",
-    "3": "/",
-    "4": "",
-    "3/": "2",
-    "3/2": "",
-    "/": "24",
-    "/2": "",
-    "/4": "",
-}
 
 
 class BarGrammar:
@@ -151,18 +122,20 @@ class BarGrammar:
             case "grace":
                 following, is_whole = pitch_characters(text)
                 return (
-                    following + (_GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""),
+                    following + (GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""),
                     False,
                 )
             case "grace length":
                 return (
-                    _GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()),
+                    GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()),
                     False,
                 )
             case "name":
-                return _NAMES[text], False
+                return DECORATION_NAMES[text], False
             case "text":
-                return (_TEXT if len(text) < _LONGEST_TEXT else "") + ('"' if text else ""), False
+                return (TEXT_CHARACTERS if len(text) < LONGEST_TEXT else "") + (
+                    '"' if text else ""
+                ), False
             case _:
                 return self._parenthesis(text)
 
@@ -196,9 +169,9 @@ class BarGrammar:
                     "" if character == "/" else character,
                     1,
                 )
-            case "grace" if character in _GRACE_LENGTHS[""]:
+            case "grace" if character in GRACE_LENGTHS[""]:
                 self._kind, self._text = "grace length", character
-            case "grace length" if character in _GRACE_LENGTHS[self._text]:
+            case "grace length" if character in GRACE_LENGTHS[self._text]:
                 self._text = text
             case "chord" | "grace" | "grace length" if character in ACCIDENTALS + PITCHES and (
                 text.endswith("-", 0, -1) or pitch_characters(self._text)[1]
@@ -235,10 +208,10 @@ class BarGrammar:
         return self._tuplet is not None or self.elapsed < self.limit
 
     def _next_head(self) -> str:
-        return pitch_characters("")[0] if self._heads < _MOST_HEADS else ""
+        return pitch_characters("")[0] if self._heads < MOST_HEADS else ""
 
     def _field_names(self) -> str:
-        if self._fields >= _MOST_FIELDS or self._prefixes or self._is_bound():
+        if self._fields >= MOST_FIELDS or self._prefixes or self._is_bound():
             return ""
         # A new meter counts from the bar's start.
         return "KQIM" if self._meters and self.elapsed == 0 and self._layers == 1 else "KQI"
@@ -254,10 +227,10 @@ class BarGrammar:
             following += pitch_characters("")[0] + "[" + ("" if self._needs_pitch else "zx")
         elif self._field_names():
             following += "["
-        if self._prefixes < _MOST_PREFIXES:
+        if self._prefixes < MOST_PREFIXES:
             # Texts, decorations and grace notes may also stand behind the last note.
-            following += '"!{' + _DECORATIONS
-            if has_room and (self.slurs < _DEEPEST_SLUR or self._may_be_tuplet()):
+            following += '"!{' + DECORATIONS
+            if has_room and (self.slurs < DEEPEST_SLUR or self._may_be_tuplet()):
                 following += "("
         may_end = self.elapsed > 0 and (self.elapsed == self.limit or not self.exact)
         may_end = may_end and not (
@@ -266,9 +239,9 @@ class BarGrammar:
         match self._last:
             case "note" | "rest" | "tie" | "slur":
                 following += self._after_note()
-                if may_end and self._layers < _MOST_LAYERS:
+                if may_end and self._layers < MOST_LAYERS:
                     following += "&"
-            case "field" | "prefix" if has_room or self._prefixes < _MOST_PREFIXES:
+            case "field" | "prefix" if has_room or self._prefixes < MOST_PREFIXES:
                 following += " "
         return following, may_end
 
@@ -358,7 +331,7 @@ class BarGrammar:
                 self.limit, self.exact, self.elapsed = self.elapsed, True, 0
                 self._layers += 1
                 self._last = "overlay"
-            case _ if character in _DECORATIONS:
+            case _ if character in DECORATIONS:
                 self._last = "prefix"
                 self._prefixes += 1
             case _:
@@ -381,7 +354,7 @@ class BarGrammar:
             if self._may_be_tuplet()
             else ""
         )
-        if "." not in following if numbers else self.slurs == _DEEPEST_SLUR:
+        if "." not in following if numbers else self.slurs == DEEPEST_SLUR:
             return following, False
         opened = self.clone()
         opened._open(numbers)
@@ -394,15 +367,4 @@ class BarGrammar:
             self.slurs += 1
             self._needs_pitch = True
             return
-        values = [int(number) for number in numbers.split(":")]
-        actual = values[0]
-        normal = values[1] if len(values) > 1 else SHORT_TUPLETS[actual]
-        notes = values[2] if len(values) > 2 else actual
-        common = gcd(actual, normal)
-        self._tuplet = (
-            actual // common,
-            normal // common,
-            notes,
-            0,
-            tuplet_capacity(self.limit - self.elapsed, actual, normal),
-        )
+        self._tuplet = opened_tuplet(numbers, self.limit - self.elapsed)

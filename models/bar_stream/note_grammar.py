@@ -56,6 +56,42 @@ def trie(words: Iterable[str]) -> dict[str, str]:
     return {beginning: "".join(sorted(characters)) for beginning, characters in following.items()}
 
 
+DECORATIONS = ".~HLMOPSTuv"
+# The decorations of the standard (4.14) and those that scores turn into. Free names would be a
+# place for a model to continue in when its notes are not allowed.
+_ALL_NAMES = (
+    "trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx"
+    " invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3"
+    " 4 5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff"
+    " sf sfz sfp sffz fp fz rf rfz crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno"
+    " coda D.S. D.C. dacoda dacapo fine D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda shortphrase"
+    " mediumphrase longphrase ^ marcato 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) ped ped-up / //"
+    " /// //// courtesy editorial stemless staccatissimo"
+)
+DECORATION_NAMES = trie(f"{name}!" for name in _ALL_NAMES.split())
+# Left out of texts: what would close the text, begin a comment, or be taken for a bar-line and cut
+# the patch.
+TEXT_CHARACTERS = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%:[\\]|')
+# A text in the training data has at most 40 characters with its quotes (NotaGen's cleaning). The
+# other bounds only make every bar end.
+LONGEST_TEXT = 38
+MOST_HEADS = 8
+MOST_PREFIXES = 10
+MOST_FIELDS = 4
+MOST_LAYERS = 3
+DEEPEST_SLUR = 4
+GRACE_LENGTHS = {
+    "": "234/",
+    "2": "",
+    "3": "/",
+    "4": "",
+    "3/": "2",
+    "3/2": "",
+    "/": "24",
+    "/2": "",
+    "/4": "",
+}
+
 # Key, clef, tempo and staff fields begin so; what may follow a space or an equals sign does not
 # hang on what stands before it.
 _FIELD_STARTS = trie(
@@ -179,6 +215,25 @@ def tuplet_capacity(room: int, actual: int, normal: int) -> int:
     """The most ticks on paper of a tuplet's notes that take a whole number of ticks in the room."""
     common = gcd(actual, normal)
     return room // (normal // common) * (actual // common)
+
+
+def opened_tuplet(numbers: str, room: int) -> tuple[int, int, int, int, int]:
+    """A tuplet that begins.
+
+    Args:
+        numbers: Such as ``"3"`` or ``"5:4:5"``.
+        room: Ticks that are left in the bar.
+
+    Returns:
+        Its two numbers without common factors, the notes to come, the ticks on paper so far (0),
+        and the most that there may be.
+    """
+    values = [int(number) for number in numbers.split(":")]
+    actual = values[0]
+    normal = values[1] if len(values) > 1 else SHORT_TUPLETS[actual]
+    notes = values[2] if len(values) > 2 else actual
+    common = gcd(actual, normal)
+    return actual // common, normal // common, notes, 0, tuplet_capacity(room, actual, normal)
 
 
 @cache
