@@ -1,6 +1,6 @@
-"""The command ``musiczoo``: a table of commands, each in a module that is imported when called.
+"""The command ``musiczoo``: calls one of :data:`musiczoo.commands.COMMANDS`, and shows its errors.
 
-No model and no datamodule is defined here: configurations name classes by their import path, which
+No model and no data module is defined here: configurations name classes by their import path, which
 differs from what this module is called when it runs as a program.
 """
 
@@ -11,86 +11,13 @@ import errno
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 
+from musiczoo.commands import COMMANDS, Command
 from musiczoo.configs.recipes import recipes
 from musiczoo.music.errors import MusicZooError
 
-
-@dataclass(frozen=True)
-class Command:
-    """One command.
-
-    Attributes:
-        run: ``"module:function"``; the function takes the words after the command's name.
-        summary: What it does, in a few words.
-        example: A call as a user would write it.
-    """
-
-    run: str
-    summary: str
-    example: str
-
-
-COMMANDS = {
-    "list": Command("musiczoo.commands.list:run", "show the models", "musiczoo list"),
-    "corpus": Command(
-        "musiczoo.commands.corpus:run",
-        "read a folder of music, name it, show it",
-        "musiczoo corpus prepare my_scores --as mine",
-    ),
-    "fit": Command(
-        "musiczoo.commands.fit:fit",
-        "train or fine-tune a model",
-        "musiczoo fit --config bar_stream/finetune --data.corpus my_scores",
-    ),
-    "validate": Command(
-        "musiczoo.commands.fit:validate",
-        "measure a model's loss",
-        "musiczoo validate --config run/config.yaml --ckpt_path run/last.ckpt",
-    ),
-    "stages": Command(
-        "musiczoo.commands.stages:run",
-        "train in several stages, by a plan; run again, it continues",
-        "musiczoo stages bar_stream/notagen_plan --folder runs/notagen",
-    ),
-    "generate": Command(
-        "musiczoo.commands.generate:run",
-        "generate new pieces",
-        "musiczoo generate bar-stream --align --count 4",
-    ),
-    "continue": Command(
-        "musiczoo.commands.continue_score:run",
-        "continue a score",
-        "musiczoo continue bar-stream my_score.musicxml --bars 4",
-    ),
-    "publish": Command(
-        "musiczoo.commands.publish:publish",
-        "put a model on the Hugging Face Hub",
-        "musiczoo publish run name/my-model --licence mit",
-    ),
-    "card": Command(
-        "musiczoo.commands.card:run",
-        "measure pieces beside real music, or show a model card",
-        "musiczoo card out --truth bach-chorales --encoder m3-small",
-    ),
-    "compare": Command(
-        "musiczoo.commands.compare:run",
-        "compare models on the same prompts",
-        "musiczoo compare phi3-remi runs/smart --prompts 1000 --reward mel",
-    ),
-    "study": Command(
-        "musiczoo.commands.study:run",
-        "blinded listening sheets, and the statistics of their answers",
-        "musiczoo study analyse my_study/key.json my_answers --output my_study/results",
-    ),
-    "completion": Command(
-        "musiczoo.commands.completion:run",
-        "print the completion script of a shell",
-        'eval "$(musiczoo completion bash)"',
-    ),
-}
+__all__ = ["COMMANDS", "Command", "main", "usage"]
 
 
 def usage() -> str:

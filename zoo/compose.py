@@ -298,9 +298,10 @@ def write_pieces(drafts: Sequence[Draft], base: str | Path, formats: Sequence[st
             # Kept for the user to read, under a suffix that promises no notation.
             text = draft.generated.text.encode()
             files.append(write_atomically(path.with_name(f"{path.name}.txt"), text))
-        for suffix in formats if draft.piece is not None else ():
+        for suffix in formats:
             try:
-                files.append(write(draft.piece, path.with_name(f"{path.name}.{suffix}")))
+                if draft.piece is not None:
+                    files.append(write(draft.piece, path.with_name(f"{path.name}.{suffix}")))
             except MusicZooError as error:
                 problems.append(f"{path}.{suffix} is not written: {error}")
         if draft.error is None:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import shtab
 
-from musiczoo.cli import COMMANDS
+from musiczoo.commands import COMMANDS
 from musiczoo.configs.recipes import recipes
 from musiczoo.hub.registry import list_models
 

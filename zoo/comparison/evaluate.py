@@ -118,7 +118,9 @@ def _completions(
 ) -> Iterator[tuple[int, Generated]]:
     """The completions with the places of their prompts, each as soon as it has ended."""
     counts_new = "max_new_tokens" in model.generate_options
-    options = {"max_new_tokens": limit} if counts_new and limit is not None else {}
+    options: dict[str, Any] = {}
+    if counts_new and limit is not None:
+        options["max_new_tokens"] = limit
     return model.stream(
         prompts,
         sampling,

@@ -79,7 +79,8 @@ def _made_with(value: Any) -> dict[str, Any]:
 
 def _arguments(kind: type) -> tuple[str, ...]:
     """The names of a constructor's arguments; empty where it is not written in Python."""
-    code = getattr(kind.__init__, "__code__", None)
+    constructor: Any = kind.__init__  # type: ignore[misc]  # of exactly this class
+    code = getattr(constructor, "__code__", None)
     if code is None:
         return ()
     stars = bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
