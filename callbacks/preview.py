@@ -1,4 +1,4 @@
-"""Samples while a model trains: what it would write now, to look at and to listen to."""
+"""Pieces that a model generates while it trains, to read and to listen to."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from musiczoo.callbacks.run_folder import folder_of_run
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.music import find_soundfont, piano_roll_picture, write
@@ -23,16 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class Preview(lightning.Callback):
-    """Writes a few pieces at validation into ``previews/step-000123/`` of the run's folder: engraved, as piano roll, ABC, MIDI and sound.
+    """Writes a few pieces at validation into ``previews/step-000123/`` of the run's folder.
 
-    The prompts and the random numbers are the same each time, so that previews of one run show the
-    training and nothing else. Training is what it would be without: the module's mode and every
-    random state come back as they were. A piece that cannot be read, engraved or written is told in
-    the log and never ends a fit.
+    Each is engraved, and written as piano roll, ABC, MIDI and sound. The prompts and the random
+    numbers are the same each time, so that previews of one run show the training and nothing else.
+    Training is what it would be without: the module's mode and every random state are restored. A
+    piece that cannot be read, engraved or written is logged and never ends a fit.
 
     Args:
-        prompts: What to go on from, as ``generate`` of the module takes it; None takes the most
-            frequent labels of the module, or an empty prompt where it knows none.
+        prompts: What to continue, as ``generate`` of the module takes it; None stands for the most
+            frequent labels of the module, or an empty prompt where it knows no labels.
         every_n_validations: Every how many validations.
         count: Pieces for each prompt.
         max_length: Longest piece, in the units of the module's ``generate``; None leaves it to the
@@ -46,6 +48,10 @@ class Preview(lightning.Callback):
 
     Raises:
         MusicZooError: A number below 1, or ``MUSICZOO_SOUNDFONT`` names no file.
+
+    Example:
+        >>> Preview(prompts=["M:6/8"], count=2, every_n_validations=5, audio=False).count
+        2
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class Preview(lightning.Callback):
 
     @property
     def state_key(self) -> str:
-        """One for each use of the callback, so that several stand side by side in a checkpoint."""
+        """One key for each use of the callback, so that a checkpoint can hold several."""
         return self._generate_state_key(
             every_n_validations=self.every_n_validations, seed=self.seed, folder=str(self.folder)
         )
@@ -86,21 +92,19 @@ class Preview(lightning.Callback):
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what :meth:`state_dict` gave."""
+        """Restores what :meth:`state_dict` gave."""
         self._validations = int(state_dict["validations"])
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Writes a preview if it is time for one; not in the check before the first epoch."""
+        """Writes a preview if it is due; not in the check before the first epoch."""
         if trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
         self._validations += 1
         if self._validations % self.every_n_validations:
             return
-        # Asked of every rank, for the ranks agree on it.
-        logged = trainer.log_dir
-        root = Path(self.folder or logged or trainer.default_root_dir)
+        root = folder_of_run(trainer, self.folder)
         if trainer.is_global_zero:
             self._write(trainer, pl_module, root / "previews" / f"step-{trainer.global_step:06d}")
 
@@ -127,20 +131,16 @@ class Preview(lightning.Callback):
             prompts = list(self.prompts)
         else:
             # The most frequent labels; the order among equals is that of the module.
-            prompts = [*sorted(module.prompts, key=lambda prompt: -prompt.count)[:1]] or [""]
-        modes = [(part, part.training) for part in module.modules()]
-        with isolate_rng():
-            try:
-                return module.generate(
-                    [prompt for prompt in prompts for _ in range(self.count)],
-                    self.sampling,
-                    self.max_length,
-                    torch.Generator().manual_seed(self.seed),
-                    **self.options,
-                )
-            finally:
-                for part, mode in modes:
-                    part.training = mode
+            known: Sequence[Any] = getattr(module, "prompts", ())
+            prompts = [*sorted(known, key=lambda prompt: -prompt.count)[:1]] or [""]
+        with isolate_rng(), evaluating(module):
+            return module.generate(
+                [prompt for prompt in prompts for _ in range(self.count)],
+                self.sampling,
+                self.max_length,
+                torch.Generator().manual_seed(self.seed),
+                **self.options,
+            )
 
     def _files(self, result: Generated, base: Path) -> dict[str, Path]:
         """Writes one piece in all forms and returns the pictures."""
@@ -163,22 +163,25 @@ class Preview(lightning.Callback):
 
 
 def _tried(act: Callable[[], object], what: str) -> bool:
-    """Does something that a fit must survive, and says in the log if it went wrong."""
+    """Does something that a fit must survive; an error is logged."""
     try:
         act()
     except (MusicZooError, OSError) as error:
         _log.warning("Preview: %s failed: %s", what, error)
         return False
     except Exception as error:
-        # Engravers, plotters and loggers of all makers stand behind this, and hours of training
-        # before it.
+        # Engravers, plotters and loggers of any kind may raise anything, and hours of training
+        # would end with it.
         _log.warning("Preview: %s failed: %r", what, error, exc_info=True)
         return False
     return True
 
 
 def _show(logger: Any, tag: str, picture: Path, step: int) -> None:
-    """Sends a picture to a logger that takes pictures: by ``log_image`` as Weights & Biases has it, or TensorBoard's ``add_image``."""
+    """Sends a picture to a logger with ``log_image`` (Weights & Biases) or ``add_image``.
+
+    The latter is TensorBoard's.
+    """
     if hasattr(logger, "log_image"):
         logger.log_image(tag, [str(picture)], step=step)
     elif hasattr(logger.experiment, "add_image"):

@@ -1,4 +1,4 @@
-"""Publishes what a fit has made on the Hugging Face Hub."""
+"""Publishes the model of a fit on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from musiczoo.callbacks.run_folder import folder_of_run
 from musiczoo.hub.card import Card
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.hub.licences import check_licence
@@ -24,7 +25,7 @@ class PublishToHub(Callback):
     """Publishes the model when a fit ends, or whenever validation finds it better than before.
 
     The checkpoint folder is written to the disk first. If the Hub cannot be reached, or refuses,
-    the folder stays, the log says where, and the fit ends as it would have ended: its result is
+    the folder stays, its place is logged, and the fit ends as it would have ended: its result is
     never lost to the network. What validation measured goes on the card with the step it was
     measured at. Only the first process publishes.
 
@@ -36,10 +37,10 @@ class PublishToHub(Callback):
         licence_link: To its text.
         when: ``"end"`` of the fit, or at each ``"best"`` validation (then the end of the fit
             publishes only if nothing else did).
-        monitor: What ``"best"`` looks at.
+        monitor: The metric that ``"best"`` compares.
         mode: Whether the smallest (``"min"``) or the largest is the best.
         folder: Where the checkpoint folder is written; ``published`` in the run's folder when None.
-        card: What else the model card says.
+        card: What else the model card states.
         dtype: ``"float32"`` or ``"bfloat16"``.
         private: Make the repository private if it does not exist yet.
         revision: Branch.
@@ -49,6 +50,10 @@ class PublishToHub(Callback):
 
     Raises:
         MusicZooError: A wrong licence: before the training, not after.
+
+    Example:
+        >>> PublishToHub("me/my-model", "mit", when="best").monitor
+        'val/loss'
     """
 
     def __init__(
@@ -119,15 +124,14 @@ class PublishToHub(Callback):
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what :meth:`state_dict` kept."""
+        """Restores what :meth:`state_dict` kept."""
         self._best = float(state_dict["best"])
 
     def _publish(self, trainer: lightning.Trainer, module: Any) -> None:
-        # The run's folder is agreed on by all processes, so all of them have to ask for it.
-        run = trainer.log_dir or trainer.default_root_dir
+        run = folder_of_run(trainer)
         if not trainer.is_global_zero:
             return
-        folder = self.folder or Path(run) / "published"
+        folder = self.folder or run / "published"
         figures = _figures(trainer.callback_metrics, trainer.global_step)
         message = f"Step {trainer.global_step:,}"
         try:

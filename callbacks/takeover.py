@@ -125,3 +125,25 @@ def check_options(module: GenerativeModule, options: Iterable[str]) -> None:
         MusicZooError: One that the module does not have.
     """
     module.check_options([name for name in options if name not in _EVERY_MODULE_S])
+
+
+def attach_data(trainer: lightning.Trainer, module: Any, data: Any) -> None:
+    """Gives a fit that is under way another data module.
+
+    Lightning has no public way.
+    """
+    trainer._data_connector.attach_datamodule(module, datamodule=data)
+
+
+def finish_epoch(trainer: lightning.Trainer) -> None:
+    """Ends the epoch of a fit that was resumed from a checkpoint of the epoch's last batch.
+
+    Lightning would continue counting inside it, unless as many batches have been trained as an
+    epoch has; but the next one may have more.
+    """
+    fit_loop, epoch_loop = trainer.fit_loop, trainer.fit_loop.epoch_loop
+    if epoch_loop.restarted_on_train_batch_end:
+        epoch_loop.batch_progress.increment_completed()
+        epoch_loop.reset_restart_stage()
+        fit_loop.reset_restart_stage()
+        fit_loop._restarting = epoch_loop.restarting = False

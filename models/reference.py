@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from musiczoo.models.adapters import fingerprint
 from musiczoo.models.base.evaluation import evaluating
-from musiczoo.models.base.generative import GenerativeModule, TokenLogProbs
+from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.base.objective import TokenLogProbs
 from musiczoo.models.base.ranks import from_first
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError

@@ -30,7 +30,8 @@ from musiczoo.callbacks.takeover import (
     replaced_loaders,
 )
 from musiczoo.datamodules.resumable import ResumableLoader
-from musiczoo.models.base.generative import Generated, GenerativeModule, Objective
+from musiczoo.models.base.generative import Generated, GenerativeModule
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import DPOP, Likelihood
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import CorpusSimilarity, Reward, as_reward

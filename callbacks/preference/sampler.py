@@ -1,4 +1,4 @@
-"""Makes preference rounds: pieces, scores, examples, pairs, and the reference's log-probabilities."""
+"""Makes preference rounds: pieces, scores, examples, and pairs with their references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pieces of a round become examples: the best and the worst of each prompt, by the rules of CLaMP-DPO.
+"""The examples of a round: the best and the worst pieces of each prompt, as in CLaMP-DPO.
 
 Wang et al. 2025 (NotaGen, arXiv 2502.18008, section 3.3): "with the top 10% selected as chosen set
 and the bottom 10% as rejected set. Additional criteria, such as syntax error checks or the
@@ -22,7 +22,7 @@ class Selected:
     Attributes:
         chosen: From the best downwards.
         rejected: The worst, from the better upwards to the worst.
-        refused: Why pieces that the walk came by are no examples, by place.
+        refused: Why pieces that the walk reached are no examples, by place.
     """
 
     chosen: list[int]
@@ -31,10 +31,10 @@ class Selected:
 
 
 def check_fraction(fraction: float) -> None:
-    """Makes sure that chosen and rejected have room beside each other.
+    """Checks that chosen and rejected do not overlap, and that some are chosen.
 
     Raises:
-        MusicZooError: They have not, or none would be chosen.
+        MusicZooError: They overlap, or no piece would be chosen.
     """
     if not 0 < fraction <= 0.5:
         raise MusicZooError(
@@ -49,15 +49,15 @@ def select(
 ) -> Selected:
     """Chooses the examples of one prompt.
 
-    The pieces are ranked by their scores; those without one are left out. Of n = fraction x pieces,
-    the walk from the top takes the first n that are not refused, and the n at the bottom are
-    rejected without further questions. Where few pass, the walk ends before it comes to the
-    rejected ones; the published code goes on, and may then choose what it rejects.
+    The pieces are ranked by their scores; those without one are left out. With n = fraction x
+    pieces, the walk from the top chooses the first n that are not refused, and the n at the bottom
+    are rejected without further questions. Where few pass, the walk ends before it reaches the
+    rejected ones; the published code walks further, and may then choose what it rejects.
 
     Args:
         scores: One a piece, NaN for none.
-        refusal: Why the piece at a place is no example, None if it is one; asked only of those that
-            the walk comes by.
+        refusal: Why the piece at a place is no example, None if it is one; called only for those
+            that the walk reaches.
         fraction: Part of the ranked pieces that is chosen, and that is rejected; at least one piece
             each.
 

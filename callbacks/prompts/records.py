@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from musiczoo.callbacks.run_folder import plain_text
-from musiczoo.models.base import Prompt
+from musiczoo.models.prompts import Prompt
 from musiczoo.music.recipes.labels import Labels
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from musiczoo.callbacks.prompts.sources import FixedPrompts, PromptSource
 from musiczoo.datamodules.works import works_by_prompt
-from musiczoo.models.base import Prompt
-from musiczoo.models.prompts import checked_labels
+from musiczoo.models.prompts import Prompt, checked_labels
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels

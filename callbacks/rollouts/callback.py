@@ -37,7 +37,8 @@ from musiczoo.callbacks.run_folder import folder_of_run
 from musiczoo.callbacks.takeover import FitTakeover, replaced, replaced_loaders
 from musiczoo.datamodules.works import works_by_prompt
 from musiczoo.models.adapters import fingerprint
-from musiczoo.models.base.generative import Generated, GenerativeModule, Objective
+from musiczoo.models.base.generative import Generated, GenerativeModule
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.reference import reference_of_run
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import Reward, as_reward

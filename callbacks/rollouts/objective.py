@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from musiczoo.models.base.generative import Objective
+from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import GRPO
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError

@@ -1,11 +1,12 @@
 """Losses, built on :meth:`GenerativeModule.log_probs` alone."""
 
+from musiczoo.models.objectives.advantages import Scale, group_advantages
 from musiczoo.models.objectives.likelihood import Likelihood, likelihood_loss
-from musiczoo.models.objectives.policy import GRPO, Aggregation, Scale, group_advantages, grpo_loss
+from musiczoo.models.objectives.pairs import PairObjective
+from musiczoo.models.objectives.policy import GRPO, Aggregation, grpo_loss
 from musiczoo.models.objectives.preference import (
     DPO,
     DPOP,
-    PairObjective,
     Penalty,
     PreferenceKind,
     dpo_loss,

@@ -1,73 +1,36 @@
-"""Policy-gradient losses on groups of sampled pieces: GRPO and its four ways of averaging.
+"""Group relative policy optimisation (GRPO) and its four ways of averaging.
 
-What a piece earned enters as an advantage over the other pieces of its prompt; there is no value
-network.
+Shao et al. 2024, arXiv 2402.03300. The reward of a piece enters as an advantage over the other
+pieces of its prompt (:func:`musiczoo.models.objectives.advantages.group_advantages`).
+
+With ``r = exp(log_probs - old_log_probs)`` a target costs ``-min(r A, clip(r, 1 - epsilon, 1 +
+epsilon_high) A) + beta k``. The divergence from the reference is estimated as ``k = exp(d) - d -
+1`` with ``d = ref_log_probs - log_probs`` (Schulman's "k3"); for pieces that an older policy
+sampled it is unbiased only when multiplied by r (``bias_correction``). The targets are averaged by
+
+- ``"grpo"``: the mean over sequences of each one's mean (the paper's);
+- ``"bnpo"``: the mean over all targets of the batch;
+- ``"dr_grpo"``: the sum over ``sequences * max_completion_length`` (Liu et al. 2025, arXiv
+  2503.20783);
+- ``"dapo"``: the sum over the targets of the generation batch (Yu et al. 2025, arXiv 2503.14476),
+  which here is the batch given.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from musiczoo.models.base.objective import Batch, ObjectiveResult, Scoring
+from musiczoo.models.objectives.advantages import Scale, group_advantages
 from musiczoo.music.errors import MusicZooError
 
 __all__ = ["GRPO", "Aggregation", "Scale", "group_advantages", "grpo_loss"]
 
-Scale = Literal["group", "batch", "none"]
 Aggregation = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
-
-# Keeps the advantages of a group with nearly equal rewards finite; the value of TRL, which SMART
-# was trained with.
-_STD_FLOOR = 1e-4
-
-
-def group_advantages(rewards: Tensor, group_size: int, *, scale: Scale = "group") -> Tensor:
-    """What each piece earned over the mean of its group (Shao et al. 2024, arXiv 2402.03300, section 4.1).
-
-    A reward that is NaN, of a piece that could not be scored, takes no part in means and
-    deviations, and its piece gets no advantage.
-
-    Args:
-        rewards: (prompts * group_size,), the pieces of a prompt next to each other.
-        group_size: Pieces a prompt.
-        scale: Divide by the standard deviation (with Bessel's correction, plus 1e-4) of the
-            ``"group"``; of the whole ``"batch"`` (Hu et al. 2025, arXiv 2501.03262); or by nothing,
-            for division favours prompts whose rewards hardly differ (Liu et al. 2025, arXiv
-            2503.20783).
-
-    Returns:
-        (prompts * group_size,) advantages without gradient; 0 in a group of one piece.
-
-    Raises:
-        MusicZooError: Rewards that are no whole number of groups, or an unknown ``scale``.
-    """
-    if scale not in get_args(Scale):
-        raise MusicZooError(
-            f"There is no scale {scale!r}.",
-            where="scale",
-            remedy=f"Choose one of {', '.join(get_args(Scale))}.",
-        )
-    if group_size < 1 or rewards.ndim != 1 or len(rewards) % group_size:
-        raise MusicZooError(
-            f"Rewards of shape {tuple(rewards.shape)} are no groups of {group_size}.",
-            where="group_size",
-            remedy=(
-                "Give one reward a piece, the pieces of a prompt next to each other, the same"
-                " number for each prompt."
-            ),
-        )
-    groups = rewards.detach().reshape(-1, group_size)
-    known = ~groups.isnan()
-    centred = torch.where(known, groups - _mean(groups, known), 0.0)
-    if scale == "group":
-        centred = centred / (_deviation(groups, known) + _STD_FLOOR)
-    elif scale == "batch":
-        everyone = groups.reshape(1, -1)
-        centred = centred / (_deviation(everyone, ~everyone.isnan()) + _STD_FLOOR)
-    return centred.flatten()
 
 
 def grpo_loss(
@@ -84,20 +47,9 @@ def grpo_loss(
     max_completion_length: int | None = None,
     bias_correction: bool = True,
 ) -> Tensor:
-    """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300).
+    """The loss of a batch of sampled sequences; the module's docstring has the formula.
 
     Defaults are those of TRL 1.16.
-
-    With ``r = exp(log_probs - old_log_probs)`` a target costs ``-min(r A, clip(r, 1 - epsilon, 1 +
-    epsilon_high) A) + beta k``. The divergence from the reference is estimated as ``k = exp(d) - d
-    - 1`` with ``d = ref_log_probs - log_probs`` (Schulman's "k3"); for pieces that an older policy
-    sampled it is unbiased only when multiplied by r (``bias_correction``). The targets are averaged
-    by
-
-    - ``"grpo"``: the mean over sequences of each one's mean (the paper's);
-    - ``"bnpo"``: the mean over all targets of the batch;
-    - ``"dr_grpo"``: the sum over ``sequences * max_completion_length`` (Liu et al. 2025, arXiv 2503.20783);
-    - ``"dapo"``: the sum over the targets of the generation batch (Yu et al. 2025, arXiv 2503.14476), which here is the batch given.
 
     Args:
         log_probs: (sequences, targets) of the policy that is trained, in nats.
@@ -122,33 +74,21 @@ def grpo_loss(
             or no reference although beta is not 0.
     """
     _check(beta, epsilon, epsilon_high, aggregation, max_completion_length)
-    mask = mask.bool()
-    costs, _ = _costs(
-        log_probs,
-        old_log_probs,
-        ref_log_probs,
-        advantages,
-        mask,
-        beta,
-        epsilon,
-        epsilon_high,
-        bias_correction,
-    )
-    width = max_completion_length or mask.shape[1]
-    total, _ = _aggregate(costs, mask, aggregation, width)
-    # Here an empty sequence is one of the batch, as in TRL; the objective below knows that it
-    # stands for a process without work.
-    return (total / (mask.sum().clamp(min=1) if aggregation in ("bnpo", "dapo") else len(mask))).to(
-        log_probs
-    )
+    sampled = _Sampled(log_probs, old_log_probs, ref_log_probs, advantages, mask.bool())
+    costs, _ = sampled.costs(beta, epsilon, epsilon_high, bias_correction)
+    total, _ = _aggregate(costs, sampled.mask, aggregation, max_completion_length or mask.shape[1])
+    # Here an empty sequence is one of the batch, as in TRL; for the objective below it stands for a
+    # process without work.
+    by_targets = aggregation in ("bnpo", "dapo")
+    return (total / (sampled.mask.sum().clamp(min=1) if by_targets else len(mask))).to(log_probs)
 
 
 class GRPO:
     """GRPO as an objective; see :func:`grpo_loss`.
 
     Batches hold, beside the collated pieces of n sequences: ``advantages`` (n,); ``old_log_probs``
-    (n, targets), of the policy that sampled them at ``temperature`` (without them each piece is
-    taken to be the present policy's own); ``ref_log_probs`` (n, targets), needed when ``beta`` is
+    (n, targets), of the policy that sampled them at ``temperature`` (without them each piece counts
+    as the present policy's own); ``ref_log_probs`` (n, targets), needed when ``beta`` is
     not 0; ``completion`` (n, targets) bool, True for sampled targets (without it, all that are
     scored).
 
@@ -168,7 +108,7 @@ class GRPO:
             ``epsilon_high`` is given.
         epsilon_high: How far it may rise above 1.
         aggregation: ``"grpo"``, ``"bnpo"``, ``"dr_grpo"`` or ``"dapo"``.
-        temperature: The pieces were sampled at; divides the logits here too.
+        temperature: That of the sampling; divides the logits here too.
         max_completion_length: Targets of the longest possible piece; needed for ``"dr_grpo"``,
             because the width of a batch depends on its layout.
         bias_correction: Multiply the divergence by the ratio of policies.
@@ -176,6 +116,10 @@ class GRPO:
     Raises:
         MusicZooError: An unknown ``aggregation``, a number out of range, or ``"dr_grpo"`` without
             ``max_completion_length``.
+
+    Example:
+        >>> GRPO(beta=0.04, aggregation="bnpo").beta
+        0.04
     """
 
     def __init__(
@@ -229,16 +173,15 @@ class GRPO:
         if "completion" in batch:
             _fits("completion", batch["completion"], mask)
             mask = mask & batch["completion"]
-        costs, logs = _costs(
+        sampled = _Sampled(
             scored.values,
             batch.get("old_log_probs"),
             batch.get("ref_log_probs"),
             batch["advantages"],
             mask,
-            self.beta,
-            self.epsilon,
-            self.epsilon_high,
-            self.bias_correction,
+        )
+        costs, logs = sampled.costs(
+            self.beta, self.epsilon, self.epsilon_high, self.bias_correction
         )
         total, count = _aggregate(
             costs, mask, self.aggregation, self.max_completion_length or mask.shape[1]
@@ -246,47 +189,60 @@ class GRPO:
         return ObjectiveResult(total=total, count=count, logs=logs)
 
 
-def _costs(
-    log_probs: Tensor,
-    old_log_probs: Tensor | None,
-    ref_log_probs: Tensor | None,
-    advantages: Tensor,
-    mask: Tensor,
-    beta: float,
-    epsilon: float,
-    epsilon_high: float | None,
-    bias_correction: bool,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """(sequences, targets) what each target costs, 0 where masked, and what to log."""
-    for name, tensor in (
-        ("mask", mask),
-        ("old_log_probs", old_log_probs),
-        ("ref_log_probs", ref_log_probs),
-    ):
-        _fits(name, tensor, log_probs)
-    _fits("advantages", advantages, log_probs.sum(dim=1))
-    earned = advantages.detach().to(log_probs).unsqueeze(1)
-    old = log_probs.detach() if old_log_probs is None else old_log_probs.detach().to(log_probs)
-    # Masked before exp: padding may hold anything, and infinity times zero is no number.
-    ratio = torch.where(mask, log_probs - old, 0.0).exp()
-    low, high = 1 - epsilon, 1 + (epsilon if epsilon_high is None else epsilon_high)
-    costs = -torch.minimum(ratio * earned, ratio.clamp(low, high) * earned)
-    targets = mask.sum().clamp(min=1)
-    clipped = ((ratio < low) & (earned < 0)) | ((ratio > high) & (earned > 0))
-    logs = {"clip_fraction": (clipped & mask).sum() / targets}
-    if beta != 0 and ref_log_probs is None:
-        raise MusicZooError(
-            f"beta={beta} asks for a divergence, and there is no reference.",
-            where="ref_log_probs",
-            remedy="Give the log-probabilities of the reference policy, or beta=0.",
-        )
-    if ref_log_probs is not None:
-        apart = torch.where(mask, ref_log_probs.detach().to(log_probs) - log_probs, 0.0)
-        divergence = torch.expm1(apart) - apart
-        divergence = divergence * ratio if bias_correction else divergence
-        logs["kl"] = divergence.detach().sum() / targets
-        costs = costs + beta * divergence if beta != 0 else costs
-    return torch.where(mask, costs, 0.0), logs
+@dataclass(frozen=True)
+class _Sampled:
+    """The tensors of a batch of sampled sequences.
+
+    Attributes:
+        log_probs: (sequences, targets) of the policy.
+        old: (sequences, targets) of the policy that sampled; None when it is this one.
+        reference: (sequences, targets) of the reference; None when there is none.
+        advantages: (sequences,).
+        mask: (sequences, targets) bool, True for sampled targets.
+    """
+
+    log_probs: Tensor
+    old: Tensor | None
+    reference: Tensor | None
+    advantages: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        for name, tensor in (
+            ("mask", self.mask),
+            ("old_log_probs", self.old),
+            ("ref_log_probs", self.reference),
+        ):
+            _fits(name, tensor, self.log_probs)
+        _fits("advantages", self.advantages, self.log_probs.sum(dim=1))
+
+    def costs(
+        self, beta: float, epsilon: float, epsilon_high: float | None, bias_correction: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(sequences, targets) what each target costs, 0 where masked, and what to log."""
+        log_probs, mask = self.log_probs, self.mask
+        earned = self.advantages.detach().to(log_probs).unsqueeze(1)  # (sequences, 1)
+        old = log_probs.detach() if self.old is None else self.old.detach().to(log_probs)
+        # Masked before exp: padding may hold anything, and infinity times zero is no number.
+        ratio = torch.where(mask, log_probs - old, 0.0).exp()  # (sequences, targets)
+        low, high = 1 - epsilon, 1 + (epsilon if epsilon_high is None else epsilon_high)
+        costs = -torch.minimum(ratio * earned, ratio.clamp(low, high) * earned)
+        targets = mask.sum().clamp(min=1)
+        clipped = ((ratio < low) & (earned < 0)) | ((ratio > high) & (earned > 0))
+        logs = {"clip_fraction": (clipped & mask).sum() / targets}
+        if beta != 0 and self.reference is None:
+            raise MusicZooError(
+                f"beta={beta} asks for a divergence, and there is no reference.",
+                where="ref_log_probs",
+                remedy="Give the log-probabilities of the reference policy, or beta=0.",
+            )
+        if self.reference is not None:
+            apart = torch.where(mask, self.reference.detach().to(log_probs) - log_probs, 0.0)
+            divergence = torch.expm1(apart) - apart  # (sequences, targets)
+            divergence = divergence * ratio if bias_correction else divergence
+            logs["kl"] = divergence.detach().sum() / targets
+            costs = costs + beta * divergence if beta != 0 else costs
+        return torch.where(mask, costs, 0.0), logs
 
 
 def _aggregate(
@@ -336,21 +292,3 @@ def _fits(name: str, tensor: Tensor | None, other: Tensor) -> None:
             where=name,
             remedy="Give one value a sequence, or a target, in the order of the batch.",
         )
-
-
-def _mean(groups: Tensor, known: Tensor) -> Tensor:
-    """(groups, 1) means of the known rewards; 0 where none is."""
-    return torch.where(known, groups, 0.0).sum(dim=1, keepdim=True) / known.sum(
-        dim=1, keepdim=True
-    ).clamp(min=1)
-
-
-def _deviation(groups: Tensor, known: Tensor) -> Tensor:
-    """(groups, 1) standard deviations of the known rewards with Bessel's correction.
-
-    0 of one reward.
-    """
-    squares = (
-        torch.where(known, groups - _mean(groups, known), 0.0).square().sum(dim=1, keepdim=True)
-    )
-    return (squares / (known.sum(dim=1, keepdim=True) - 1).clamp(min=1)).sqrt()

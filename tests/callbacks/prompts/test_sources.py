@@ -7,8 +7,8 @@ import random
 import pytest
 import torch
 
-from musiczoo.callbacks.prompts.sources import FixedPrompts, as_prompt_source, prompt_text
 from musiczoo.callbacks.prompts.remi import ProceduralPrompts
+from musiczoo.callbacks.prompts.sources import FixedPrompts, as_prompt_source, prompt_text
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 
