@@ -12,8 +12,8 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from musiczoo.callbacks.changes import Change, check_changes
-from musiczoo.callbacks.takeover import attach_data, finish_epoch
 from musiczoo.models.adapters import is_adapter
+from musiczoo.models.base.lightning_internals import attach_data, finish_epoch
 from musiczoo.models.base.module import ZooModule
 from musiczoo.music.errors import MusicZooError
 

@@ -9,6 +9,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.base.lightning_internals import loader_sources
 from musiczoo.music.errors import MusicZooError
 
 Restore = Callable[[], None]
@@ -20,11 +21,13 @@ _EVERY_MODULE_S = ("batch_size", "guard")
 class FitTakeover(Callback):
     """A callback that replaces the loaders, the objective and the length of a fit.
 
-    Whatever a subclass hands to :meth:`take_over` is restored when the fit ends or fails.
+    Whatever a subclass hands to :meth:`take_over` is restored when the fit ends or fails. It keeps
+    what it needs during the fit in ``_run``, which is freed then.
     """
 
     def __init__(self) -> None:
         self._restores: list[Restore] = []
+        self._run: Any = None
 
     def take_over(self, *restores: Restore) -> None:
         """Notes how replaced parts are restored, see :func:`replaced`."""
@@ -46,9 +49,10 @@ class FitTakeover(Callback):
         self.give_back()
 
     def give_back(self) -> None:
-        """Restores what was replaced, the last first."""
+        """Restores what was replaced, the last first, and frees what the fit needed."""
         while self._restores:
             self._restores.pop()()
+        self._run = None
 
 
 def replaced(owner: Any, **values: Any) -> Restore:
@@ -85,9 +89,7 @@ def replaced_loaders(trainer: lightning.Trainer, train: Any, validation: Any) ->
         train: A loader of training batches, or a module whose hooks give the loaders.
         validation: The same for validation, where the fit has one.
     """
-    fit_loop: Any = trainer.fit_loop
-    # Lightning has no public way to give a fit other loaders.
-    sources = [fit_loop._data_source, fit_loop.epoch_loop.val_loop._data_source]
+    sources = loader_sources(trainer)
     held = [(source, source.instance, source.name) for source in sources]
 
     def restore() -> None:
@@ -125,25 +127,3 @@ def check_options(module: GenerativeModule, options: Iterable[str]) -> None:
         MusicZooError: One that the module does not have.
     """
     module.check_options([name for name in options if name not in _EVERY_MODULE_S])
-
-
-def attach_data(trainer: lightning.Trainer, module: Any, data: Any) -> None:
-    """Gives a fit that is under way another data module.
-
-    Lightning has no public way.
-    """
-    trainer._data_connector.attach_datamodule(module, datamodule=data)
-
-
-def finish_epoch(trainer: lightning.Trainer) -> None:
-    """Ends the epoch of a fit that was resumed from a checkpoint of the epoch's last batch.
-
-    Lightning would continue counting inside it, unless as many batches have been trained as an
-    epoch has; but the next one may have more.
-    """
-    fit_loop, epoch_loop = trainer.fit_loop, trainer.fit_loop.epoch_loop
-    if epoch_loop.restarted_on_train_batch_end:
-        epoch_loop.batch_progress.increment_completed()
-        epoch_loop.reset_restart_stage()
-        fit_loop.reset_restart_stage()
-        fit_loop._restarting = epoch_loop.restarting = False

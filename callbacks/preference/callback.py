@@ -91,6 +91,8 @@ class PreferenceRounds(FitTakeover):
         ('short', ['M:6/8'], 8)
     """
 
+    _run: PreferenceRun | None
+
     def __init__(
         self,
         rounds: int = 3,
@@ -130,7 +132,6 @@ class PreferenceRounds(FitTakeover):
         self.reports: dict[int, dict[str, Any]] = {}
         self._pairs_of: dict[str, Any] = {}
         self._known: Sequence[Any] = ()
-        self._run: PreferenceRun | None = None
 
     @property
     def state_key(self) -> str:
@@ -182,11 +183,6 @@ class PreferenceRounds(FitTakeover):
             replaced(trainer.fit_loop, max_epochs=self.rounds),
             replaced(trainer, reload_dataloaders_every_n_epochs=1),
         )
-
-    def give_back(self) -> None:
-        """Restores what :meth:`setup` replaced, and frees the run."""
-        super().give_back()
-        self._run = None
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -39,16 +39,11 @@ class ProceduralPrompts:
         >>> source = ProceduralPrompts("bare")
         >>> [ids] = source.draw(1, random.Random(0))
         >>> [source.representation.vocabulary[index] for index in ids]
-        ['Bar_None', 'TimeSig_12/8', 'Position_0', 'Tempo_226.45']
+        ['Bar_None', 'TimeSig_6/4', 'Position_0', 'Tempo_56.67']
     """
 
     def __init__(self, variant: Variant = "note", representation: Remi | None = None) -> None:
-        if variant not in get_args(Variant):
-            raise MusicZooError(
-                f"There is no variant {variant!r}.",
-                where="variant",
-                remedy=f"Choose of {', '.join(get_args(Variant))}.",
-            )
+        _check_choice("variant", variant, get_args(Variant))
         self.name = f"procedural-{variant}"
         self.variant = variant
         self.representation = representation or Remi.smart()
@@ -104,12 +99,7 @@ class CorpusPrompts:
     """
 
     def __init__(self, data: MidiDataModule, split: Split = "train") -> None:
-        if split not in get_args(Split):
-            raise MusicZooError(
-                f"There is no split {split!r}.",
-                where="split",
-                remedy=f"Choose of {', '.join(get_args(Split))}.",
-            )
+        _check_choice("split", split, get_args(Split))
         self.name = f"corpus-{split}"
         self.data = data
         self.split = split
@@ -154,3 +144,12 @@ def _opening(representation: Remi, tokens: Tensor) -> Tensor:
     meter = [found["TimeSig"]] if found["TimeSig"] else []
     tempo = ["Position_0", found["Tempo"]] if found["Tempo"] else []
     return representation.encode_text(" ".join(["Bar_None", *meter, *tempo]))
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise MusicZooError(
+            f"There is no {name} {value!r}.",
+            where=name,
+            remedy=f"Choose of {', '.join(choices)}.",
+        )

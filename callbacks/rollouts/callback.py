@@ -28,6 +28,7 @@ from musiczoo.callbacks.rollouts.checks import (
     checked_module,
 )
 from musiczoo.callbacks.rollouts.files import RolloutFiles
+from musiczoo.callbacks.rollouts.media import kept_kinds
 from musiczoo.callbacks.rollouts.objective import described, rollout_objective
 from musiczoo.callbacks.rollouts.report import log_report
 from musiczoo.callbacks.rollouts.run import RolloutRun, RunState
@@ -42,8 +43,6 @@ from musiczoo.models.base.objective import Objective
 from musiczoo.models.reference import reference_of_run
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards import Reward, as_reward
-
-KEPT = ("midi", "audio", "scores")
 
 
 class GroupRollouts(FitTakeover):
@@ -110,6 +109,8 @@ class GroupRollouts(FitTakeover):
         ('short', 4)
     """
 
+    _run: RolloutRun | None
+
     def __init__(
         self,
         steps: int = 200,
@@ -131,13 +132,7 @@ class GroupRollouts(FitTakeover):
             raise MusicZooError(
                 "GroupRollouts needs one step, group, iteration and completion of a batch at least."
             )
-        self.keep = frozenset([keep] if isinstance(keep, str) else keep)
-        if unknown := sorted(self.keep - {*KEPT}):
-            raise MusicZooError(
-                f"There is no {', '.join(unknown)} to keep.",
-                where="keep",
-                remedy=f"Choose of {', '.join(KEPT)}.",
-            )
+        self.keep = kept_kinds(keep)
         self.settings = RolloutSettings(**settings)
         self.steps = steps
         self.prompts = as_prompt_source(prompts)
@@ -154,7 +149,6 @@ class GroupRollouts(FitTakeover):
         """Forgets a fit; only the settings stay."""
         self._state = RunState()
         self._resumed: dict[str, Any] | None = None
-        self._run: RolloutRun | None = None
         self._began = 0.0
         self._micro = 0
 
@@ -229,11 +223,6 @@ class GroupRollouts(FitTakeover):
             replaced(trainer.fit_loop, max_epochs=1),
             replaced(trainer.fit_loop.epoch_loop, max_steps=optimizer_steps),
         )
-
-    def give_back(self) -> None:
-        """Restores what :meth:`setup` replaced, and frees sampler and reference."""
-        super().give_back()
-        self._run = None
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -14,7 +14,27 @@ from musiczoo.models.base.generative import Generated
 from musiczoo.music import write
 from musiczoo.music.errors import MusicZooError
 
+KEPT = ("midi", "audio", "scores")
 _log = logging.getLogger(__name__)
+
+
+def kept_kinds(keep: str | Sequence[str]) -> frozenset[str]:
+    """What is to be kept of the completions of each step.
+
+    Args:
+        keep: Some of ``"midi"``, ``"audio"`` and ``"scores"``.
+
+    Raises:
+        MusicZooError: Another kind.
+    """
+    kinds = frozenset([keep] if isinstance(keep, str) else keep)
+    if unknown := sorted(kinds - {*KEPT}):
+        raise MusicZooError(
+            f"There is no {', '.join(unknown)} to keep.",
+            where="keep",
+            remedy=f"Choose of {', '.join(KEPT)}.",
+        )
+    return kinds
 
 
 def write_completions(

@@ -5,6 +5,8 @@ Checked with the Lightning version of ``constraints.txt``; a new version is test
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning
 from lightning.pytorch.loops.fit_loop import RestartStage
 
@@ -34,4 +36,36 @@ def begin_next_epoch(trainer: lightning.Trainer) -> None:
         fit_loop.epoch_progress.increment_completed()
         fit_loop._restart_stage = RestartStage.NONE
         # Its own setter leaves the loop restarting under max_steps.
+        fit_loop._restarting = epoch_loop.restarting = False
+
+
+def loader_sources(trainer: lightning.Trainer) -> tuple[Any, Any]:
+    """Where a fit takes its training loader and its validation loaders from, in ``setup``.
+
+    Lightning has no public way to replace them. Each has ``instance`` (a loader, or a module with
+    hooks), ``name`` and ``is_defined()``.
+    """
+    fit_loop: Any = trainer.fit_loop
+    return fit_loop._data_source, fit_loop.epoch_loop.val_loop._data_source
+
+
+def attach_data(trainer: lightning.Trainer, module: Any, data: Any) -> None:
+    """Gives a fit that is under way another data module.
+
+    Lightning has no public way.
+    """
+    trainer._data_connector.attach_datamodule(module, datamodule=data)
+
+
+def finish_epoch(trainer: lightning.Trainer) -> None:
+    """Ends the epoch of a fit that was resumed from a checkpoint of the epoch's last batch.
+
+    Lightning would continue counting inside it, unless as many batches have been trained as an
+    epoch has; but the next one may have more.
+    """
+    fit_loop, epoch_loop = trainer.fit_loop, trainer.fit_loop.epoch_loop
+    if epoch_loop.restarted_on_train_batch_end:
+        epoch_loop.batch_progress.increment_completed()
+        epoch_loop.reset_restart_stage()
+        fit_loop.reset_restart_stage()
         fit_loop._restarting = epoch_loop.restarting = False

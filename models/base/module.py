@@ -346,3 +346,6 @@ class ZooModule(lightning.LightningModule):
                 remedy="Give the module one, or use it as it is.",
             )
         return self.objective
+
+
+TrainedModule = ZooModule  # the name, in musiczoo.models.trained, until version 0.1

@@ -78,7 +78,13 @@ def model(
 ) -> BarStreamModule:
     torch.manual_seed(0)
     module = BarStreamModule(
-        patch_layers=1, char_layers=1, hidden=32, patch_length=12, heads=2, dropout=dropout, **({"optimizer": adamw} | settings)
+        patch_layers=1,
+        char_layers=1,
+        hidden=32,
+        patch_length=12,
+        heads=2,
+        dropout=dropout,
+        **({"optimizer": adamw} | settings),
     )
     module.stream = speaker(module)  # type: ignore[method-assign]
     return module

@@ -136,9 +136,9 @@ def model(
 ) -> BarStreamModule:
     torch.manual_seed(0)
     module = BarStreamModule(
-        1,
-        1,
-        32,
+        patch_layers=1,
+        char_layers=1,
+        hidden=32,
         patch_length=24,
         heads=2,
         dropout=dropout,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -13,6 +16,19 @@ from musiczoo.callbacks.preference.files import RoundFiles, Sample, TrainedPiece
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
+
+
+def as_version_0_1(path: Path) -> None:
+    """Writes a file of pieces again with three columns of labels instead of the prompt."""
+    table = pq.read_table(path)
+    prompts = [json.loads(prompt) or [None] * 3 for prompt in table["prompt"].to_pylist()]
+    columns = {name: table[name] for name in table.column_names if name != "prompt"}
+    labels = {
+        name: pa.array([prompt[place] for prompt in prompts], pa.string())
+        for place, name in enumerate(("period", "composer", "instrumentation"))
+    }
+    number = columns.pop("number")
+    pq.write_table(pa.table({"number": number, **labels, **columns}), path)
 
 
 def sample(number: int, labels: Labels | None = None) -> Sample:
@@ -108,6 +124,19 @@ def test_what_is_written_is_read(tmp_path):
         None,
         {"score": 0.5},
     )
+
+
+def test_files_of_version_0_1_are_read(tmp_path):
+    files = RoundFiles(tmp_path)
+    labels = Labels("Romantic", "Dvořák, Antonín", "Keyboard")
+    samples = [replace(sample(0, labels), score=0.5, role="chosen"), sample(1)]
+    files.write_chunk(0, samples)
+    files.write_samples(samples)
+    for path in tmp_path.rglob("*.parquet"):
+        as_version_0_1(path)
+    assert all(map(same, samples, files.chunk(0) or []))
+    assert all(map(same, samples, files.samples()))
+    assert next((one.score, one.role) for one in files.samples()) == (0.5, "chosen")
 
 
 def test_a_folder_is_claimed_for_one_round(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from musiczoo.callbacks import run_folder
 from musiczoo.models.bar_stream.module import BarStreamModule
+from tests.callbacks.preference.test_files import as_version_0_1
 from tests.callbacks.tiny_rounds import (
     CHUNKS,
     STEPS,
@@ -129,6 +130,13 @@ def test_killed_while_it_writes_pieces(undisturbed, tmp_path, chunk):
     saver, calls = killed(tmp_path, lambda module: Writer(module, die_at=chunk))
     assert calls == chunk
     assert bool(saver.saved) == (chunk >= CHUNKS)
+    assert_goes_on(undisturbed, tmp_path, saver, calls)
+
+
+def test_a_run_begun_with_version_0_1(undisturbed, tmp_path):
+    saver, calls = killed(tmp_path, lambda module: Writer(module, die_at=2))
+    for path in (tmp_path / "rounds").rglob("*.parquet"):
+        as_version_0_1(path)
     assert_goes_on(undisturbed, tmp_path, saver, calls)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from musiczoo.callbacks.prompts.remi import ProceduralPrompts
-from musiczoo.callbacks.prompts.sources import FixedPrompts, as_prompt_source, prompt_text
+from musiczoo.callbacks.prompts.sources import FixedPrompts, as_prompt_source
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 
@@ -36,8 +36,11 @@ def test_sources_and_lists():
         as_prompt_source([])
 
 
-def test_prompts_for_people_to_read():
-    assert prompt_text(torch.tensor([1, 0, 7]), ["PAD", "BOS"]) == "BOS PAD 7"
-    assert prompt_text(torch.tensor([[1, 0]]), None) == "1 0"
-    assert prompt_text(Labels("Traditional", "Here", "jig"), None) == "Traditional / Here / jig"
-    assert prompt_text("Bar_None", ["PAD"]) == "Bar_None"
+def test_labels_of_yaml():
+    labels = {"period": "Traditional", "composer": "Here", "instrumentation": "jig"}
+    assert as_prompt_source([labels, "text"]).draw(2, random.Random(1)) in (
+        [Labels(**labels), "text"],
+        ["text", Labels(**labels)],
+    )
+    with pytest.raises(MusicZooError, match=r"of period is no labels\. Give period, composer"):
+        as_prompt_source([{"period": "Traditional"}])
