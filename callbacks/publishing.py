@@ -26,7 +26,7 @@ class PublishToHub(Callback):
 
     The checkpoint folder is written to the disk first. If the Hub cannot be reached, or refuses,
     the folder stays, its place is logged, and the fit ends as it would have ended: its result is
-    never lost to the network. What validation measured goes on the card with the step it was
+    never lost to the network. What validation measured is put on the card with the step it was
     measured at. Only the first process publishes.
 
     Args:

@@ -42,7 +42,7 @@ class AdmissionRule(ABC):
         """
 
     def record(self) -> dict[str, Any]:
-        """What a report says of the rule, as plain JSON values."""
+        """What a report holds of the rule, as plain JSON values."""
         return {}
 
     @abstractmethod

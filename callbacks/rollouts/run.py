@@ -15,7 +15,7 @@ from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.models.reference import ReferencePolicy
 from musiczoo.music.errors import MusicZooError
 
-# After so many steps in a row without a single reward something is broken for good.
+# After this number of steps in a row without a single reward something is broken for good.
 _BARREN_STEPS = 10
 _log = logging.getLogger(__name__)
 

@@ -85,11 +85,10 @@ def dpop_loss(
       sigmoid does not temper its penalty.
 
     Args:
-        policy_chosen: (pairs,) log-probability of each preferred sequence, summed over its targets,
-            in nats.
-        policy_rejected: (pairs,) of each other sequence.
-        ref_chosen: (pairs,) of each preferred sequence under the reference policy.
-        ref_rejected: (pairs,) of each other sequence under the reference policy.
+        policy_chosen: (pairs,), as the following three: see :func:`dpo_loss`.
+        policy_rejected: Of each other sequence.
+        ref_chosen: Under the reference policy.
+        ref_rejected: Of each other sequence, under the reference policy.
         beta: How strongly the policy is held to the reference.
         lambda_: Weight of the penalty.
         penalty: Where it stands.
