@@ -79,7 +79,7 @@ class GroupRollouts(FitTakeover):
         beta: Weight of the divergence from the reference, where ``objective`` is None.
         batch_size: Completions of a micro-batch in each process. Micro-batches are accumulated to
             one optimiser step.
-        log_kl: With a beta of 0 the divergence is computed in every ``log_kl``-th step; 0 for never.
+        log_kl: Every how many steps the divergence is computed at a beta of 0; 0 for never.
         folder: Where the run is kept; ``rollouts`` in the run's folder when None. A run that is to
             be resumed needs the same folder.
         keep: What is kept of each step's completions: ``"scores"`` (a Parquet file with prompt,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 
 from musiczoo.callbacks.preference.callback import PreferenceRounds
 from musiczoo.callbacks.preference.files import RoundFiles
+from musiczoo.callbacks.preference.settings import RoundSettings
+from musiczoo.callbacks.rollouts.callback import GroupRollouts
+from musiczoo.callbacks.rollouts.settings import RolloutSettings
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards.admission import AdmissionRule
@@ -165,3 +169,13 @@ def test_unknown_options_are_refused_before_anything_is_sampled(tmp_path):
     with pytest.raises(TypeError, match="colour"):
         rounds(tmp_path, colour="red")
     assert not any(Path(tmp_path).iterdir())
+
+
+@pytest.mark.parametrize("kind", [PreferenceRounds, GroupRollouts])
+def test_settings_are_flat_on_the_command_line(kind):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "it", skip={"reward", "prompts"})
+    names = {*vars(parser.get_defaults().it)}
+    own = RoundSettings if kind is PreferenceRounds else RolloutSettings
+    assert {field.name for field in fields(own)} <= names
+    assert parser.parse_args(["--it.seed=5", "--it.max_length=64"]).it.seed == 5
