@@ -201,7 +201,9 @@ def test_what_no_rounds_can_be_run_with(tmp_path):
     with pytest.raises(MusicZooError, match="whole weights on each device"):
         rounds(tmp_path).setup(sharding, model(), "fit")
     with pytest.raises(MusicZooError, match="M3Module writes no pieces"):
-        rounds(tmp_path).setup(sharding, M3Module(1, 1, 32, heads=2), "fit")
+        rounds(tmp_path).setup(
+            sharding, M3Module(layers=1, decoder_layers=1, hidden=32, heads=2), "fit"
+        )
     assert not any(tmp_path.iterdir())
 
 

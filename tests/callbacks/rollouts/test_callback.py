@@ -554,7 +554,9 @@ def test_cuts_are_warned_of(tmp_path, caplog):
 def test_what_is_refused_when_the_fit_begins(tmp_path):
     trainer: Any = lightning.Trainer(**QUIET)
     with pytest.raises(MusicZooError, match="M3Module writes no pieces"):
-        rollouts(tmp_path).setup(trainer, M3Module(1, 1, 16, heads=2), "fit")
+        rollouts(tmp_path).setup(
+            trainer, M3Module(layers=1, decoder_layers=1, hidden=16, heads=2), "fit"
+        )
     for wrong, complaint in (
         ({"accumulate_grad_batches": 2}, "accumulated to one optimiser step"),
         ({"max_epochs": 3}, "length of the training is 3"),
