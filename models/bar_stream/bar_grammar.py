@@ -28,11 +28,11 @@ from musiczoo.models.bar_stream.note_grammar import (
     TEXT_CHARACTERS,
     field_characters,
     length_characters,
-    opened_tuplet,
     pitch_characters,
     plain_length_characters,
     tuplets,
 )
+from musiczoo.models.bar_stream.tuplet import OpenTuplet
 
 
 class BarGrammar:
@@ -78,9 +78,7 @@ class BarGrammar:
         self._heads = 0
         self._fields = 0
         self._layers = 1
-        # (actual, normal) in lowest terms, notes to come, ticks on paper so far, most ticks on
-        # paper.
-        self._tuplet: tuple[int, int, int, int, int] | None = None
+        self._tuplet: OpenTuplet | None = None
         # Broken rhythm multiplies the next note by this (numerator, denominator).
         self._broken: tuple[int, int] | None = None
         # Ticks of the last note if broken rhythm may change it, otherwise 0.
@@ -121,21 +119,16 @@ class BarGrammar:
                 return "/" + pitch_characters("")[0], False
             case "grace":
                 following, is_whole = pitch_characters(text)
-                return (
-                    following + (GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""),
-                    False,
-                )
+                lengths = GRACE_LENGTHS[""] + "}" + self._next_head() if is_whole else ""
+                return following + lengths, False
             case "grace length":
-                return (
-                    GRACE_LENGTHS[text] + ("" if text.endswith("3/") else "}" + self._next_head()),
-                    False,
-                )
+                following = "" if text.endswith("3/") else "}" + self._next_head()
+                return GRACE_LENGTHS[text] + following, False
             case "name":
                 return DECORATION_NAMES[text], False
             case "text":
-                return (TEXT_CHARACTERS if len(text) < LONGEST_TEXT else "") + (
-                    '"' if text else ""
-                ), False
+                following = TEXT_CHARACTERS if len(text) < LONGEST_TEXT else ""
+                return following + ('"' if text else ""), False
             case _:
                 return self._parenthesis(text)
 
@@ -164,11 +157,8 @@ class BarGrammar:
             case "grace" | "grace length" if character == "}":
                 self._kind, self._last = "", "prefix"
             case "graces":
-                self._kind, self._text, self._heads = (
-                    "grace",
-                    "" if character == "/" else character,
-                    1,
-                )
+                self._kind, self._heads = "grace", 1
+                self._text = "" if character == "/" else character
             case "grace" if character in GRACE_LENGTHS[""]:
                 self._kind, self._text = "grace length", character
             case "grace length" if character in GRACE_LENGTHS[self._text]:
@@ -176,11 +166,8 @@ class BarGrammar:
             case "chord" | "grace" | "grace length" if character in ACCIDENTALS + PITCHES and (
                 text.endswith("-", 0, -1) or pitch_characters(self._text)[1]
             ):
-                self._kind, self._text, self._heads = (
-                    self._kind.split()[0],
-                    character,
-                    self._heads + 1,
-                )
+                self._kind, self._text = self._kind.split()[0], character
+                self._heads += 1
             case "field" if character == "]":
                 self._end_field(text)
             case "name" | "text" if character == {"name": "!", "text": '"'}[self._kind]:
@@ -260,14 +247,7 @@ class BarGrammar:
     def _ticks(self, text: str) -> tuple[str, int]:
         """What may follow in a length, and its ticks so far, within the time that is left."""
         if self._tuplet is not None:
-            actual, _, notes, written, most = self._tuplet
-            if notes == 1:
-                # The last note makes the whole a multiple of the tuplet's number, so that it takes
-                # whole ticks.
-                return length_characters(
-                    text, self.ticks_per_unit, -written % actual or actual, actual, most - written
-                )
-            return length_characters(text, self.ticks_per_unit, 1, 1, most - written - (notes - 1))
+            return self._tuplet.characters(text, self.ticks_per_unit)
         left = self.limit - self.elapsed
         if self._broken is not None:
             numerator, denominator = self._broken
@@ -290,11 +270,10 @@ class BarGrammar:
         self._last = "rest" if self._is_rest else "note"
         self._plain = 0
         if self._tuplet is not None:
-            actual, normal, notes, written, most = self._tuplet
-            self._tuplet = (actual, normal, notes - 1, written + ticks, most)
-            if notes == 1:
+            self._tuplet = self._tuplet.with_note(ticks)
+            if not self._tuplet.notes:
+                self.elapsed += self._tuplet.ticks
                 self._tuplet = None
-                self.elapsed += (written + ticks) * normal // actual
         elif self._broken is not None:
             self.elapsed += ticks * self._broken[0] // self._broken[1]
             self._broken = None
@@ -367,4 +346,4 @@ class BarGrammar:
             self.slurs += 1
             self._needs_pitch = True
             return
-        self._tuplet = opened_tuplet(numbers, self.limit - self.elapsed)
+        self._tuplet = OpenTuplet.opened(numbers, self.limit - self.elapsed)

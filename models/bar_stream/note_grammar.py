@@ -217,25 +217,6 @@ def tuplet_capacity(room: int, actual: int, normal: int) -> int:
     return room // (normal // common) * (actual // common)
 
 
-def opened_tuplet(numbers: str, room: int) -> tuple[int, int, int, int, int]:
-    """A tuplet that begins.
-
-    Args:
-        numbers: Such as ``"3"`` or ``"5:4:5"``.
-        room: Ticks that are left in the bar.
-
-    Returns:
-        Its two numbers without common factors, the notes to come, the ticks on paper so far (0),
-        and the most that there may be.
-    """
-    values = [int(number) for number in numbers.split(":")]
-    actual = values[0]
-    normal = values[1] if len(values) > 1 else SHORT_TUPLETS[actual]
-    notes = values[2] if len(values) > 2 else actual
-    common = gcd(actual, normal)
-    return actual // common, normal // common, notes, 0, tuplet_capacity(room, actual, normal)
-
-
 @cache
 def pitch_characters(text: str) -> tuple[str, bool]:
     """The characters that may follow in a pitch with its marks, and whether it is complete."""
