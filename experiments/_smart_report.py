@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments._machine import processor_name
 from experiments._smart_table import markdown
-from musiczoo.comparison.evaluation import Portrait
+from musiczoo.comparison.evaluation import Evaluation
 from musiczoo.comparison.figures import features_picture, rewards_picture, rolls_picture
 from musiczoo.metrics.midi_features import FEATURE_NAMES
 from musiczoo.music.atomic import write_atomically
@@ -27,7 +27,7 @@ _DIVERSITY = ("piano_roll", "onsets", "distinct_1", "distinct_2", "distinct_4")
 def write_report(
     options: argparse.Namespace,
     runs: Mapping[str, Mapping[int, Any]],
-    portraits: Mapping[str, Sequence[Portrait]],
+    evaluations: Mapping[str, Sequence[Evaluation]],
     minutes: float,
 ) -> None:
     """Writes smart.json, smart.md and the pictures.
@@ -35,7 +35,7 @@ def write_report(
     Args:
         options: Of the experiment.
         runs: By setting and seed, the contents of each run's done.json.
-        portraits: By kind of prompts.
+        evaluations: By kind of prompts.
         minutes: That all calls took together.
     """
     output: Path = options.output
@@ -52,9 +52,9 @@ def write_report(
         "seconds_of_runs": {
             name: [round(run["seconds"], 1) for run in of.values()] for name, of in runs.items()
         },
-        "base": {kind: _measured(_named(found, BASE)) for kind, found in portraits.items()},
+        "base": {kind: _measured(_named(found, BASE)) for kind, found in evaluations.items()},
         "rows": [
-            _row(name, of, _of(portraits, name, of), _base(portraits, name))
+            _row(name, of, _of(evaluations, name, of), _base(evaluations, name))
             for name, of in runs.items()
         ],
         "curves": _values_of_steps(runs, "reward"),
@@ -64,7 +64,7 @@ def write_report(
     write_atomically(output / "smart.json", (text + "\n").encode())
     write_atomically(output / "smart.md", markdown(document).encode())
     _curves(runs, output / "smart_curves.png")
-    _pictures(runs, portraits, output)
+    _pictures(runs, evaluations, output)
 
 
 def _values_of_steps(
@@ -79,77 +79,77 @@ def _values_of_steps(
 
 def _pictures(
     runs: Mapping[str, Mapping[int, Any]],
-    portraits: Mapping[str, Sequence[Portrait]],
+    evaluations: Mapping[str, Sequence[Evaluation]],
     output: Path,
 ) -> None:
     """Features, rewards and piano rolls of the base and of the first seed of each setting."""
     first = {name: f"{name}-{next(iter(of))}" for name, of in runs.items()}
     tuned = [
-        _named(portraits["procedural"], first[name])
+        _named(evaluations["procedural"], first[name])
         for name in ("short", "long", "long-free")
         if name in runs
     ]
-    shown = [_base(portraits, "short"), *tuned]
+    shown = [_base(evaluations, "short"), *tuned]
     features_picture(shown[:2], output / "smart_features.png")
     rewards_picture(shown, output / "smart_rewards.png")
     rolls_picture(shown, output / "smart_rolls.png")
     if "corpus" in runs:
         features_picture(
-            [_base(portraits, "corpus"), _named(portraits["corpus"], first["corpus"])],
+            [_base(evaluations, "corpus"), _named(evaluations["corpus"], first["corpus"])],
             output / "smart_corpus_features.png",
         )
 
 
 def _of(
-    portraits: Mapping[str, Sequence[Portrait]], setting: str, seeds: Iterable[int]
-) -> list[Portrait]:
-    return [_named(portraits[_kind(setting)], f"{setting}-{seed}") for seed in seeds]
+    evaluations: Mapping[str, Sequence[Evaluation]], setting: str, seeds: Iterable[int]
+) -> list[Evaluation]:
+    return [_named(evaluations[_kind(setting)], f"{setting}-{seed}") for seed in seeds]
 
 
 def _kind(setting: str) -> str:
     return "corpus" if setting == "corpus" else "procedural"
 
 
-def _base(portraits: Mapping[str, Sequence[Portrait]], setting: str) -> Portrait:
-    return _named(portraits[_kind(setting)], BASE)
+def _base(evaluations: Mapping[str, Sequence[Evaluation]], setting: str) -> Evaluation:
+    return _named(evaluations[_kind(setting)], BASE)
 
 
-def _named(portraits: Sequence[Portrait], name: str) -> Portrait:
-    return next(portrait for portrait in portraits if portrait.name == name)
+def _named(evaluations: Sequence[Evaluation], name: str) -> Evaluation:
+    return next(evaluation for evaluation in evaluations if evaluation.name == name)
 
 
-def _reward(portrait: Portrait) -> np.ndarray[Any, Any]:
-    values = next(iter(portrait.rewards.values()))
+def _reward(evaluation: Evaluation) -> np.ndarray[Any, Any]:
+    values = next(iter(evaluation.rewards.values()))
     return values[np.isfinite(values)]
 
 
-def _measured(portrait: Portrait) -> dict[str, Any]:
-    """One portrait in numbers."""
-    reward = _reward(portrait)
+def _measured(evaluation: Evaluation) -> dict[str, Any]:
+    """One evaluation in numbers."""
+    reward = _reward(evaluation)
     return {
-        "pieces": len(portrait.prompts),
+        "pieces": len(evaluation.prompts),
         "reward": float(reward.mean()),
         "reward_sd": float(reward.std(ddof=1)),
         "scored": len(reward),
-        "unscored": dict(portrait.unscored),
-        "without_notes": int(np.isnan(portrait.features["notes"]).sum()),
-        "kl": None if portrait.divergence is None else float(portrait.kl),
-        "ended": float(portrait.ended.mean()),
+        "unscored": dict(evaluation.unscored),
+        "without_notes": int(np.isnan(evaluation.features["notes"]).sum()),
+        "kl": None if evaluation.divergence is None else float(evaluation.kl),
+        "ended": float(evaluation.ended.mean()),
         "diversity": {
-            name: float(portrait.diversity[name])
+            name: float(evaluation.diversity[name])
             for name in _DIVERSITY
-            if name in portrait.diversity
+            if name in evaluation.diversity
         },
-        "features": {name: float(np.nanmean(portrait.features[name])) for name in FEATURE_NAMES},
+        "features": {name: float(np.nanmean(evaluation.features[name])) for name in FEATURE_NAMES},
     }
 
 
 def _row(
-    name: str, runs: Mapping[int, Any], portraits: Sequence[Portrait], base: Portrait
+    name: str, runs: Mapping[int, Any], evaluations: Sequence[Evaluation], base: Evaluation
 ) -> dict[str, Any]:
     """One setting: each seed, and the mean of the seeds."""
     before = _measured(base)
-    seeds = [_measured(portrait) for portrait in portraits]
+    seeds = [_measured(evaluation) for evaluation in evaluations]
     rises = [(seed["reward"] - before["reward"]) / before["reward_sd"] for seed in seeds]
     return {
         "setting": name,

@@ -33,8 +33,8 @@ from experiments._fitting import fit_in_folder
 from experiments._processes import run_side_by_side
 from experiments._smart_report import write_report
 from musiczoo.callbacks import CorpusPrompts, GroupRollouts, ProceduralPrompts, PromptSource
-from musiczoo.comparison.evaluate import portray
-from musiczoo.comparison.evaluation import Portrait
+from musiczoo.comparison.evaluate import evaluate
+from musiczoo.comparison.evaluation import FIGURES, Evaluation
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.base import GenerativeModule
@@ -43,6 +43,8 @@ from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards import MelAesthetics
 
 BASE = "base"
+EVALUATIONS = "evaluations"
+"""Name of the folder that keeps the evaluations."""
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,20 @@ def tune(options: argparse.Namespace, setting: Setting, seed: int) -> None:
     write_atomically(folder / "done.json", json.dumps(done).encode())
 
 
-def draw_portrait(
+def evaluate_model(
     options: argparse.Namespace, name: str, model_name: str, kind: str, count: int
 ) -> None:
     """Evaluates a model on prompts that nothing was tuned on; the same ones for every model."""
-    folder: Path = options.folder / "portraits" / kind / name
-    if (folder / "portrait.json").is_file():
+    folder: Path = options.folder / EVALUATIONS / kind / name
+    if (folder / FIGURES).is_file():
         return
     base = model_of("phi3-remi")
     model = base if model_name == "phi3-remi" else model_of(model_name)
-    prompts = prompts_of(kind, "test", base).draw(
-        options.pieces, random.Random(f"portrait:{options.evaluation_seed}")
-    )[:count]
+    # The seed of the figures in docs/results, which were made under the former name.
+    rng = random.Random(f"portrait:{options.evaluation_seed}")
+    prompts = prompts_of(kind, "test", base).draw(options.pieces, rng)[:count]
     with Renderer(workers=1) as renderer:
-        portrait = portray(
+        evaluation = evaluate(
             model,
             prompts,
             name=name,
@@ -152,14 +154,14 @@ def draw_portrait(
             max_new_tokens=options.tokens,
             seed=options.evaluation_seed,
         )
-    portrait.save(folder)
+    evaluation.save(folder)
 
 
 def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
     """All runs and evaluations by name; a run's policy is evaluated at its end."""
     found: dict[str, Callable[[], None]] = {}
     for kind in ("procedural", "corpus"):
-        found[f"portrait:{kind}:{BASE}"] = lambda kind=kind: draw_portrait(
+        found[f"evaluation:{kind}:{BASE}"] = lambda kind=kind: evaluate_model(
             options, BASE, "phi3-remi", kind, options.pieces
         )
     # Seed by seed, so that a call that is stopped early has runs of every setting.
@@ -169,7 +171,7 @@ def tasks(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
             def make(setting: Setting = setting, seed: int = seed) -> None:
                 tune(options, setting, seed)
                 policy = f"local-dir:{options.folder / setting.name / f'seed-{seed}' / 'policy'}"
-                draw_portrait(
+                evaluate_model(
                     options, f"{setting.name}-{seed}", policy, setting.prompts, options.pieces
                 )
 
@@ -235,18 +237,18 @@ def minutes_of_all_calls(folder: Path, seconds: float) -> float:
 
 def report(options: argparse.Namespace, minutes: float) -> None:
     """Tables and pictures of the runs that are done; each row names its seeds."""
-    portraits: dict[str, list[Portrait]] = {kind: [] for kind in ("procedural", "corpus")}
-    for kind, found in portraits.items():
-        folder: Path = options.folder / "portraits" / kind
-        found += [Portrait.load(path.parent) for path in sorted(folder.glob("*/portrait.json"))]
-    names = {portrait.name for found in portraits.values() for portrait in found}
+    evaluations: dict[str, list[Evaluation]] = {kind: [] for kind in ("procedural", "corpus")}
+    for kind, found in evaluations.items():
+        folder: Path = options.folder / EVALUATIONS / kind
+        found += [Evaluation.load(path.parent) for path in sorted(folder.glob(f"*/{FIGURES}"))]
+    names = {evaluation.name for found in evaluations.values() for evaluation in found}
     runs: dict[str, dict[int, Any]] = {}
     for setting in SETTINGS:
         for seed in options.seeds:
             if f"{setting.name}-{seed}" in names:
                 done = options.folder / setting.name / f"seed-{seed}" / "done.json"
                 runs.setdefault(setting.name, {})[seed] = json.loads(done.read_text())
-    write_report(options, runs, portraits, minutes)
+    write_report(options, runs, evaluations, minutes)
 
 
 if __name__ == "__main__":
