@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from musiczoo.callbacks.run_folder import folder_of_run
+from musiczoo.models.base.capabilities import TakesLabels
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.sampling import Sampling
@@ -131,7 +132,7 @@ class Preview(lightning.Callback):
             prompts = list(self.prompts)
         else:
             # The most frequent labels; the order among equals is that of the module.
-            known: Sequence[Any] = getattr(module, "prompts", ())
+            known = module.prompts if isinstance(module, TakesLabels) else ()
             prompts = [*sorted(known, key=lambda prompt: -prompt.count)[:1]] or [""]
         with isolate_rng(), evaluating(module):
             return module.generate(

@@ -30,6 +30,7 @@ from musiczoo.callbacks.takeover import (
     replaced_loaders,
 )
 from musiczoo.datamodules.resumable import ResumableLoader
+from musiczoo.models.base.capabilities import TakesLabels
 from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.base.objective import Objective
 from musiczoo.models.objectives import DPOP, Likelihood
@@ -166,7 +167,7 @@ class PreferenceRounds(FitTakeover):
         self._pairs_of, self.reports = {}, {}
         # The data module's own prompts join the module's when the fit begins, as if they were
         # trained with.
-        self._known = getattr(module, "prompts", ())
+        self._known = module.prompts if isinstance(module, TakesLabels) else ()
         objective = self.objective
         if objective is None:
             before = module.objective
