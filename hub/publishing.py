@@ -100,7 +100,11 @@ def publish(
     _check_target(repository, token)
     source = read_checkpoint(model) if isinstance(model, str | Path) else None
     facts = card or (Card() if source is None else source.card)
-    terms = {"licence": licence, "licence_name": licence_name, "licence_link": licence_link}
+    terms: dict[str, Any] = {
+        "licence": licence,
+        "licence_name": licence_name,
+        "licence_link": licence_link,
+    }
     facts = replace(_named(facts, repository, tag or revision), **terms)
     facts = facts.with_figures(figures or {})
     with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
