@@ -43,8 +43,9 @@ PHRASES = {
     r"go(es)? on (from|where|at)": "continues",
     r"speaks?": "generates, uses",
     r"ears?": "audio scorer",
-    r"portraits?(?!\.json|\.npz|:\{)|portrays?|portrayed|portraying": "evaluation, evaluate",
-    r"((real|degraded|clean|rendered|every|one|two|a|the|of|these|their) takes|(a|one|real|degraded) take)"
+    # Names of files and seeds are as they were.
+    r"portraits?(?!\.json|\.npz|:\{|/|`` |\")|portrays?|portrayed|portraying": "evaluation, evaluate",
+    r"((real|degraded|clean|rendered|two|these|their) takes|(a|one|real|degraded) take)"
     r"(?! (up|care|part|place|account|note|time|longer))": "passage",
     r"(round|rollout)[ _]?makers?": "preference sampler, rollout sampler",
     r"take_record|take_adapter": "load_record, load_adapter_tensors",
