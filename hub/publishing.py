@@ -100,7 +100,7 @@ def publish(
     _check_target(repository, token)
     source = read_checkpoint(model) if isinstance(model, str | Path) else None
     facts = card or (Card() if source is None else source.card)
-    terms: dict[str, Any] = {
+    terms: Any = {
         "licence": licence,
         "licence_name": licence_name,
         "licence_link": licence_link,

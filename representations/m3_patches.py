@@ -144,8 +144,8 @@ class M3Patches(Representation[Tune]):
             codes = bytes([BOS]) + piece.encode("ascii", "ignore") + bytes([EOS])
             rows.append(codes[:size].ljust(size, bytes([PAD])))
         rows.append(bytes([BOS]) + bytes([EOS]) * (size - 1))
-        codes = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
-        return codes.reshape(-1, size)  # (patches * patch_size,) -> (patches, patch_size)
+        flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
+        return flat.reshape(-1, size)  # (patches * patch_size,) -> (patches, patch_size)
 
     def encode_texts(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """The patches of each text, shape (patches, patch_size) each, as of :meth:`encode_text`.

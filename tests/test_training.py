@@ -47,7 +47,13 @@ def data(*, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     torch.manual_seed(0)
     return BarStreamModule(
-        patch_layers=1, char_layers=1, hidden=32, patch_length=24, heads=2, dropout=dropout, **({"optimizer": _adamw} | settings)
+        patch_layers=1,
+        char_layers=1,
+        hidden=32,
+        patch_length=24,
+        heads=2,
+        dropout=dropout,
+        **({"optimizer": _adamw} | settings),
     )
 
 

@@ -257,7 +257,7 @@ class PreferenceRounds(FitTakeover):
                 # NotaGen trains each round with an optimiser of its own.
                 trainer.strategy.setup_optimizers(trainer)
             self._pairs_of = {"round": number, "digest": run.digest(number)}
-        elif (progress := trainer.fit_loop.epoch_progress.current).processed >= self.rounds:
+        elif (progress := _epochs(trainer)).processed >= self.rounds:
             # A fit that is resumed when all rounds are over ends after this, without a hook, and
             # without counting the last round: the batches of its epoch are processed, and its
             # hooks (completed) are not.
@@ -293,3 +293,8 @@ class PreferenceRounds(FitTakeover):
                 ),
             )
         return resumed
+
+
+def _epochs(trainer: lightning.Trainer) -> Any:
+    """The epochs of a fit: how many are ``processed``, and ``completed`` with their hooks."""
+    return trainer.fit_loop.epoch_progress.current

@@ -81,7 +81,7 @@ class PreferenceSampler:
         count = self.settings.prompt_count
         if count is not None:
             rng = random.Random(f"{self.settings.seed}:{number}:prompts")
-            found = self.source.draw(count, rng)
+            found: Any = self.source.draw(count, rng)
         else:
             found = getattr(self.source, "prompts", None)
             if found is None:

@@ -69,7 +69,7 @@ def check_trainer(trainer: lightning.Trainer, optimizer_steps: int) -> None:
         )
     if (
         trainer.limit_train_batches != 1.0
-        or trainer.overfit_batches
+        or trainer.overfit_batches  # type: ignore[attr-defined]  # likewise
         or trainer.reload_dataloaders_every_n_epochs  # type: ignore[attr-defined]  # set where mypy does not look
     ):
         raise MusicZooError(

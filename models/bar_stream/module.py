@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -27,7 +27,8 @@ from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches, prompt_lines
 
 if TYPE_CHECKING:
-    from musiczoo.models.bar_stream.continuation import Continued, Score
+    from musiczoo.models.bar_stream.continuation import Continued
+    from musiczoo.models.bar_stream.opening import Score
 
 # What a download is checked with: header lines with labels, then three bars of two voices.
 _REFERENCE = """%Baroque
@@ -266,7 +267,7 @@ class BarStreamModule(GenerativeModule):
         *,
         min_bars: int | None = None,
         max_bars: int | None = None,
-        guard: Guard | str | None = "aligned",
+        guard: Guard | Literal["aligned"] | None = "aligned",
         new_labels: bool = False,
         **options: Any,
     ) -> list[Continued]:
@@ -309,7 +310,7 @@ class BarStreamModule(GenerativeModule):
             max_length,
             generator,
             limits=Limits(min_bars, max_bars),
-            guard=ALIGNED if guard == "aligned" else guard,
+            guard=ALIGNED if isinstance(guard, str) else guard,
             **options,
         )
 

@@ -91,7 +91,8 @@ class CachedDecoder:
         device = self.table.device
         if sequence.is_floating_point():
             return sequence.to(device, self.table.dtype)
-        return self.table[sequence.to(device)]
+        rows: Tensor = self.table[sequence.to(device)]
+        return rows
 
     def move(self, source: int, target: int) -> None:
         """Puts the sequence of one slot into another."""

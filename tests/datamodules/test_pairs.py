@@ -30,7 +30,9 @@ def piece(seed: int) -> torch.Tensor:
 
 def module(dropout: float = 0.1) -> BarStreamModule:
     torch.manual_seed(0)
-    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=dropout)
+    return BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=dropout
+    )
 
 
 def pairs(count: int) -> list[EncodedPair]:

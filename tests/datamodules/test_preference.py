@@ -68,7 +68,15 @@ def data(folder: Path, pairs: Any = None, **settings: Any) -> PreferenceDataModu
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     torch.manual_seed(0)
     settings = {"optimizer": _adamw, "objective": DPO()} | settings
-    return BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=24, heads=2, dropout=dropout, **settings)
+    return BarStreamModule(
+        patch_layers=1,
+        char_layers=1,
+        hidden=32,
+        patch_length=24,
+        heads=2,
+        dropout=dropout,
+        **settings,
+    )
 
 
 def _adamw(parameters: Any) -> torch.optim.Optimizer:

@@ -44,7 +44,9 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(place) -> Path:
     torch.manual_seed(0)
-    module = BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=0.0)
+    module = BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=0.0
+    )
     data = ScoreDataModule(
         str(place / "songs"), module.representation, val_fraction=0.25, progress=False, cache=place
     )

@@ -57,7 +57,9 @@ def test_equals_the_validation_figure():
         for index, note in enumerate("CDEFGABcdefgabcdefg")
     ]
     torch.manual_seed(0)
-    module = BarStreamModule(patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=0.0)
+    module = BarStreamModule(
+        patch_layers=1, char_layers=1, hidden=32, patch_length=64, heads=2, dropout=0.0
+    )
     data = ScoreDataModule(
         tunes, module.representation, batch_size=3, val_fraction=0.4, progress=False
     )
