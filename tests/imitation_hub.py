@@ -180,7 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self._repository(name)
         if repo is None or not self._may_write():
             return
-        large = lambda path: path.endswith(".safetensors")
+
+        def large(path):
+            return path.endswith(".safetensors")
+
         files = [
             {
                 "path": f["path"],

@@ -138,7 +138,10 @@ def test_five_dimensions_of_captions(tmp_path: Path) -> None:
         seed=0,
     )
     good, even = preferring("llama", 0.95), preferring("llama", 0.5)
-    choose: Choice = lambda *words: (even if words[3] == "text fluency" else good)(*words)
+
+    def choose(*words):
+        return (even if words[3] == "text fluency" else good)(*words)
+
     result = analyse(made.key_path, [answered(made, tmp_path / "answers", choose)])
     assert [row.aspect for row in result.preferences] == [
         aspect.name for aspect in made.key.aspects

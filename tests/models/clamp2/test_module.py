@@ -18,9 +18,12 @@ TINY = Path(__file__).parents[2] / "fixtures" / "clamp2" / "clamp2_tiny.pth"
 
 def piece(rng: random.Random, bars: int) -> str:
     lines = ["%%score 1 2", "M:4/4", "K:C", "V:1", "V:2"]
-    notes = lambda: "".join(
-        rng.choice("abcdefg") + rng.choice(("", "2")) for _ in range(rng.randint(3, 30))
-    )
+
+    def notes():
+        return "".join(
+            rng.choice("abcdefg") + rng.choice(("", "2")) for _ in range(rng.randint(3, 30))
+        )
+
     return "\n".join([*lines, *(f"[V:1]{notes()}|[V:2]{notes()}|" for _ in range(bars)), ""])
 
 

@@ -21,7 +21,8 @@ def benchmark() -> ModuleType:
     """The benchmark's way of comparing, so that tests and published figures cannot drift apart."""
     path = Path(__file__).parents[3] / "benchmarks" / "musicxml_reader.py"
     spec = importlib.util.spec_from_file_location("musicxml_reader_benchmark", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
