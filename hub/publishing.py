@@ -100,12 +100,8 @@ def publish(
     _check_target(repository, token)
     source = read_checkpoint(model) if isinstance(model, str | Path) else None
     facts = card or (Card() if source is None else source.card)
-    terms: Any = {
-        "licence": licence,
-        "licence_name": licence_name,
-        "licence_link": licence_link,
-    }
-    facts = replace(_named(facts, repository, tag or revision), **terms)
+    terms = dict(licence=licence, licence_name=licence_name, licence_link=licence_link)
+    facts = _named(facts, repository, tag or revision, **terms)
     facts = facts.with_figures(figures or {})
     with tempfile.TemporaryDirectory(prefix="musiczoo-") as temporary:
         folder = Path(temporary) / repository.rpartition("/")[2]
@@ -119,10 +115,10 @@ def publish(
         return _upload(api, folder, repository, private, revision, tag, message)
 
 
-def _named(card: Card, repository: str, revision: str | None) -> Card:
-    """The card with the name under which the model can be loaded, and a title."""
+def _named(card: Card, repository: str, revision: str | None, **terms: Any) -> Card:
+    """The card with the name under which the model can be loaded, a title, and the licence."""
     name = f"hf-hub:{repository}@{revision}" if revision else f"hf-hub:{repository}"
-    return replace(card, title=card.title or repository.rpartition("/")[2], load_name=name)
+    return replace(card, title=card.title or repository.rpartition("/")[2], load_name=name, **terms)
 
 
 def _check_target(repository: str, token: str | None) -> None:

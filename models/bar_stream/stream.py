@@ -63,15 +63,15 @@ class Stream:
     guard: PieceGuard | None
     drafter: Drafter
     prompt_length: int = 0
-    header_length: int = 0
-    log_probs: list[list[float]] = field(default_factory=list)
-    line_starts: list[int] = field(default_factory=list)
-    context: list[int] = field(default_factory=list)
-    line: str = ""
-    text: str = ""
-    bars: int = 0
-    in_body: bool = False
-    stop: Stop | None = None
+    header_length: int = field(default=0, init=False)
+    log_probs: list[list[float]] = field(default_factory=list, init=False)
+    line_starts: list[int] = field(default_factory=list, init=False)
+    context: list[int] = field(default_factory=list, init=False)
+    line: str = field(default="", init=False)
+    text: str = field(default="", init=False)
+    bars: int = field(default=0, init=False)
+    in_body: bool = field(default=False, init=False)
+    stop: Stop | None = field(default=None, init=False)
 
     def append(self, chars: list[int]) -> str | None:
         """Adds a patch and returns the line of the body that it completes, if it does."""

@@ -106,7 +106,6 @@ class ZooModule(lightning.LightningModule):
         self.fitting = False
 
     # What a checkpoint keeps.
-
     def to_config(self) -> dict[str, Any]:
         """The sizes of the net as plain JSON values."""
         sizes: dict[str, Any] = self.config.to_dict()
@@ -211,7 +210,6 @@ class ZooModule(lightning.LightningModule):
         self.save_hyperparameters({**self.config.to_dict(), **training, **own})
 
     # Adapters.
-
     def add_lora(self, lora: LoRA | Mapping[str, Any], seed: int = 0) -> Self:
         """Puts an adapter beside the weights that the net has now, and freezes these.
 
@@ -266,7 +264,6 @@ class ZooModule(lightning.LightningModule):
         adapters.load_adapter(self.net, tensors)
 
     # Training.
-
     def on_fit_start(self) -> None:
         """Notes what this fit starts from and what its data is conditioned on."""
         if self.loaded_from is not None:

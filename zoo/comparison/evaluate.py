@@ -59,7 +59,7 @@ def evaluate(
             batch, or a reward that gives a wrong number of scores.
     """
     _check(prompts, reward)
-    sampling = sampling or model.sampling
+    sampling, vocabulary = sampling or model.sampling, model.representation.vocabulary
     with _progress(progress) as bar:
         scorer = Scorer(reward, len(prompts), reward_timeout, bar, f"{_plain(name)}: scoring")
         completions = _completions(model, prompts, sampling, max_new_tokens, seed, batch_size)
@@ -68,7 +68,6 @@ def evaluate(
         if reference is not None:
             bar.add_task(f"{_plain(name)}: divergence", total=None)
         apart, estimator = _divergence(model, reference, results, sampling.temperature)
-    vocabulary = model.representation.vocabulary
     return Evaluation(
         name=name,
         prompts=tuple(prompt_text(prompt, vocabulary) for prompt in prompts),
