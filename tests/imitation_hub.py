@@ -1,7 +1,7 @@
 """A small imitation of the Hugging Face Hub's HTTP API, for one process and one test: repositories are commits in memory.
 
 It knows what the client library asks for when musiczoo publishes and loads, refuses what the real
-Hub refuses (no token, a token without write access, invalid metadata), and can be told to fail:
+Hub refuses (no token, a token without write access, invalid metadata), and can be made to fail:
 ``hub.breaks`` names the request at which the connection ends.
 """
 

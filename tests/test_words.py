@@ -89,15 +89,17 @@ def prose(text: str) -> str:
     source = text.splitlines()
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in kinds:
+        # A string of one word is a key, a name or a path.
+        if token.type not in kinds or re.fullmatch(r"\w*[\"'][^\s\"']*[\"']", token.string):
             continue
         (first, start), (last, end) = token.start, token.end
         for number in range(first - 1, last):
             left = start if number == first - 1 else 0
             right = end if number == last - 1 else len(source[number])
             lines[number][left:right] = source[number][left:right]
-    # A sentence may run over the lines of a comment and over adjacent strings.
-    return "\n".join(re.sub(r"^(\s*)#", r"\1 ", "".join(line)) for line in lines)
+    # A sentence may run over the lines of a comment; names in the fields of f-strings are no prose.
+    whole = "\n".join(re.sub(r"^(\s*)#", r"\1 ", "".join(line)) for line in lines)
+    return re.sub(r"\{[^{}\n]*\}", lambda field: " " * len(field[0]), whole)
 
 
 def found(text: str, name: str) -> Iterator[str]:

@@ -231,7 +231,7 @@ class CachedCharDecoder:
         rows = torch.where(
             first, conditions[slots], self.transformer.wte(chars)
         ) + self.transformer.wpe(positions)
-        # All slots' caches side by side: a row looks at the columns of its slot up to its own
+        # All slots' caches side by side: a row reads the columns of its slot up to its own
         # place. One dense product over all columns is cheaper than gathering each row's own.
         start = slots * self.places
         own = start + positions

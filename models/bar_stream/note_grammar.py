@@ -12,7 +12,7 @@ LONGEST_BAR = 4 * TICKS_PER_WHOLE_NOTE
 PITCHES = "ABCDEFGabcdefg"
 ACCIDENTALS = "^_="
 
-# What the short forms mean: so many notes in the time of so many.
+# The short forms: a number of notes in the time of another number.
 SHORT_TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 # Three notes of a tick each in the time of two.
 LEAST_TUPLET = 2

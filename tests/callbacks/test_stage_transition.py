@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Half:
-    """Another objective, told apart by its value."""
+    """Another objective, recognised by its value."""
 
     def __call__(self, module: Any, batch: Batch) -> ObjectiveResult:
         result = Likelihood()(module, batch)

@@ -95,7 +95,7 @@ def written(module: BarStreamModule, labels: Labels, piece: Tune, stop: Any = "e
 
 
 class Writer:
-    """In the place of ``module.generate``: random tunes by the generator and the weights; counts its calls."""
+    """Instead of ``module.generate``: random tunes by the generator and the weights; counts its calls."""
 
     def __init__(
         self, module: BarStreamModule, by_weights: bool = True, die_at: int | None = None

@@ -121,7 +121,7 @@ def test_what_was_rendered_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.rglob("*.part"))
 
     def broken(*_: object) -> None:
-        raise AssertionError("rendered anew")
+        raise AssertionError("rendered again")
 
     monkeypatch.setattr(musiczoo.music.sound.rendering, "render_clip", broken)
     again = data(tmp_path)
@@ -131,7 +131,7 @@ def test_what_was_rendered_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         data(tmp_path, seed=2),
         data(tmp_path, takes=Takes(least_seconds=0.8, most_seconds=1.1)),
     ):
-        with pytest.raises(AssertionError, match="rendered anew"):
+        with pytest.raises(AssertionError, match="rendered again"):
             other.items([0], training=True)[Draw(0, 0)]
 
 

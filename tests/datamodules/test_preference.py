@@ -482,7 +482,7 @@ def test_stored_references_are_those_of_the_untrained_model(tmp_path):
     assert (
         max(abs(found[name] - value) for name, value in recomputed(trained, source).items()) > 0.1
     )
-    # At the first step the policy is its own reference; the loss is ln 2 but for dropout.
+    # At the first step the policy is its own reference; the loss is ln 2, apart from dropout.
     assert trainer.callback_metrics["val/loss"] != pytest.approx(0.6931, abs=1e-4)
     loader = source.train_dataloader()
     for batch in loader:
@@ -515,7 +515,7 @@ def test_the_same_reference_is_computed_once(tmp_path, monkeypatch):
     fit(source, trained, max_epochs=1)
     fit(data(tmp_path, in_memory(11)), max_epochs=1)
     assert len(list(tmp_path.glob("*.parquet"))) == 3
-    # A damaged file that no run relies on is made anew.
+    # A damaged file that no run relies on is made again.
     for path in tmp_path.glob("*.parquet"):
         path.write_bytes(b"damaged")
     fit(data(tmp_path), max_epochs=1)

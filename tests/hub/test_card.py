@@ -1,4 +1,4 @@
-"""The model card says what is known, and says so where nothing is."""
+"""The model card states the known facts, and names the unknown ones."""
 
 from __future__ import annotations
 

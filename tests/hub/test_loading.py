@@ -1,4 +1,4 @@
-"""Opening by name and path, and what bad files say."""
+"""Opening by name and path, and the errors of bad files."""
 
 import pickle
 import shutil

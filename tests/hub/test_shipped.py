@@ -1,4 +1,4 @@
-"""The checkpoints that come with musiczoo are what their cards say, and can be fine-tuned."""
+"""The checkpoints that come with musiczoo match their cards, and can be fine-tuned."""
 
 from __future__ import annotations
 

@@ -29,8 +29,7 @@ COUNTS = ("notes", "pitch_range", "velocity_range")
 @cache
 def oracle() -> tuple[tuple[dict[str, Any], ScoreTick], ...]:
     rows = pq.ParquetFile(ORACLE).read().to_pylist()
-    # What a file is made of when it is opened by music.read is not what is tested here, but for the
-    # odd ones.
+    # Reading by music.read is tested here only for the odd files.
     return tuple(
         (
             row,

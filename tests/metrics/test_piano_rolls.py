@@ -32,7 +32,7 @@ def test_equal_to_symusic():
     for row, piece in oracle()[:40]:
         if "plain" not in row["name"]:
             continue
-        # Sixteenths are exact in these pieces but for tuplets, which symusic rounds.
+        # Sixteenths are exact in these pieces except for tuplets, which symusic rounds.
         grid = piece.resample(48, 1)
         wanted = grid.pianoroll(modes=["frame"], pitch_range=[0, 128]).max(axis=(0, 1))[
             :, : 16 * 48

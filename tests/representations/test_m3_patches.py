@@ -73,7 +73,7 @@ def test_a_leading_bar_line_belongs_to_the_first_bar_and_double_ones_shift_the_p
 
 
 def test_runs_of_one_type_are_packed_as_far_as_they_fit():
-    """The first line with its newline, a tab in the place of each newline but the last: at most 62 characters."""
+    """The first line with its newline, a tab instead of each newline except the last: at most 62 characters."""
     run = [f"note_on 0 0 {pitch} 80" for pitch in (60, 61, 62, 63, 64)]
     assert [
         len(line)

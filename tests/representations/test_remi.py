@@ -214,7 +214,7 @@ def _corpus_pieces(count: int) -> list[ScoreTick]:
 
 
 def _assert_round_trip(tokens: Remi, piece: ScoreTick) -> None:
-    """Compares with the grid as it is told here: the nearest 12th of a beat, at most 4 beats."""
+    """Compares with the grid as it is defined here: the nearest 12th of a beat, at most 4 beats."""
     with_program = not tokens.one_stream
     low, high = 21, 108
     merged: dict[tuple[Any, ...], set[Fraction]] = {}

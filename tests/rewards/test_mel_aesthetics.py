@@ -44,7 +44,7 @@ def tiny() -> MelAestheticsModule:
 
 
 def preferred(logits: torch.Tensor) -> torch.Tensor:
-    """Told once more: the mean chance against each of the real clips."""
+    """Computed in another way: the mean chance against each of the real clips."""
     return torch.stack([torch.sigmoid(logits - real) for real in (-0.5, 0.0, 1.0)]).mean(dim=0)
 
 

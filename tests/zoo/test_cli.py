@@ -100,7 +100,7 @@ def test_fit_validate_generate(
     cli = validate(["--config", str(saved), "--ckpt_path", str(checkpoint)])
     assert 0 < float(cli.trainer.callback_metrics["val/loss"]) < 10
 
-    # A run goes on where it stopped, in the same folder.
+    # A run continues where it stopped, in the same folder.
     cli = fit(["--config", str(config), "--ckpt_path", str(checkpoint), "--trainer.max_steps", "4"])
     assert cli.trainer.global_step == 4
 
@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_piece(tmp_path: Path) -> None:
 def test_a_piece_that_cannot_be_read_is_kept_as_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Random weights without a prompt say no ABC.
+    # Random weights without a prompt generate no ABC.
     code, message = failing(
         capsys,
         "generate",

@@ -94,7 +94,7 @@ def run_here(folder: Path) -> None:
 
 
 def in_child(target: Callable[..., None], *args: Any, kill_after: float | None = None) -> int:
-    """Runs a function in a forked process, which costs no start, and kills it after so many seconds; gives its exit code."""
+    """Runs a function in a forked process, which costs no start, and kills it after a number of seconds; returns its exit code."""
     process = multiprocessing.get_context("fork").Process(target=target, args=args)
     process.start()
     if kill_after is not None:

@@ -1,4 +1,4 @@
-"""The files of a round: what goes in comes out, and what is broken or of another run is told."""
+"""The files of a round: what goes in comes out, and what is broken or of another run is refused."""
 
 from __future__ import annotations
 

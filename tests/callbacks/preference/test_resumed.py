@@ -73,7 +73,7 @@ def test_resumed_at_every_checkpoint_equals_undisturbed(tmp_path, accumulate):
 
 @pytest.mark.parametrize("name", [LAST, pytest.param("round1-end", marks=pytest.mark.slow)])
 def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path, name):
-    # The run goes on from the checkpoint, and is killed and resumed again in the next round.
+    # The run continues from the checkpoint, and is killed and resumed again in the next round.
     saver = SaveEverywhere(tmp_path / "saved", tmp_path / "rounds")
     resumed(undisturbed, name, tmp_path / "rounds", callbacks=[saver])
     assert list(saver.saved) == [

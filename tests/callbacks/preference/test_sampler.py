@@ -176,7 +176,7 @@ def test_a_round_in_which_nothing_passes_says_why(tmp_path):
         match=r"of 12 pieces 6: the piece cannot be read; 4: misaligned\. Sample more",
     ):
         make(module, tmp_path)
-    # The pieces are kept, so that another try does not write them anew.
+    # The pieces are kept, so that another try does not generate them again.
     assert RoundFiles(tmp_path).chunk(0) is not None
     assert not RoundFiles(tmp_path).is_complete()
 

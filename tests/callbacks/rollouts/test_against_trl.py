@@ -85,7 +85,7 @@ class Losses(lightning.Callback):
         self.advantages.append(batch["advantages"].tolist())
 
     def steps(self, batches: int) -> Iterator[dict[str, float]]:
-        """Means over the targets of so many batches."""
+        """Means over the targets of a number of batches."""
         for start in range(0, len(self.batches), batches):
             part = self.batches[start : start + batches]
             targets = sum(one["targets"] for one in part)

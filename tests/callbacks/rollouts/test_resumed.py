@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """What a run has kept but for the seconds that it took."""
+    """The files of a run, without the seconds that it took."""
     files = RolloutFiles(folder)
     steps = {
         str(step): [{**row, "tokens": row["tokens"].tolist()} for row in files.step(step)]

@@ -149,7 +149,7 @@ def test_an_opening_longer_than_the_context_is_kept_whole(module):
     assert_kept(given, result, 60)
     shown = result.generated.text
     assert "[r:0/" not in shown
-    # What holds by then is told to the model before the first bar that it sees.
+    # The model reads what holds by then before the first bar that it sees.
     first = next(line for line in shown.splitlines() if line.startswith("[r:"))
     assert "[V:1][M:3/4][K:D]" in first
     assert (

@@ -59,7 +59,7 @@ def test_reported_log_probs_are_those_of_the_full_softmax(module, temperature):
 
 
 class OneLine:
-    """Lets the model say nothing but one bar after another, and the end after ``bars`` of them."""
+    """Allows only one bar after another, and the end after ``bars`` of them."""
 
     def __init__(self, text="[V:1]C2E2|\n", bars=10**6):
         self.text, self.bars, self.said = text, bars, 0

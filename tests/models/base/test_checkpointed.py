@@ -1,4 +1,4 @@
-"""What a module tells of itself: prompts and provenance, through fits, Lightning's checkpoints and fine-tuning."""
+"""The record of a module: prompts and provenance, through fits, Lightning's checkpoints and fine-tuning."""
 
 from __future__ import annotations
 

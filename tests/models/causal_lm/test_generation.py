@@ -1,4 +1,4 @@
-"""Sampling: cached equals uncached, batches change nothing, and the guard lets REMI alone be said."""
+"""Sampling: cached equals uncached, batches change nothing, and the guard allows only REMI."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_loss_falls_and_a_resumed_fit_equals_the_undisturbed(tmp_path):
 
 def test_a_fit_resumed_twice_equals_the_undisturbed(tmp_path):
     # Lightning does not count the epoch after a checkpoint of an epoch's last batch, and would
-    # begin it anew when resumed in it.
+    # begin it again when resumed in it.
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole, second, third = tiny(), tiny(), tiny()

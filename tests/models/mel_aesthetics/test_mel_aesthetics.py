@@ -1,4 +1,4 @@
-"""The small ear: clips do not notice each other, the loss is its formula, it learns, and a fit resumes."""
+"""The small audio scorer: clips do not notice each other, the loss is its formula, it learns, and a fit resumes."""
 
 from __future__ import annotations
 

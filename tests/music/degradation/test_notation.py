@@ -139,7 +139,7 @@ def test_another_key_under_the_same_notes():
         degrade(tune, Degradation(("key",)), rng=random.Random(seed)).tune for seed in range(200)
     }
     assert {changed.voices for changed in found} == {tune.voices}
-    # The mode stays: the signatures are the other fourteen, but for those in which the letters
+    # The mode stays: the signatures are the other fourteen, except those in which the letters
     # sound the same.
     assert {signature_key(changed) for changed in found} == set(KEYS) - {"A"}
     assert all((changed.field("K") or "").endswith("m") for changed in found)

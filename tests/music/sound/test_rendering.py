@@ -324,7 +324,7 @@ def test_closing_ends_what_is_under_way(soundfont: str) -> None:
     renderer.begin(piece((0, 1, 60)))
     renderer.close()
     assert time.monotonic() - started < 20
-    assert renderer.clips([piece((0, 1, 60))])[0].reason is None  # and it starts anew
+    assert renderer.clips([piece((0, 1, 60))])[0].reason is None  # and it starts again
     renderer.close()
 
 

@@ -26,7 +26,7 @@ from musiczoo.music.sound.rendering import Renderer, Rendering
 from musiczoo.rewards.base import Scores
 from tests.zoo.tiny_evaluations import Loudness
 
-class Ear(Loudness):
+class Scorer(Loudness):
     def __init__(self):
         super().__init__(Renderer(Rendering(sample_rate=8000), workers=0))
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for seed, name in enumerate(("before", "after")):
         save_checkpoint(remi_model(seed), tmp_path / name)
     sine_soundfont(tmp_path / "sine.sf2")
-    (tmp_path / "users_ear.py").write_text(EAR)
+    (tmp_path / "users_scorer.py").write_text(EAR)
     (tmp_path / "real").mkdir()
     for number in range(20):
         rng = random.Random(number)
@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MUSICZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MUSICZOO_SOUNDFONT", str(tmp_path / "sine.sf2"))
     yield tmp_path
-    sys.modules.pop("users_ear", None)
+    sys.modules.pop("users_scorer", None)
 
 
 SHORT = ["--prompts", "6", "--max-new-tokens", "30", "--quiet", "--device", "cpu"]
@@ -71,7 +71,7 @@ def test_two_models_and_a_reward_that_listens(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    words = ["before", "after", *SHORT, "--corpus", "real", "--reward", "users_ear:Ear"]
+    words = ["before", "after", *SHORT, "--corpus", "real", "--reward", "users_scorer:Scorer"]
     words += [
         "--soundfont",
         "sine.sf2",
@@ -130,7 +130,7 @@ def test_three_models_with_labels_and_a_function(folder: Path) -> None:
             "same=before",
             *SHORT,
             "--reward",
-            "users_ear:count",
+            "users_scorer:count",
             "--variant",
             "corpus",
             "--corpus",
@@ -184,15 +184,15 @@ def test_built_in_rewards(folder: Path, reward: str) -> None:
         (["before", "before"], "Two models are called before"),
         (["before", "scores"], "does not write performances from prompts of tokens"),
         (["before", "--reward", "beauty"], "There is no reward 'beauty'"),
-        (["before", "--reward", "users_ear:beauty"], "users_ear:beauty cannot be loaded"),
-        (["before", "--reward", "users_ear:broken"], "is a int, not a reward"),
+        (["before", "--reward", "users_scorer:beauty"], "users_scorer:beauty cannot be loaded"),
+        (["before", "--reward", "users_scorer:broken"], "is a int, not a reward"),
         (["before", "--reward", "mel:nowhere"], "nowhere"),
         (["before", "--soundfont", "grand-piano"], "grand-piano does not exist"),
         (["before", "--variant", "corpus", "--corpus", "unheard-of"], "There is no such corpus"),
         (["before", "--prompts", "1"], "--prompts: 1 is too few"),
         (["before", "--temperature", "0"], "nothing is drawn"),
         (["before", "--device", "abacus"], "device cannot be used"),
-        (["before", "--output", "users_ear.py"], "folder cannot be made"),
+        (["before", "--output", "users_scorer.py"], "folder cannot be made"),
     ],
 )
 def test_what_cannot_be_compared(folder: Path, words: list[str], told: str) -> None:

@@ -292,7 +292,7 @@ def test_the_table_of_soundfonts(renderer: Renderer, tmp_path: Path) -> None:
         ("white noise", 1),
     ]
     first, second, silence, noise = (row["means"] for row in rows)
-    # The same samples under two names, and what a sine is worth by hand.
+    # The same samples under two names, and the score of a sine by hand.
     assert first == second
     assert 0 < first["loudness"] < 1
     assert silence == {"loudness": 0, "high": 0}

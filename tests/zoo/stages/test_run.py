@@ -1,4 +1,4 @@
-"""Plans: each stage does what it says, a run goes on where it stopped, and nothing that was changed goes unnoticed."""
+"""Plans: each stage follows its settings, a run continues where it stopped, and every change is noticed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Stop(lightning.Callback):
-    """Ends the process's part in a fit after so many batches, as an error would."""
+    """Ends the process's part in a fit after a number of batches, as an error would."""
 
     def __init__(self, after: int) -> None:
         self.after = after
