@@ -257,13 +257,19 @@ class PreferenceRounds(FitTakeover):
                 # NotaGen trains each round with an optimiser of its own.
                 trainer.strategy.setup_optimizers(trainer)
             self._pairs_of = {"round": number, "digest": run.digest(number)}
-        elif (progress := _epochs(trainer)).processed >= self.rounds:
-            # A fit that is resumed when all rounds are over ends after this, without a hook, and
-            # without counting the last round: the batches of its epoch are processed, and its
-            # hooks (completed) are not.
-            progress.completed = progress.processed
+        elif self._is_over(trainer):
             self._finish()
         return run.loader(number, self._pairs_of["digest"], self.batch_size)
+
+    def _is_over(self, trainer: lightning.Trainer) -> bool:
+        """Whether a fit is resumed when all of its rounds are over."""
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        over = bool(progress.processed >= self.rounds)
+        if over:
+            # Such a fit ends after this, without a hook, and without counting the last round: the
+            # batches of its epoch are processed, and its hooks (completed) are not.
+            progress.completed = progress.processed
+        return over
 
     def _is_resumed(self, run: PreferenceRun, number: int) -> bool:
         """Whether a checkpoint was saved in this round, whose pairs must be there.
@@ -293,8 +299,3 @@ class PreferenceRounds(FitTakeover):
                 ),
             )
         return resumed
-
-
-def _epochs(trainer: lightning.Trainer) -> Any:
-    """The epochs of a fit: how many are ``processed``, and ``completed`` with their hooks."""
-    return trainer.fit_loop.epoch_progress.current

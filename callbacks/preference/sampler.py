@@ -79,17 +79,18 @@ class PreferenceSampler:
             MusicZooError: The source lists no prompts, and no number of them is given.
         """
         count = self.settings.prompt_count
+        found: Sequence[Any] | None
         if count is not None:
             rng = random.Random(f"{self.settings.seed}:{number}:prompts")
             found: Any = self.source.draw(count, rng)
         else:
             found = getattr(self.source, "prompts", None)
-            if found is None:
-                raise MusicZooError(
-                    f"The prompt source {self.source.name} has no list of its prompts.",
-                    where="PreferenceRounds(prompts=...)",
-                    remedy="Give prompt_count=, the number of prompts of a round.",
-                )
+        if found is None:
+            raise MusicZooError(
+                f"The prompt source {self.source.name} has no list of its prompts.",
+                where="PreferenceRounds(prompts=...)",
+                remedy="Give prompt_count=, the number of prompts of a round.",
+            )
         # A prompt need not be hashable, its record is.
         return list({json.dumps(prompt_record(prompt)): prompt for prompt in found}.values())
 

@@ -67,10 +67,12 @@ def check_trainer(trainer: lightning.Trainer, optimizer_steps: int) -> None:
             where="Trainer(max_epochs=..., max_steps=...)",
             remedy="Leave both out, and give GroupRollouts(steps=...).",
         )
+    # Attributes that Lightning sets without declaring them.
+    undeclared: Any = trainer
     if (
         trainer.limit_train_batches != 1.0
-        or trainer.overfit_batches  # type: ignore[attr-defined]  # likewise
-        or trainer.reload_dataloaders_every_n_epochs  # type: ignore[attr-defined]  # set where mypy does not look
+        or undeclared.overfit_batches
+        or undeclared.reload_dataloaders_every_n_epochs
     ):
         raise MusicZooError(
             "Rollouts bring batches of their own, all of which are trained on.",
