@@ -82,7 +82,7 @@ class PreferenceSampler:
         found: Sequence[Any] | None
         if count is not None:
             rng = random.Random(f"{self.settings.seed}:{number}:prompts")
-            found: Any = self.source.draw(count, rng)
+            found = self.source.draw(count, rng)
         else:
             found = getattr(self.source, "prompts", None)
         if found is None:
