@@ -144,6 +144,15 @@ ROWS: tuple[Architecture, ...] = (
         usage="[new] = model.generate([{prompt}])",
         summary="Phi-3 over REMI tokens, as SMART has it",
     ),
+    Architecture(
+        name="text_lm",
+        module="musiczoo.models.causal_lm.module:TextLMModule",
+        representation={"text_tokens": "musiczoo.representations.text_tokens:TextTokens"},
+        reads_published="musiczoo.models.causal_lm.published:read_published",
+        writes="text",
+        usage="[new] = model.generate([{prompt}])",
+        summary="any causal language model of transformers, over texts",
+    ),
 )
 
 

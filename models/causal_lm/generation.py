@@ -5,9 +5,9 @@ Slots are used again as soon as a sequence ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,13 @@ from musiczoo.music.errors import MusicZooError
 
 Stop = Literal["end", "max_length", "cancelled"]
 OnTokens = Callable[[int, Tensor], bool | None]
+
+
+# What ``generate`` of a token model takes beyond what all architectures take.
+TOKEN_OPTIONS: Mapping[str, str] = {
+    "max_new_tokens": "tokens after the prompt at most",
+    "min_new_tokens": "tokens after the prompt before which no piece ends",
+}
 
 
 class GuardState(Protocol):
@@ -32,6 +39,7 @@ class GuardState(Protocol):
         ...
 
 
+@runtime_checkable
 class TokenGuard(Protocol):
     """Masks tokens before they are drawn."""
 

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from musiczoo.models.causal_lm.blocks import Block, Rotary, blocks_of, is_known
 from musiczoo.models.layers.ragged_attention import RaggedCausal
+from musiczoo.music.errors import MusicZooError
 
 # Called with (layer, query, key, value) on rows of tokens; gives what attention adds.
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -89,6 +90,17 @@ def causal(net: nn.Module, lengths: Tensor) -> tuple[RaggedCausal, Attend]:
     return ragged, attend
 
 
+def set_gradient_checkpointing(net: Any, on: bool) -> None:
+    """Makes the training pass compute blocks again in the backward pass, or keep their values."""
+    # The switch of transformers wraps the layers, which are not called for known families.
+    if is_known(net):
+        net.model.gradient_checkpointing = on
+    elif on:
+        # Newer versions of transformers have another name for it.
+        switch = getattr(net, "activation_checkpointing_enable", None)
+        (switch or net.gradient_checkpointing_enable)({"use_reentrant": False})
+
+
 def target_logits(
     net: Any, ids: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]]:
@@ -103,7 +115,16 @@ def target_logits(
         Logits (scored, vocabulary) in float32; the target (scored,) of each row; the mask
         (batch, longest - 1) of what is scored; and a function that puts rows into the order of the
         mask's places.
+
+    Raises:
+        MusicZooError: A sequence longer than the context.
     """
+    context = getattr(net.config, "max_position_embeddings", None)
+    if context is not None and ids.shape[1] > context:
+        raise MusicZooError(
+            f"A sequence of {ids.shape[1]} tokens does not fit into {context} positions.",
+            remedy="Give the data module a smaller max_length.",
+        )
     place = torch.arange(ids.shape[1], device=ids.device)
     mask = place[1:] < lengths.unsqueeze(1)
     rows, targets = ids[:, :-1][mask], ids[:, 1:][mask]
@@ -131,6 +152,9 @@ def token_log_probs(
 
     Returns:
         (batch, longest - 1) log-probabilities, 0 where nothing is scored, and the mask of what is.
+
+    Raises:
+        MusicZooError: A sequence longer than the context.
     """
     logits, targets, mask, restore = target_logits(net, ids, lengths)
     # One pass over the logits forwards and one backwards.
@@ -152,6 +176,9 @@ def token_log_distribution(
 
     Returns:
         (batch, longest - 1, vocabulary) float32, 0 where nothing is scored.
+
+    Raises:
+        MusicZooError: A sequence longer than the context.
     """
     logits, _, mask, restore = target_logits(net, ids, lengths)
     scores = restore(torch.log_softmax(logits / temperature, dim=-1))

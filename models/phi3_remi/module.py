@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor
 from transformers import Phi3ForCausalLM
 
 from musiczoo.models.adapters import LoRA
-from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
+from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.pretrained import set_net
 from musiczoo.models.base.sharding import shard
-from musiczoo.models.causal_lm.generation import Sampled, TokenLimits, TokenSampler
-from musiczoo.models.causal_lm.net import token_log_distribution, token_log_probs
+from musiczoo.models.causal_lm.construction import give_net
+from musiczoo.models.causal_lm.generation import TOKEN_OPTIONS, Sampled
+from musiczoo.models.causal_lm.net import (
+    set_gradient_checkpointing,
+    token_log_distribution,
+    token_log_probs,
+)
+from musiczoo.models.causal_lm.requests import checked_ids, continuations, generated
 from musiczoo.models.phi3_remi.config import Phi3RemiConfig
 from musiczoo.models.phi3_remi.net import build
 from musiczoo.models.sampling import Sampling
@@ -67,10 +70,7 @@ class Phi3RemiModule(GenerativeModule):
     length_unit = "token"
     unit = "token"
     lora_targets = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
-    generate_options: ClassVar[Mapping[str, str]] = {
-        "max_new_tokens": "tokens after the prompt at most",
-        "min_new_tokens": "tokens after the prompt before which no piece ends",
-    }
+    generate_options = TOKEN_OPTIONS
     net: Phi3ForCausalLM
     config: Phi3RemiConfig
     representation: Remi
@@ -91,16 +91,10 @@ class Phi3RemiModule(GenerativeModule):
         # distribution. A checkpoint may bring its own.
         self.sampling = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
         self.representation = representation or Remi.smart()
-        tokens = len(self.representation.vocabulary)
-        sizes = replace(sizes, vocabulary=sizes.vocabulary or tokens)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            stored = set_net(self, build, sizes, pretrained)
-        self.representation = stored or self.representation
+        give_net(self, build, sizes, pretrained)
         self._check_vocabulary()
         self._keep_settings(gradient_checkpointing=gradient_checkpointing)
-        # transformers' own switch wraps the layers, which are not called here.
-        self.net.model.gradient_checkpointing = gradient_checkpointing
+        set_gradient_checkpointing(self.net, gradient_checkpointing)
         if lora is not None:
             self.add_lora(lora, self.seed)
 
@@ -154,8 +148,8 @@ class Phi3RemiModule(GenerativeModule):
         Raises:
             MusicZooError: A sequence longer than the context.
         """
-        ids = self._checked(batch["ids"])
-        return TokenLogProbs(*token_log_probs(self.net, ids, batch["lengths"], temperature))
+        scored = token_log_probs(self.net, batch["ids"], batch["lengths"], temperature)
+        return TokenLogProbs(*scored)
 
     def log_distribution(self, batch: Batch, temperature: float = 1.0) -> Tensor:
         """Log-probabilities of all tokens; see :class:`musiczoo.models.base.Distributes`.
@@ -167,47 +161,23 @@ class Phi3RemiModule(GenerativeModule):
         Returns:
             (batch, longest - 1, vocabulary), 0 where nothing is scored.
         """
-        ids = self._checked(batch["ids"])
-        return token_log_distribution(self.net, ids, batch["lengths"], temperature)
-
-    def _checked(self, ids: Tensor) -> Tensor:
-        if ids.shape[1] > self.config.positions:
-            raise MusicZooError(
-                f"A sequence of {ids.shape[1]} tokens does not fit into"
-                f" {self.config.positions} positions.",
-                remedy="Give the data module a smaller max_length.",
-            )
-        return ids
+        return token_log_distribution(self.net, batch["ids"], batch["lengths"], temperature)
 
     def _sampled(
         self,
         prompts: Sequence[Tensor | str],
         seeds: Sequence[int],
         *,
-        sampling: Sampling,
-        max_length: int | None,
-        batch_size: int | None,
         guard: str | None,
-        on_progress: OnProgress | None,
-        max_new_tokens: int | None = None,
-        min_new_tokens: int = 0,
+        **request: Any,
     ) -> Iterator[tuple[int, Generated]]:
         if guard not in (None, "grammar"):
             raise MusicZooError(
                 f"There is no guard {guard!r}.", where="guard", remedy='Give "grammar" or None.'
             )
-        encoded = [self._prompt(prompt) for prompt in prompts]
-        text = self.representation.text
-        sampler = TokenSampler(
-            self.net,
-            sampling,
-            TokenLimits(self.config.positions, max_length, max_new_tokens, min_new_tokens),
-            slots=batch_size or 64,
-            end=EOS,
-            guard=self._grammar() if guard else None,
-            on_tokens=on_progress and (lambda number, ids: on_progress(number, text(ids))),
-        )
-        for number, sequence in sampler.run(encoded, seeds):
+        ids = [self._prompt(prompt) for prompt in prompts]
+        grammar = self._grammar() if guard else None
+        for number, sequence in continuations(self, ids, seeds, end=EOS, guard=grammar, **request):
             yield number, self._result(sequence)
 
     def guard_for(
@@ -223,18 +193,8 @@ class Phi3RemiModule(GenerativeModule):
         return RemiGrammar(self.representation)
 
     def _prompt(self, prompt: Tensor | str) -> Tensor:
-        ids = (
-            self.representation.encode_text(prompt)
-            if isinstance(prompt, str)
-            else prompt.detach().to("cpu", torch.int64)
-        )
-        inside = not len(ids) or 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary
-        if ids.ndim != 1 or not inside:
-            raise MusicZooError(
-                "A prompt holds other numbers than ids of the vocabulary.",
-                remedy="Give ids of shape (tokens,), or names.",
-            )
-        return ids if len(ids) else torch.tensor([BOS])
+        ids = self.representation.encode_text(prompt) if isinstance(prompt, str) else prompt
+        return checked_ids(ids, self.config.vocabulary, BOS)
 
     def _result(self, sequence: Sampled) -> Generated:
         piece, error = None, None
@@ -242,15 +202,7 @@ class Phi3RemiModule(GenerativeModule):
             piece = self.representation.decode(sequence.tokens)
         except MusicZooError as problem:
             error = problem
-        return Generated(
-            piece=piece,
-            text=self.representation.text(sequence.tokens),
-            tokens=sequence.tokens,
-            log_probs=sequence.log_probs,
-            scored=torch.arange(len(sequence.tokens)) >= sequence.prompt,
-            stop=sequence.stop,
-            error=error,
-        )
+        return generated(sequence, self.representation.text(sequence.tokens), piece, error)
 
     def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
         """The tokens as they were generated; reading the piece again would drop what is no REMI."""

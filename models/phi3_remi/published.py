@@ -6,7 +6,6 @@ MidiTok, ``tokenizer.json``.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from musiczoo.hub.published import Published
 from musiczoo.hub.tensors import count_layers, read_safetensors, read_torch_file, shape_of
+from musiczoo.models.causal_lm.published import read_config
 from musiczoo.models.phi3_remi.config import Phi3RemiConfig
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.remi import Remi
@@ -68,19 +68,12 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    found = read_config(folder)
+    if (kind := found.get("model_type")) != "phi3":
         raise MusicZooError(
-            f"The configuration beside the weights cannot be read: {error}",
-            path=file,
-            remedy="Put the publisher's config.json beside the weights.",
-        ) from error
-    if not isinstance(found, dict) or found.get("model_type") != "phi3":
-        kind = found.get("model_type") if isinstance(found, dict) else type(found).__name__
-        raise MusicZooError(
-            f"The configuration is of a {kind}, not of a phi3.", path=file, remedy="Give a Phi-3's."
+            f"The configuration is of a {kind}, not of a phi3.",
+            path=folder / "config.json",
+            remedy="Give a Phi-3's.",
         )
     return found
 

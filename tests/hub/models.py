@@ -8,6 +8,7 @@ import torch
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base.module import ZooModule
+from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
@@ -15,6 +16,7 @@ from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.models.prompts import Prompt
 from musiczoo.representations.bar_stream import BarStreamPatches
 from musiczoo.representations.log_mel import LogMel
+from musiczoo.representations.text_tokens import TextTokens
 
 
 def _disturbed(model: ZooModule) -> ZooModule:
@@ -73,6 +75,13 @@ def phi3_remi() -> ZooModule:
     )
 
 
+def text_lm() -> ZooModule:
+    torch.manual_seed(8)
+    tokens = TextTokens.train(["CDEF GABc|", "cBAG FEDC|"] * 4, vocabulary=270, max_length=64)
+    sizes = {"layers": 1, "hidden": 32, "heads": 4, "intermediate": 48, "positions": 64}
+    return _disturbed(TextLM(**sizes, key_value_heads=2, dropout=0.2, representation=tokens))
+
+
 # One line for each architecture; the tests of this folder take it from here.
 MODELS: dict[str, Callable[[], ZooModule]] = {
     "bar_stream": bar_stream,
@@ -80,4 +89,5 @@ MODELS: dict[str, Callable[[], ZooModule]] = {
     "m3": m3,
     "mel_aesthetics": mel_aesthetics,
     "phi3_remi": phi3_remi,
+    "text_lm": text_lm,
 }

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base.generative import GenerativeModule
+from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.phi3_remi import Phi3RemiModule
 
 _BARS = [
@@ -50,6 +51,17 @@ def phi3_remi_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[T
     ]
 
 
+def text_lm(**settings: object) -> GenerativeModule:
+    sizes = {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48, "positions": 96}
+    return TextLM(**{**sizes, **settings})
+
+
+def text_lm_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[Tensor]:
+    return [
+        module.representation.encode("K:C\n" + "".join(_BARS[k : k + 1 + k % 3])) for k in numbers
+    ]
+
+
 # How each is built, with random weights, and how pieces of different length are made for it, one
 # for each number.
 ARCHITECTURES: dict[
@@ -60,6 +72,7 @@ ARCHITECTURES: dict[
 ] = {
     "bar_stream": (bar_stream, bar_stream_pieces),
     "phi3_remi": (phi3_remi, phi3_remi_pieces),
+    "text_lm": (text_lm, text_lm_pieces),
 }
 
 
