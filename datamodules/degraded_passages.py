@@ -118,7 +118,7 @@ class DegradedPassagesDataModule(CorpusDataModule):
 
     def provenance(self) -> dict[str, Any]:
         """What a checkpoint records of the data that it was trained on, as plain JSON values."""
-        of_notation = ("keys", "prompts", "conditioning", "batch_size")
+        of_notation = ("keys", "conditioning", "batch_size")
         record = self._scores.provenance()
         return {
             **{name: value for name, value in record.items() if name not in of_notation},

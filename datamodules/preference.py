@@ -214,7 +214,7 @@ class PreferenceDataModule(SplitDataModule):
             "val_fraction": self.val_fraction,
             "split_seed": self.split_seed,
             "seed": self.seed,
-            "prompts": prompt_counts(known),
+            "conditioning": {"prompts": prompt_counts(known)},
         }
 
     def _source_record(self) -> dict[str, Any]:

@@ -229,7 +229,7 @@ class ScoreDataModule(CorpusDataModule):
             "val_fraction": self.val_fraction,
             "test_fraction": self.test_fraction,
             "split_seed": self.split_seed,
-            "prompts": prompt_counts(known),
+            "conditioning": {"prompts": prompt_counts(known)},
         }
 
     def items(self, indices: Sequence[int], *, training: bool) -> ScoreItems:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from musiczoo.models.base.capabilities import Distributes
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.generative import Generated, GenerativeModule
 from musiczoo.music.errors import MusicZooError
@@ -26,10 +27,10 @@ def divergence(
     """KL(model || reference) of each completion, the mean over its sampled tokens in nats.
 
     With ``"exact"`` the divergence of the two distributions is summed over the whole vocabulary at
-    each token, so that only the contexts are a sample. Both models must give the logits of all
-    choices for that. Otherwise it is Schulman's estimate "k3" from the probabilities of the sampled
-    tokens (``exp(r) - r - 1`` with ``r`` the log-ratio of reference and model), which GRPO uses:
-    without bias, never negative, but noisier.
+    each token, so that only the contexts are a sample. Both models must give the probabilities of
+    all choices for that (:class:`musiczoo.models.base.Distributes`). Otherwise it is Schulman's
+    estimate "k3" from the probabilities of the sampled tokens (``exp(r) - r - 1`` with ``r`` the
+    log-ratio of reference and model), which GRPO uses: without bias, never negative, but noisier.
 
     Args:
         model: Generated the completions; it and the reference are left as they were.
@@ -59,7 +60,7 @@ def divergence(
             remedy="Compare models of one kind.",
         )
     temperature = temperature or 1.0
-    estimator: Estimator = "exact" if _gives_logits(model) and _gives_logits(reference) else "k3"
+    estimator: Estimator = "exact" if _distribute(model, reference) else "k3"
     found = torch.full((len(results),), torch.nan, dtype=torch.float64)
     items = _items(model, results)
     for first in range(0, len(items), batch_size):
@@ -92,14 +93,8 @@ def _items(
     return sorted(items, key=lambda item: len(item[1]))
 
 
-def _gives_logits(module: GenerativeModule) -> bool:
-    from transformers import PreTrainedModel
-
-    net: Any = module.net
-    if not isinstance(net, PreTrainedModel):
-        return False
-    anything: Any = net
-    return anything.get_output_embeddings() is not None
+def _distribute(*models: GenerativeModule) -> bool:
+    return all(isinstance(model, Distributes) for model in models)
 
 
 def _exact(
@@ -113,13 +108,11 @@ def _exact(
     return (mine.exp() * (mine - its)).sum(dim=-1)
 
 
-def _log_distribution(
-    module: GenerativeModule, batch: Mapping[str, Tensor], temperature: float
-) -> Tensor:
-    net: Any = module.net
-    # Padding stands behind, where causal attention does not see it.
-    logits: Tensor = net(input_ids=batch["ids"].to(_device(module)), use_cache=False).logits[:, :-1]
-    return torch.log_softmax(logits.cpu().double() / temperature, dim=-1)
+def _log_distribution(module: Any, batch: Mapping[str, Tensor], temperature: float) -> Tensor:
+    """(batch, targets, choices) float64, on the processor."""
+    found: Tensor = module.log_distribution(_on_its_device(module, batch), temperature)
+    # Normalised again in double: single precision leaves an error that is the same for all choices.
+    return found.cpu().double().log_softmax(dim=-1)
 
 
 def _k3(
@@ -130,15 +123,12 @@ def _k3(
 ) -> Tensor:
     """(batch, targets) float64."""
     mine, its = (
-        module.log_probs(
-            {name: values.to(_device(module)) for name, values in batch.items()}, temperature
-        )
-        .values.double()
-        .cpu()
+        module.log_probs(_on_its_device(module, batch), temperature).values.double().cpu()
         for module in (model, reference)
     )
     return torch.expm1(its - mine) - (its - mine)
 
 
-def _device(module: GenerativeModule) -> torch.device:
-    return next(module.parameters()).device
+def _on_its_device(module: GenerativeModule, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    device = next(module.parameters()).device
+    return {name: values.to(device) for name, values in batch.items()}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from musiczoo.models.base.capabilities import Encodes
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 
@@ -103,7 +104,7 @@ def load_encoder(name: str, where: str = "encoder") -> Any:
     from musiczoo.hub.loading import load
 
     module: Any = load(name)
-    if not hasattr(module, "features"):
+    if not isinstance(module, Encodes):
         raise MusicZooError(
             f"{name} gives no features of music.",
             where=where,

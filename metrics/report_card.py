@@ -64,7 +64,7 @@ def report_card(
             ``truth``.
         model: Gives likelihoods.
         training: Spans of a training corpus, for the copy rate.
-        labels: The prompt of each piece, None for a piece without; that of :attr:`Generated.labels`
+        labels: The prompt of each piece, None for a piece without; that of :attr:`Generated.prompt`
             when not given.
         truth_labels: The same of the ground truth.
         estimators: Of the Frechet distance.
@@ -108,6 +108,11 @@ def _check_estimators(estimators: Sequence[str]) -> None:
         )
 
 
+def _prompt(piece: Tune | Generated) -> Hashable:
+    prompt = piece.prompt if isinstance(piece, Generated) else None
+    return prompt if isinstance(prompt, Hashable) and not isinstance(prompt, Tensor) else None
+
+
 class _Set:
     """One column of the card while it is computed."""
 
@@ -124,11 +129,7 @@ class _Set:
                 where="labels",
                 remedy="Give one for each, or None.",
             )
-        given = (
-            [piece.labels if isinstance(piece, Generated) else None for piece in pieces]
-            if labels is None
-            else list(labels)
-        )
+        given = [_prompt(piece) for piece in pieces] if labels is None else list(labels)
         self.name = name
         self.all = pieces
         self.given = len(pieces) + sum((unread or {}).values())

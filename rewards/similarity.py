@@ -7,7 +7,7 @@ With CLaMP 2 as the encoder this is the CLaMP 2 Score of NotaGen (Wang et al. 20
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,8 @@ class CorpusSimilarity(Reward):
     ) -> None:
         self._encoder = encoder
         # By prompt; one set for all pieces has the key None.
-        self._features: dict[Labels | None, Tensor] = {}
-        self._clusters: dict[Labels | None, list[str]] = {}
+        self._features: dict[Hashable, Tensor] = {}
+        self._clusters: dict[Hashable, list[str]] = {}
         self._given = references is not None
         self._labelled = references is None or isinstance(references, Mapping)
         if isinstance(references, Mapping):
@@ -99,7 +99,7 @@ class CorpusSimilarity(Reward):
                 self._features[labels] = features[kept]
                 self._clusters[labels] = _clusters([works[index] for index in kept])
 
-    def reference_features(self, labels: Labels | None) -> Tensor:
+    def reference_features(self, labels: Hashable) -> Tensor:
         """(works, dim) of the real works of a prompt; of all where the references are one set.
 
         Raises:
@@ -123,7 +123,7 @@ class CorpusSimilarity(Reward):
         nearest = values.clone()
         reasons: list[str | None] = [None] * len(pieces)
         tunes: dict[int, Tune] = {}
-        keys = [piece.labels if self._labelled else None for piece in pieces]
+        keys = [_key(piece) if self._labelled else None for piece in pieces]
         for index, (piece, key) in enumerate(zip(pieces, keys, strict=True)):
             if key not in self._features:
                 reasons[index] = f"there are no real works with the labels {key}"
@@ -177,6 +177,10 @@ class CorpusSimilarity(Reward):
                 remedy="Give plagiarism= a number, or None.",
             )
         return float(torch.quantile(nearest, quantile))
+
+
+def _key(piece: Generated) -> Hashable:
+    return piece.prompt if isinstance(piece.prompt, Hashable) else None
 
 
 def _notated(piece: Tune | ScoreTick) -> Tune:

@@ -162,7 +162,7 @@ def test_pairs_of_a_file(tmp_path, kind, caplog):
         "%Choral",
     ]
     assert source.pairs[1].chosen.header[:3] == source.pairs[1].rejected.header[:3]
-    assert source.provenance()["prompts"] == [["Baroque", "Bach, Johann Sebastian", "Choral", 1]]
+    assert source.provenance()["conditioning"]["prompts"] == [["Baroque", "Bach, Johann Sebastian", "Choral", 1]]
 
 
 def test_prompts_can_be_left_out(tmp_path):
@@ -174,7 +174,7 @@ def test_prompts_can_be_left_out(tmp_path):
     ).startswith("%Baroque\n%Anonymous\n%Keyboard\n")
     plain = data(tmp_path, [pair], val_fraction=0, prompts=False)
     assert "%" not in PATCHES.decode_text(plain._encoded_sides()[0][0])
-    assert plain.provenance()["prompts"] == []
+    assert plain.provenance()["conditioning"]["prompts"] == []
 
 
 def notagen_files(folder: Path, chosen: int, rejected: int) -> Path:

@@ -127,7 +127,7 @@ def test_without_logits_the_divergence_is_estimated(monkeypatch: pytest.MonkeyPa
         prompts(64), FULL, generator=torch.Generator().manual_seed(0), max_new_tokens=50
     )
     exact = divergence(model, reference, results)[0]
-    monkeypatch.setattr(musiczoo.metrics.divergence, "_gives_logits", lambda module: False)
+    monkeypatch.setattr(musiczoo.metrics.divergence, "_distribute", lambda *models: False)
     estimate, how = divergence(model, reference, results)
     assert how == "k3"
     batch = model.representation.collate([results[3].tokens])
