@@ -8,7 +8,7 @@ ASCII code; the codes 0, 1 and 2, which no text holds, are padding, the begin ma
 patch             characters
 ================  ================================================================================
 begin of a piece  fifteen begin marks, one end mark
-text              up to 16 characters; an end mark behind the last one of a line or bar if there is
+text              up to 16 characters; an end mark after the last one of a line or bar if there is
                   room; padding
 end of a piece    one begin mark, fifteen end marks
 ================  ================================================================================

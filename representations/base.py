@@ -75,7 +75,7 @@ class Representation(Protocol[Piece]):
 
 
 def padded(encoded: Sequence[Tensor], name: str) -> dict[str, Tensor]:
-    """Pieces of different lengths as one batch, zero behind the end of each.
+    """Pieces of different lengths as one batch, zero after the end of each.
 
     Args:
         encoded: Pieces of shape (steps, ...), of one type.

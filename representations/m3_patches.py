@@ -12,7 +12,7 @@ text              a begin mark, up to 62 characters and an end mark; of longer t
 end of a piece    a begin mark, 63 end marks
 ================  ================================================================================
 
-ABC comes interleaved: a header line is one patch, and a line of the body is cut behind each
+ABC comes interleaved: a header line is one patch, and a line of the body is cut after each
 bar-line. Text in MIDI text format (MTF, one message a line) has runs of messages of one type packed
 into one patch.
 """

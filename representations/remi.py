@@ -9,6 +9,7 @@ grid, and each value goes to the nearest one of the vocabulary.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,12 +22,39 @@ from torch import Tensor
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.base import Representation, padded
-from musiczoo.representations.remi_settings import SMART, read_settings, short_name, tokenizer
+from musiczoo.representations.remi_tracks import by_program, one_track
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 PAD, BOS, EOS = 0, 1, 2
+
+# The 413 tokens of SMART's base model (Jonason, Casini and Sturm 2025, arXiv 2504.16839), as its
+# repository's history lists them.
+_SMART: dict[str, Any] = {
+    "pitch_range": [21, 108],
+    "beat_res": {"0_4": 12},
+    "num_velocities": 32,
+    "special_tokens": [
+        "PAD",
+        "BOS",
+        "EOS",
+        "PRE",
+        "SUF",
+        *(f"INF{number}" for number in range(1, 17)),
+    ],
+    "use_tempos": True,
+    "num_tempos": 64,
+    "tempo_range": [40, 250],
+    "use_time_signatures": True,
+    "time_signature_range": {"8": [3, 5, 6, 7, 9, 10, 11, 12], "4": [2, 3, 4, 5, 6], "2": [2, 3]},
+    "use_pitchdrum_tokens": False,
+    "use_programs": False,
+    "use_rests": False,
+    "use_chords": False,
+}
+# Before this version of MidiTok the upper end of a pitch range was excluded.
+_INCLUSIVE_SINCE = (3, 0, 6)
 
 
 class Remi(Representation["ScoreTick"]):
@@ -58,10 +86,10 @@ class Remi(Representation["ScoreTick"]):
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self.config = dict(SMART if config is None else config)
-        self.tokenizer = tokenizer(self.config)
+        self.config = dict(_SMART if config is None else config)
+        self.tokenizer = _tokenizer(self.config)
         self.index: dict[str, int] = {
-            short_name(token): number for token, number in self.tokenizer.vocab.items()
+            _short(token): number for token, number in self.tokenizer.vocab.items()
         }
         self.vocabulary: tuple[str, ...] = tuple(self.index)
         if [self.index.get(name) for name in ("PAD", "BOS", "EOS")] != [PAD, BOS, EOS]:
@@ -87,7 +115,7 @@ class Remi(Representation["ScoreTick"]):
             "one_token_stream_for_programs": True,
             "program_changes": False,
         }
-        return cls({**SMART, **own})
+        return cls({**_SMART, **own})
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -97,7 +125,7 @@ class Remi(Representation["ScoreTick"]):
             MusicZooError: No such file, of another tokenizer, or one whose ids were merged by
                 training (BPE and others).
         """
-        return cls(read_settings(path))
+        return cls(_read_settings(path))
 
     @property
     def one_stream(self) -> bool:
@@ -136,7 +164,7 @@ class Remi(Representation["ScoreTick"]):
             from musiczoo.music.midi.from_tune import to_score
 
             piece = to_score(piece)
-        score = _one_track(piece) if self.one_stream else _by_program(piece)
+        score = one_track(piece) if self.one_stream else by_program(piece)
         if score.ticks_per_quarter <= 0:
             raise MusicZooError(
                 "The score has no ticks per quarter note.",
@@ -175,7 +203,7 @@ class Remi(Representation["ScoreTick"]):
 
     @cached_property
     def _is_special(self) -> list[bool]:
-        specials = {short_name(token) for token in self.tokenizer.special_tokens}
+        specials = {_short(token) for token in self.tokenizer.special_tokens}
         return [token in specials for token in self.vocabulary]
 
     def text(self, encoded: Tensor | Sequence[int]) -> str:
@@ -226,36 +254,95 @@ class Remi(Representation["ScoreTick"]):
         return cls(config)
 
 
-def _one_track(score: ScoreTick) -> ScoreTick:
-    """All notes of a score except those of drums, as one track of program 0."""
-    from symusic.core import TrackTick
+def _tokenizer(config: Mapping[str, Any]) -> Any:
+    """MidiTok's REMI tokenizer with plain JSON settings.
 
-    pitched = [track for track in score.tracks if not track.is_drum]
-    if len(pitched) == len(score.tracks) == 1 and pitched[0].program == 0:
-        return score
-    track = TrackTick("Piano", 0, False)
-    for other in pitched:
-        track.notes.extend(other.notes)
-    track.notes.sort(key=lambda note: (note.time, note.pitch, note.duration))
-    merged = score.copy()
-    merged.tracks.clear()
-    merged.tracks.append(track)
-    return merged
-
-
-def _by_program(score: ScoreTick) -> ScoreTick:
-    """A score whose tracks are ordered by program, drums last.
-
-    Notes of one moment follow each other in the order of their tracks. Ids do not hold that order:
-    decoded, tracks come in the order in which they begin. Without a fixed order the same music
-    would have several rows of ids.
+    Raises:
+        MusicZooError: Settings that MidiTok does not know.
     """
-    order = [(track.is_drum, track.program) for track in score.tracks]
-    if order == sorted(order):
-        return score
-    tracks = sorted(score.tracks, key=lambda track: (track.is_drum, track.program))
-    ordered = score.copy()
-    ordered.tracks.clear()
-    for track in tracks:
-        ordered.tracks.append(track)
-    return ordered
+    from miditok import REMI, TokenizerConfig
+
+    settings = {**config, **config.get("additional_params", {})}
+    # Files of MidiTok hold these, but they are not settings.
+    for name in ("additional_params", "miditok_version"):
+        settings.pop(name, None)
+    # JSON has no tuples, and its keys are strings.
+    for name in ("pitch_range", "tempo_range", "drums_pitch_range", "pitch_bend_range"):
+        if name in settings:
+            settings[name] = tuple(settings[name])
+    for name in ("beat_res", "beat_res_rest"):
+        if name in settings:
+            settings[name] = {
+                tuple(map(int, key.split("_"))): value for key, value in settings[name].items()
+            }
+    if "time_signature_range" in settings:
+        settings["time_signature_range"] = {
+            int(below): list(above) for below, above in settings["time_signature_range"].items()
+        }
+    try:
+        return REMI(TokenizerConfig(**settings))
+    except (TypeError, ValueError, KeyError, AssertionError) as error:
+        raise MusicZooError(
+            f"MidiTok does not accept these settings: {error}",
+            remedy="See miditok.TokenizerConfig.",
+        ) from error
+
+
+def _short(token: str) -> str:
+    """The name of a token; special ones without MidiTok's empty value.
+
+    >>> _short("PAD_None"), _short("Bar_None"), _short("Pitch_60")
+    ('PAD', 'Bar_None', 'Pitch_60')
+    """
+    name, _, value = token.partition("_")
+    return name if value == "None" and name != "Bar" else token
+
+
+def _read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings in a ``tokenizer.json`` that MidiTok saved; only JSON is read.
+
+    A file of a MidiTok before 3.0.6 gives the pitch range with its upper end excluded, and no
+    vocabulary: read as it is now, it would have one more pitch, and every later id would be off by
+    one.
+
+    Raises:
+        MusicZooError: No such file, one of another tokenizer, or one whose ids were merged by
+            training (BPE and others).
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "tokenizer.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        config = dict(content["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MusicZooError(
+            f"The tokenizer cannot be read: {error}",
+            path=path,
+            remedy="Give a file that MidiTok saved.",
+        ) from error
+    if content.get("tokenization") != "REMI":
+        raise MusicZooError(
+            f"The tokenizer is {content.get('tokenization')}, not REMI.",
+            path=path,
+            remedy="Give one of REMI.",
+        )
+    if "_model" in content:
+        raise MusicZooError(
+            "The tokenizer has merged tokens (BPE or similar).",
+            path=path,
+            remedy="Give one that was not trained.",
+        )
+    if _version(content.get("miditok_version")) < _INCLUSIVE_SINCE:
+        config["pitch_range"] = [config["pitch_range"][0], config["pitch_range"][1] - 1]
+        if "drums_pitch_range" in config:
+            config["drums_pitch_range"] = [
+                config["drums_pitch_range"][0],
+                config["drums_pitch_range"][1] - 1,
+            ]
+    return config
+
+
+def _version(text: object) -> tuple[int, ...]:
+    parts = str(text or "0").split(".")
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts[:3])

@@ -62,7 +62,7 @@ class SystemRating:
         system: The system.
         ratings: Number of ratings.
         mean: Mean of all ratings.
-        deviation: Standard deviation; None of a single rating.
+        deviation: Standard deviation; None for a single rating.
         histogram: Number of ratings by value, 1 to 10.
         by_participant: Each participant's mean.
         by_label: Mean by label and value.

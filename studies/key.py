@@ -1,4 +1,4 @@
-"""The key of a study: which system is behind which side of which trial.
+"""The key of a study: which system is on which side of which trial.
 
 It is never written to the participants' folder.
 """

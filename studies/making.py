@@ -215,7 +215,7 @@ def _participants(participants: int | Sequence[str]) -> list[str]:
 
 
 def _sources(material: Material, item: str) -> dict[str, dict[str, str]]:
-    """The files behind an item, with what they held when the study was made."""
+    """The files of an item with their hashes when the study was made."""
     versions = dict(material.versions[item])
     if item in material.clips:
         versions["clip"] = material.clips[item]

@@ -40,7 +40,7 @@ def analysis_picture(
     Args:
         analysis: The result.
         path: Where to write the PNG as well, or None.
-        title: Heading; one that says what was judged when None.
+        title: Heading; None for one that states what was judged.
         dpi: Dots an inch.
 
     Returns:

@@ -28,7 +28,7 @@ from musiczoo.studies.design import INSTALL_STUDY
 SLOPES = "random intercept and slope by participant (REML)"
 INTERCEPTS = "random intercept by participant (REML)"
 MEANS = "participants' mean differences (paired t)"
-# None of them always finds the maximum. The first two report when they have not; of the others the
+# No optimiser always finds the maximum. The first two report when they have not; of the others the
 # likeliest result is used.
 _OPTIMISERS = (("bfgs",), ("cg",), ("lbfgs", "powell", "nm"))
 #: A variance between participants below this share of the residual's counts as zero.
@@ -176,7 +176,7 @@ def _fitted(
 
 
 def _fit(model: Any) -> tuple[Any, str]:
-    """The likeliest fit of the optimisers that converged, or None and why there is none."""
+    """The likeliest fit of the optimisers that converged, or None and the reasons."""
     reasons: list[str] = []
     for optimisers in _OPTIMISERS:
         fits = []

@@ -116,7 +116,7 @@ def split_bars(text: str) -> tuple[tuple[Bar, ...], str]:
     """Split the music code of one voice into bars.
 
     A stretch between bar-lines in which nothing takes time is not a bar: its bar-lines become one,
-    and what it carries (fields, annotations) goes to the next bar. White space becomes single
+    and its fields and annotations go to the next bar. White space becomes single
     spaces; characters without meaning, line marks and backticks are left out.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The body of an ABC tune: its lines as the bars of voices, standard and interleaved form."""
+"""The lines of an ABC tune: fields and comments, and the body as the bars of voices."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from musiczoo.music.abc.bars import merged_bar_line, split_bars
-from musiczoo.music.abc.header_lines import header_field, without_comment
 from musiczoo.music.abc.notation import Bar, Field, Voice
-from musiczoo.music.abc.parse import header_meter, header_unit
 from musiczoo.music.abc.rests import BarClock, rest_letters, restored_line
-from musiczoo.music.abc.score import parse_voice_field
+from musiczoo.music.abc.score import header_meter, header_unit, parse_voice_field
 from musiczoo.music.abc.tokens import NOTE, TOKEN
 from musiczoo.music.abc.tune import Tune
 from musiczoo.music.errors import MusicZooError
@@ -23,8 +21,29 @@ _REMARK = re.compile(r"\[r:[^\]]{0,80}\]")
 # Chords of ABC before version 1.6, such as ``+E3A3+``; dynamics (``+ff+``) look alike.
 _OLD_CHORD = re.compile(rf"\+(?!f+\+)((?:{NOTE}){{2,}})\+")
 _MULTI_REST = re.compile(r"([ZX])(\d{1,4})$")
+_HEADER_FIELD = re.compile(r"([A-Za-z+]):[ \t]*(.*)$")
+_COMMENT = re.compile(r'((?:[^"%\\]|\\.|"[^"]*"|"[^"]*$)*?)(?<!\\)%.*$')
 # Field lines of the body; for A to G what follows decides, because ``A:|`` is music.
 _FIELD = re.compile(r"([H-Zh-z+]):(?![|:])[ \t]*(.*)$|([A-G]):(?![|:\]\d])[ \t]*(.*)$")
+
+
+def without_comment(text: str) -> str:
+    """A line without the comment at its end; a percent sign between quotes begins none."""
+    if "%" not in text:
+        return text
+    match = _COMMENT.match(text)
+    return match[1] if match else text
+
+
+def header_field(text: str) -> Field | None:
+    """A header line as a field; None for a line that is no header line."""
+    stripped = text.strip()
+    if stripped.startswith("%%"):
+        return Field("%%", stripped[2:].strip())
+    if stripped.startswith("%"):
+        return Field("%", stripped[1:])
+    match = _HEADER_FIELD.match(stripped)
+    return Field(match[1], without_comment(match[2]).strip()) if match else None
 
 
 class TuneBody:

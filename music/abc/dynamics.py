@@ -69,7 +69,7 @@ class _Course:
 class Dynamics:
     """The velocities of a tune's notes.
 
-    A voice without marks of its own takes those of the first voice that has some on its staff, else
+    A voice without marks of its own uses those of the first voice that has some on its staff, else
     within its brace: the marks of a piano stand between its staves. Hairpins lead in a straight
     line to the next mark, or sixteen up or down. A mark on a single note (``!sfz!``) raises it by
     32. Where repeats are played, marks hold as they stand in the bars that are played.

@@ -69,6 +69,10 @@ class Key:
     tonal_fifths: int = 0
 
 
+#: No signature at all, as of ``K:none``.
+NO_KEY = Key("none", 0, (0,) * 7)
+
+
 def signature(fifths: int) -> dict[str, int]:
     """Alteration of each letter in the signature of that number of sharps (flats negative)."""
     alters = dict.fromkeys("CDEFGAB", 0)

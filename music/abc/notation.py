@@ -97,7 +97,7 @@ class NoteHead:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing in a voice that takes time, or a grace note that takes none.
+    """A note, chord, rest or space of a voice, or a grace note.
 
     Attributes:
         bar: Index of the bar.

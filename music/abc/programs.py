@@ -42,7 +42,7 @@ _PROGRAMS: tuple[tuple[str, int], ...] = (
 def guess_program(name: str) -> int:
     """The General MIDI program (0 to 127) that suits a voice of this name.
 
-    0, the piano, where the name says nothing.
+    0, the piano, where the name gives no hint.
 
     >>> guess_program("Violino II"), guess_program("Soprano"), guess_program("")
     (40, 52, 0)

@@ -1,6 +1,6 @@
 """ABC text to tunes: books of tunes, single tunes, standard multi-voice form and interleaved form.
 
-What a :class:`Tune` does not carry is left out here: lyrics (``w:``, ``W:``), symbol lines
+What a :class:`Tune` does not hold is left out here: lyrics (``w:``, ``W:``), symbol lines
 (``s:``), comments, ``%%`` directives and background fields within the body, line marks. Fields of
 the body that change the music become inline fields of the next bar.
 """
@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from musiczoo.music.abc.body import TuneBody
-from musiczoo.music.abc.header_lines import header_field
+from musiczoo.music.abc.body import TuneBody, header_field
 from musiczoo.music.abc.tune import Field, Tune
 from musiczoo.music.errors import MusicZooError
 

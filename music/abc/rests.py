@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
-from musiczoo.music.abc.keys import parse_meter, parse_unit
-from musiczoo.music.abc.parse import bar_duration, header_meter, header_unit
-from musiczoo.music.abc.score import parse_score
+from musiczoo.music.abc.keys import NO_KEY, parse_meter, parse_unit
+from musiczoo.music.abc.notation import Bar, Field, Notated
+from musiczoo.music.abc.score import header_meter, header_unit, parse_score
 from musiczoo.music.abc.tokens import TOKEN, format_length
-from musiczoo.music.abc.tune import Bar, Field, Tune
+from musiczoo.music.abc.voice_parser import VoiceParser
 from musiczoo.music.errors import MusicZooError
 
 
@@ -38,6 +39,23 @@ def rest_letters(header: Iterable[Field]) -> dict[str, str]:
         if item.name in ("%%", "I") and name in ("score", "staves"):
             return {voice: "x" for staff in parse_score(value).staves for voice in staff[1:]}
     return {}
+
+
+@lru_cache(maxsize=65536)
+def bar_duration(text: str, unit: Fraction, meter: tuple[int, int] | None) -> Fraction:
+    """Exact length in quarter notes of what one bar's music code contains (its longest layer).
+
+    Args:
+        text: The bar's ABC music code without bar-lines.
+        unit: The unit note length (``L:``) in quarter notes.
+        meter: The meter in force, for bar rests and the tuplet rules.
+
+    Raises:
+        MusicZooError: A length or tuplet that divides by zero or is out of all proportion.
+    """
+    parser = VoiceParser(unit, meter, NO_KEY)
+    parser.read_bar(text)
+    return parser.spans[0].duration
 
 
 class BarClock:
@@ -79,7 +97,7 @@ def prevailing_bar_line(lines: Sequence[str]) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def kept_voice_bars(tune: Tune) -> list[list[bool]]:
+def kept_voice_bars(tune: Notated) -> list[list[bool]]:
     """Which bars of which voices stand in the interleaved form with rests left out.
 
     Returns:
@@ -128,7 +146,7 @@ def kept_voice_bars(tune: Tune) -> list[list[bool]]:
     return kept
 
 
-def require_equal_bars(tune: Tune) -> None:
+def require_equal_bars(tune: Notated) -> None:
     """Check that the voices have the same number of bars.
 
     Raises:

@@ -1,10 +1,12 @@
-"""Voices and staves in the header: ``V:`` definitions, ``%%score`` and ``%%staves`` groups."""
+"""What the header states: meter, unit length, scope of accidentals, voices, staves and groups."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
+from musiczoo.music.abc.keys import default_unit, parse_meter, parse_unit
 from musiczoo.music.abc.notation import Notated
 
 _PROPERTY = re.compile(
@@ -16,15 +18,45 @@ _CLEF = re.compile(
 _SCORE_TOKEN = re.compile(r"[(){}\[\]|]|[^\s(){}\[\]|]+")
 
 
+def header_meter(tune: Notated) -> tuple[int, int] | None:
+    """The meter that holds at the start of a tune; None for ``M:none`` and without ``M:``."""
+    value = tune.field("M")
+    return None if value is None else parse_meter(value)
+
+
+def header_unit(tune: Notated) -> Fraction:
+    """The unit note length that holds at the start of a tune, in quarter notes."""
+    value = tune.field("L")
+    return (parse_unit(value) if value else None) or default_unit(header_meter(tune))
+
+
+def accidental_scope(tune: Notated) -> str:
+    """How far accidentals hold within the bar.
+
+    Returns:
+        ``"octave"`` (the default here), ``"pitch"`` (every octave) or ``"not"``.
+    """
+    for item in tune.header:
+        if item.name in ("%%", "I"):
+            words = item.value.split()
+            if (
+                len(words) == 2
+                and words[0] == "propagate-accidentals"
+                and words[1] in ("not", "octave", "pitch")
+            ):
+                return words[1]
+    return "octave"
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceDefinition:
     """One ``V:`` header line understood.
 
     Attributes:
         id: Identifier of the voice.
-        clef: ``"treble"``, ``"bass"``, ``"treble-8"``, ``"perc"`` ..., ``""`` when none is given.
-        name: ``nm=`` or ``name=``, ``""`` when none is given.
-        short_name: ``snm=``, ``subname=`` or ``sname=``, ``""`` when none is given.
+        clef: ``"treble"``, ``"bass"``, ``"treble-8"``, ``"perc"`` ..., ``""`` without one.
+        name: ``nm=`` or ``name=``, ``""`` without one.
+        short_name: ``snm=``, ``subname=`` or ``sname=``, ``""`` without one.
         transpose: ``transpose=`` in semitones: from the notated to the sounding pitch.
         octave: ``octave=``: octaves added to every notated pitch.
     """

@@ -22,7 +22,7 @@ NOTE = rf"(?:\^\^?|__?|=)?[A-Ga-g][,']*(?:{LENGTH})"
 #: The parts of one note, in chords and grace groups too: accidental, letter, octave marks, length.
 NOTE_PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])([,']*)({LENGTH})")
 
-#: Bar-lines: any run of ``|`` and ``:`` with the brackets that belong to it. A lone colon is none.
+#: Bar-lines: any run of ``|`` and ``:`` with the brackets that belong to it; not a lone colon.
 BAR_LINE = r"(?=\.?[:\[\]]*\||::)\.?(?:\[(?=[|\]:])|\](?=[|:])|[|:]\]?)+"
 VOLTA = r"\d+(?:[,.\-]\d+)*"
 

@@ -22,8 +22,7 @@ from musiczoo.music.abc.key_shift import (
     wrapped_fifths,
 )
 from musiczoo.music.abc.keys import ACCIDENTAL_ALTER, ACCIDENTAL_MARKS, parse_key
-from musiczoo.music.abc.parse import accidental_scope
-from musiczoo.music.abc.score import percussion_voices
+from musiczoo.music.abc.score import accidental_scope, percussion_voices
 from musiczoo.music.abc.tune import STEPS, Bar, Field, Tune, Voice
 from musiczoo.music.abc.voice_mover import SIGNS, VoiceMover
 from musiczoo.music.errors import MusicZooError

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from musiczoo.music.abc.keys import ACCIDENTAL_MARKS, parse_key
 from musiczoo.music.abc.note_heads import NoteText, heads_and_signs, note_text, replaced_notes
-from musiczoo.music.abc.parse import accidental_scope
-from musiczoo.music.abc.score import percussion_voices
+from musiczoo.music.abc.score import accidental_scope, percussion_voices
 from musiczoo.music.abc.transpose import KEY_FIFTHS, KEYS, key_interval, signature_key, transpose
 from musiczoo.music.abc.tune import STEPS, Event, Tune, Voice
 from musiczoo.music.errors import MusicZooError
@@ -50,7 +49,7 @@ def transpose_from(tune: Tune, start: int, semitones: int) -> Tune:
         _heard(before.events, range(start)) + _heard(after.events, range(start, len(after.bars)))
         for before, after in zip(tune.parsed, moved.parsed, strict=True)
     ]
-    # Key and bar show which accidentals a note needs. What ties carry over a bar-line can make
+    # Key and bar show which accidentals a note needs. A tie over a bar-line can make
     # another one necessary.
     for sparing in (True, False):
         voices = tuple(

@@ -57,11 +57,11 @@ def moved_symbol(text: str, shift: Shift) -> str:
 class VoiceMover:
     """Rewrites the bars of one voice in order.
 
-    What ties carry over a bar-line is kept between the bars.
+    Ties over a bar-line are kept between the bars.
 
     Args:
         shift: How notes move at the start.
-        scope: How far accidentals hold (:func:`~musiczoo.music.abc.parse.accidental_scope`).
+        scope: How far accidentals hold (:func:`~musiczoo.music.abc.score.accidental_scope`).
         shift_of: How notes move under another ``K:`` value.
         key_text: A ``K:`` value moved.
     """
@@ -122,7 +122,7 @@ class VoiceMover:
         if not (self.chord or grace):
             self.pending = self.tied.pop(self.layer, None) if self.tied else None
             self.event, self.written = {}, {}
-        pending = self.pending if not grace else None
+        pending = None if grace else self.pending
         # 1. The alteration of the note as it is written.
         slot = number if octaves else number % 7
         if accidental:

@@ -49,7 +49,7 @@ def _pitch(step: str, alter: int, octave: int) -> Pitch:
 
 
 class VoiceParser:
-    """Reads the bars of one voice in order and keeps what holds on from bar to bar.
+    """Reads the bars of one voice in order and keeps what holds from bar to bar.
 
     Args:
         unit: The unit note length at the start, in quarter notes.
@@ -57,7 +57,7 @@ class VoiceParser:
         key: The key at the start.
         octave: Octaves added to every note (``octave=`` of the ``V:`` line).
         propagate: How far accidentals hold, as
-            :func:`~musiczoo.music.abc.parse.accidental_scope` gives it.
+            :func:`~musiczoo.music.abc.score.accidental_scope` gives it.
         keyless: Whether keys change no note (percussion).
     """
 
@@ -245,7 +245,7 @@ class VoiceParser:
         self.place(head[2], [head], "")
 
     def add_chord(self, text: str, outer: str) -> None:
-        """Read a chord; ``outer`` is the length behind its bracket."""
+        """Read a chord; ``outer`` is the length after its bracket."""
         tied = self.tied.pop(self.layer, None) if self.tied else None
         factor = length_factor(outer)
         heads: list[list[Any]] = []

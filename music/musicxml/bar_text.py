@@ -86,7 +86,7 @@ class VoiceWriter:
 
         Args:
             index: Number of the measure from 0.
-            length: What the bar takes in every voice, in ticks; rests fill it up.
+            length: Of the bar in every voice, in ticks; rests fill it up.
             changes: Inline fields with their times: (time, key to put in force or ``""``, code).
         """
         events = self.lane.bars[index]
@@ -95,7 +95,7 @@ class VoiceWriter:
         while len(events) > 1 and not events[-1].heads:
             if events[-1].onset + events[-1].duration <= length:
                 break
-            events.pop()  # a rest behind the end of the measure
+            events.pop()  # a rest after the end of the measure
         if not events or (len(events) == 1 and _fills_the_bar(events[0], length)):
             return self.silent_bar(events, trailing, length, changes)
         pieces: list[str] = []
@@ -182,7 +182,7 @@ class VoiceWriter:
         return waiting[count:]
 
     def event(self, event: NoteEvent, index: int, position: int, length: Ticks, tuplet: str) -> str:
-        """The music code of one event and all that belongs to it, without the space behind."""
+        """The music code of one event and all that belongs to it, without the space after it."""
         heads = event.heads
         if not heads:
             self.tied = {}
@@ -301,7 +301,7 @@ def tuplet_marks(events: list[NoteEvent]) -> list[str]:
             end = events[position].onset + events[position].duration
             if follower.ratio != ratio or follower.tuplet_start or follower.onset - end >= 1:
                 break
-            # The smallest note, times the actual number, is what a bracket of such notes takes.
+            # The smallest note, times the actual number, is the length of a bracket of such notes.
             if not bracketed and time and smallest and time % (smallest * ratio[0]) == 0:
                 break
             position += 1

@@ -20,7 +20,7 @@ def whole(value: Fraction) -> Ticks:
 
 
 class NoteEvent:
-    """A note, chord or rest of one MusicXML voice, with what hangs on it.
+    """A note, chord or rest of one MusicXML voice, with its marks, slurs and grace notes.
 
     Attributes that few notes have are class attributes until they are set: scores have many notes.
     """

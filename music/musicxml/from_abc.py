@@ -142,7 +142,7 @@ class ChordSymbol:
     Attributes:
         root: Letter and alteration.
         kind: MusicXML's name of the kind.
-        suffix: What is written behind the root.
+        suffix: What is written after the root.
         bass: Letter and alteration, or None.
     """
 

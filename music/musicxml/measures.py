@@ -27,7 +27,7 @@ _LONGEST = 4096
 
 
 class PartReader:
-    """Reads the measures of one part in order and keeps what holds on from one to the next.
+    """Reads the measures of one part in order and keeps what holds from one to the next.
 
     Args:
         scale: Ticks of a quarter note.
@@ -282,7 +282,7 @@ class PartReader:
 
 
 def _hang_notations(event: NoteEvent, shape: NoteShape) -> None:
-    """Add what hangs on a note to its event, which a chord shares."""
+    """Add the notations of a note to its event, which a chord shares."""
     if shape.slurs:
         event.slurs += shape.slurs
     if shape.tuplet_start:

@@ -168,7 +168,7 @@ def _spelled(
         )
     except (ValueError, OverflowError):
         raise _impossible(
-            element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is none."
+            element, f"the pitch {step!r}, alter {alter!r}, octave {octave!r} is not one."
         ) from None
     if not -1 <= register <= 10 or abs(shift) > 12:
         raise _impossible(

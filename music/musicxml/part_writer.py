@@ -64,7 +64,7 @@ class PartWriter:
     Args:
         score: The material.
         part: Which voices stand on which staff.
-        leads: True for the part that carries the tempo marks of the header.
+        leads: True for the part that gets the tempo marks of the header.
     """
 
     def __init__(self, score: ScoreMaterial, part: Part, *, leads: bool) -> None:

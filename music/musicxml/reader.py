@@ -37,7 +37,7 @@ def read_musicxml(source: str | Path | bytes, *, path: str | Path | None = None)
     Returns:
         The score as a tune: title and composer as ``T:`` and ``C:``, a voice for every voice of
         each staff that sounds, all voices with equally many bars of equal lengths. Pitches are the
-        notated ones; transposing instruments carry ``transpose=``.
+        notated ones; transposing instruments have ``transpose=``.
 
     Raises:
         MusicZooError: The file cannot be opened safely, is no MusicXML score, or contains what no
@@ -125,7 +125,7 @@ def _bar_lengths(parts: list[ScorePart], count: int, scale: int) -> list[Ticks]:
     """The length of each measure for all parts: that of the longest which sounds.
 
     So what stands together stays together. Rests mean little in real files (whole rests in short
-    bars, two whole rests in one bar, a rest behind the last beat): what is written after the last
+    bars, two whole rests in one bar, a rest after the last beat): what is written after the last
     note of all parts counts only where it fills the meter, and a measure without notes has the
     length of the meter if any part does.
     """

@@ -228,7 +228,7 @@ def _decode(data: bytes, path: str | Path | None, where: str | None = None) -> s
                 encoding = ""
     if not encoding:
         raise MusicZooError(
-            "the text encoding is none that is supported.",
+            "the text encoding is not one that is supported.",
             path=path,
             where=where,
             remedy="Save the file as UTF-8 or UTF-16.",

@@ -28,7 +28,7 @@ class WrittenNote:
         duration: Quarter notes; 0 for a grace note.
         value: Type and dots; None for a rest that fills the measure.
         event: Where it comes from; its marks are printed at ``first`` and ``last``. None in streams
-            that only carry heads of other lengths.
+            that only hold heads of other lengths.
         heads: The pitches; empty for a rest.
         first: The first of the values that the event was split into.
         last: The last of them.
