@@ -162,7 +162,9 @@ def test_pairs_of_a_file(tmp_path, kind, caplog):
         "%Choral",
     ]
     assert source.pairs[1].chosen.header[:3] == source.pairs[1].rejected.header[:3]
-    assert source.provenance()["conditioning"]["prompts"] == [["Baroque", "Bach, Johann Sebastian", "Choral", 1]]
+    assert source.provenance()["conditioning"]["prompts"] == [
+        ["Baroque", "Bach, Johann Sebastian", "Choral", 1]
+    ]
 
 
 def test_prompts_can_be_left_out(tmp_path):

@@ -316,7 +316,9 @@ def test_provenance_is_plain_and_tells_the_prompts():
     data = module(marked, prompts=True, exclude=[WORKS[35]], repeats={"mine": 2})
     told = json.loads(json.dumps(data.provenance()))
     in_training = sum(data.works[index].labels == labels for index in data.splits.train)
-    assert told["conditioning"]["prompts"] == [["Baroque", "Bach, Johann Sebastian", "Choral", in_training]]
+    assert told["conditioning"]["prompts"] == [
+        ["Baroque", "Bach, Johann Sebastian", "Choral", in_training]
+    ]
     assert told["works"]["train"] == len(data.splits.train)
     assert told["exclude"] == [WORKS[35].id]
     assert told["repeats"] == {"mine": 2}
