@@ -26,7 +26,8 @@ TUNE = read_abc("M:4/4\nL:1/8\nK:C\nC2E2G2c2|c4z4|")
 def test_examples(name):
     failed, tried = doctest.testmod(importlib.import_module(f"musiczoo.representations.{name}"))
     assert failed == 0
-    assert tried > 0 or name == "base"
+    # The protocol has no values, and the tracks of REMI are shown at Remi.
+    assert tried > 0 or name in ("base", "remi_tracks")
 
 
 @pytest.mark.parametrize("kind", CLASSES)
