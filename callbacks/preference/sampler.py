@@ -280,7 +280,7 @@ RoundMaker = PreferenceSampler
 def with_piece(module: GenerativeModule, sample: Sample) -> Sample:
     """The sample with its piece, which is not kept in files."""
     result = sample.result
-    if result.piece is not None or result.error is not None:
+    if result.piece is not None or result.error is not None or module.writes == "text":
         return sample
     try:
         decoded = replace(result, piece=module.representation.decode(result.tokens))
@@ -293,7 +293,7 @@ def _unfit(module: GenerativeModule, sample: Sample) -> str | None:
     """Why a piece is neither scored nor trained on, or None."""
     if sample.result.stop != "end":
         return NOT_ENDED
-    if sample.result.piece is None:
+    if sample.result.piece is None and module.writes != "text":
         return f"the piece cannot be read: {sample.result.error}"
     try:
         module.training_item(sample.result, random.Random(0))

@@ -61,7 +61,9 @@ def sampled_completion(
         prompt: For people to read.
         result: The piece; one that cannot be read, or is longer than the context, gets a reason.
     """
-    reason = None if result.piece is not None else f"the piece cannot be read: {result.error}"
+    reason = None
+    if result.piece is None and module.writes != "text":
+        reason = f"the piece cannot be read: {result.error}"
     try:
         tokens, scored = module.rollout_item(result)
     except MusicZooError as error:
