@@ -48,14 +48,20 @@ class Block:
 
 
 def is_known(net: Any) -> bool:
-    """Whether the blocks of a net are known: its family, and no window shorter than its context."""
+    """Whether the blocks of a net are known.
+
+    That is: its family, SwiGLU, rotary frequencies that do not change with the length, and no
+    window shorter than the context.
+    """
     config = net.config
+    if config.model_type not in KNOWN or config.hidden_act not in ("silu", "swish"):
+        return False
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if rope.get("rope_type", rope.get("type", "default")) not in ("default", "linear", "llama3"):
+        return False
     window = getattr(config, "sliding_window", None)
-    return config.model_type in KNOWN and (
-        not window
-        or not getattr(config, "use_sliding_window", True)
-        or window >= config.max_position_embeddings
-    )
+    uses_window = bool(window) and getattr(config, "use_sliding_window", True)
+    return not uses_window or window >= config.max_position_embeddings
 
 
 def blocks_of(net: Any) -> list[Block]:

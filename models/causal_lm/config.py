@@ -115,7 +115,7 @@ def transformers_config(content: Mapping[str, Any]) -> Any:
     """
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
-    family = content.get("model_type")
+    family = str(content.get("model_type"))
     known = family in CONFIG_MAPPING and CONFIG_MAPPING[family] in MODEL_FOR_CAUSAL_LM_MAPPING
     wrong = None
     if not known or content.get("is_encoder_decoder"):

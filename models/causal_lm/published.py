@@ -77,8 +77,9 @@ def _tensors(folder: Path, config: Any) -> Mapping[str, torch.Tensor]:
             path=folder,
             remedy="Give a folder with model.safetensors, or with its shards and their index.",
         )
+    auto: Any = AutoModelForCausalLM
     try:
-        net, report = AutoModelForCausalLM.from_pretrained(
+        net, report = auto.from_pretrained(
             folder,
             config=config,
             dtype="auto",

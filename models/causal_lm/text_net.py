@@ -33,7 +33,8 @@ def build(config: TextLMConfig) -> Any:
         for name in names:
             if hasattr(own, name):
                 setattr(own, name, value)
-    net = AutoModelForCausalLM.from_config(own)
+    auto: Any = AutoModelForCausalLM
+    net = auto.from_config(own)
     # Llama and its like have no dropout; the zoo's training pass has (blocks.py).
     if config.dropout and not any(hasattr(own, name) for name in _DROPOUT):
         for block in getattr(net.base_model, "layers", ()):
