@@ -58,6 +58,9 @@ def read_pretrained(name: str, source: str) -> Pretrained:
             where="pretrained",
             remedy=f"Give weights of a {name}.",
         )
+    if other.lora is not None:
+        # What starts from an adapted model starts from what it computes.
+        other.merge_adapter()
     tensors = other.net.state_dict()
     published = Published(other.config, tensors, other.representation)
     return Pretrained(published, other.record(), other.loaded_from)
