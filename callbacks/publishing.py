@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import Callback
 
 from musiczoo.callbacks.run_folder import folder_of_run
 from musiczoo.hub.card import Card
+from musiczoo.hub.card_fields import check_licence
 from musiczoo.hub.checkpoint import save_checkpoint
-from musiczoo.hub.licences import check_licence
 from musiczoo.hub.publishing import Published, publish
 from musiczoo.music.errors import MusicZooError
 

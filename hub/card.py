@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from musiczoo.hub.licences import check_licence
+from musiczoo.hub.card_fields import Card, Figure, Source
 from musiczoo.hub.registry import ARCHITECTURES
-from musiczoo.music.errors import MusicZooError
+
+__all__ = ["Card", "Figure", "Source", "base_of", "render_card"]
 
 _PROMPTS_SHOWN = 60
 _INTENDED_USE = (
@@ -24,130 +23,6 @@ _LIMITS = (
     "It knows the repertoire below and no other. What it writes may repeat passages of its training"
     " data."
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number.
-
-    Attributes:
-        metric: What was measured, such as ``"bits per character"``.
-        value: The number.
-        data: On what, such as ``"held-out works of bach-chorales"``.
-        how: How, in a few words: settings, number of pieces, steps trained.
-    """
-
-    metric: str
-    value: float
-    data: str = "held-out works"
-    how: str = ""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A corpus that the weights were trained on.
-
-    Attributes:
-        name: Of the corpus.
-        licence: What is known of its terms.
-        works: Number of works used; 0 when not counted.
-    """
-
-    name: str
-    licence: str
-    works: int = 0
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a model card states beyond what the model knows itself (sizes, provenance).
-
-    Attributes:
-        title: Name of the model.
-        summary: What it is, in a line.
-        load_name: The name for :func:`musiczoo.load`: ``"hf-hub:org/name"``, or that of a shipped
-            model.
-        licence: The Hub's identifier of the weights' licence.
-        licence_name: Of a licence that is ``"other"``.
-        licence_link: To the text of a licence that is ``"other"``.
-        origin: Who trained the weights, and which paper and recipe were followed.
-        data: The corpora.
-        figures: What was measured.
-        intended_use: What it is for.
-        limits: What it is not for, and known weaknesses.
-    """
-
-    title: str = ""
-    summary: str = ""
-    load_name: str = ""
-    licence: str = "unknown"
-    licence_name: str = ""
-    licence_link: str = ""
-    origin: str = ""
-    data: tuple[Source, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    intended_use: str = ""
-    limits: str = ""
-
-    def __post_init__(self) -> None:
-        check_licence(self.licence, self.licence_name, self.licence_link)
-        for figure in self.figures:
-            if not math.isfinite(figure.value):
-                raise MusicZooError(
-                    f"The figure {figure.metric!r} is {figure.value}.",
-                    where="figures",
-                    remedy="Give what was measured.",
-                )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Card:
-        """The card of :meth:`to_dict`.
-
-        Raises:
-            MusicZooError: An unknown entry, or a value of the wrong kind.
-        """
-        try:
-            return cls(
-                **{
-                    **content,
-                    "data": tuple(Source(**row) for row in content.get("data", ())),
-                    "figures": tuple(Figure(**row) for row in content.get("figures", ())),
-                }
-            )
-        except TypeError as error:
-            raise MusicZooError(
-                f"The card has a wrong entry ({error}).",
-                remedy=f"It has {', '.join(f.name for f in fields(cls))}.",
-            ) from None
-
-    def with_figures(self, figures: Mapping[str, Any]) -> Card:
-        """The card with figures added; one of the same metric and data replaces the older one.
-
-        Args:
-            figures: Metric to number, or to a table with the entries of :class:`Figure`: ``{"bits
-                per character": {"value": 1.4, "data": "held-out works of ryan", "how": "4,000
-                steps"}}``.
-
-        Raises:
-            MusicZooError: A value that is no number, or an unknown entry.
-        """
-        table = {(figure.metric, figure.data): figure for figure in self.figures}
-        for metric, given in figures.items():
-            row = dict(given) if isinstance(given, Mapping) else {"value": given}
-            try:
-                figure = Figure(**{"metric": metric, **row, "value": float(row["value"])})
-            except (TypeError, ValueError, KeyError) as error:
-                raise MusicZooError(
-                    f"The figure {metric!r} cannot be used ({error}).",
-                    where="figures",
-                    remedy="Give a number, or value, data and how.",
-                ) from None
-            table[figure.metric, figure.data] = figure
-        return replace(self, figures=tuple(table.values()))
 
 
 def render_card(content: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from musiczoo.hub.adapter import describe_adapter, write_adapter
-from musiczoo.hub.card import Card
+from musiczoo.hub.card_fields import Card
 from musiczoo.hub.contract import Publishable
 from musiczoo.hub.folders import new_folder
 from musiczoo.hub.format import (

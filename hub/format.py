@@ -31,7 +31,8 @@ from typing import Any
 
 from torch import Tensor
 
-from musiczoo.hub.card import Card, render_card
+from musiczoo.hub.card import render_card
+from musiczoo.hub.card_fields import Card
 from musiczoo.hub.tensors import read_safetensors
 from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError

@@ -23,7 +23,6 @@ from musiczoo.hub.registry import (
     resolve,
 )
 from musiczoo.hub.tensors import fill, read_safetensors, uninitialised
-from musiczoo.hub.transfer import fetch_file, fetch_folder, fetch_published
 from musiczoo.music.errors import MusicZooError
 
 if TYPE_CHECKING:
@@ -272,7 +271,13 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     """A weights file or a folder, and the commit if it is from the Hub."""
     if name.startswith(LOCAL):
         return Path(name.removeprefix(LOCAL)).expanduser(), None
-    if name.startswith(HUB):
+    row = None if name.startswith(HUB) else entry(name)
+    if row is not None and row.folder is not None:
+        return row.folder, None
+    # Imported here, for what lies on this machine needs no client of the Hub.
+    from musiczoo.hub.transfer import fetch_file, fetch_folder, fetch_published
+
+    if row is None:
         repository, _, revision = name.removeprefix(HUB).partition("@")
         if repository.count("/") != 1:
             raise MusicZooError(
@@ -281,9 +286,6 @@ def _fetch(name: str) -> tuple[Path, str | None]:
                 remedy=f"Write {HUB}org/name, and @revision if you like.",
             )
         return fetch_folder(repository, revision or None)
-    row = entry(name)
-    if row.folder is not None:
-        return row.folder, None
     note = f"{name}: {row.origin}. Terms: {row.licence}."
     if row.repository is not None and row.filename is None:
         return fetch_published(row.repository, row.revision, note), None

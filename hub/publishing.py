@@ -18,6 +18,7 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from musiczoo.hub.card import Card
+from musiczoo.hub.card_fields import check_licence
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.hub.format import (
     CONFIG,
@@ -27,7 +28,6 @@ from musiczoo.hub.format import (
     with_card,
     write_config,
 )
-from musiczoo.hub.licences import check_licence
 from musiczoo.hub.registry import LOCAL
 from musiczoo.hub.transfer import UPLOAD_ERRORS, explained
 from musiczoo.music.errors import MusicZooError

@@ -7,7 +7,7 @@ imports no model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -156,60 +156,62 @@ ROWS: tuple[Architecture, ...] = (
 )
 
 
-def _notagen(name: str, summary: str, parameters: int | None, filename: str | None) -> Entry:
-    return Entry(
-        name=name,
-        summary=summary,
-        parameters=parameters,
-        licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
-        origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
-        architecture="bar_stream",
-        repository="ElectricAlexis/NotaGen" if filename else None,
-        filename=filename,
-    )
-
-
+_NOTAGEN = Entry(
+    name="notagen",
+    summary="any weights in NotaGen's layout, from a path",
+    parameters=None,
+    licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
+    origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
+    architecture="bar_stream",
+)
+_ON_THE_HUB = replace(_NOTAGEN, repository="ElectricAlexis/NotaGen")
 _CLAMP2 = "Wu et al. 2024, CLaMP 2, arXiv 2410.13267"
 _PRETRAINED = "weights_notagen_pretrain_p_size_16_p_length"
 _LARGE = "p_size_16_p_length_1024_p_layers_20"
 # File names as published; the fine-tuned one really has its numbers of layers in this place.
 ENTRIES: tuple[Entry, ...] = (
-    _notagen("notagen", "any weights in NotaGen's layout, from a path", None, None),
-    _notagen(
-        "notagen-small",
-        "pre-trained, small",
-        110_000_000,
-        f"{_PRETRAINED}_2048_p_layers_12_c_layers_3_h_size_768_lr_0.0002_batch_8.pth",
+    _NOTAGEN,
+    replace(
+        _ON_THE_HUB,
+        name="notagen-small",
+        summary="pre-trained, small",
+        parameters=110_000_000,
+        filename=f"{_PRETRAINED}_2048_p_layers_12_c_layers_3_h_size_768_lr_0.0002_batch_8.pth",
     ),
-    _notagen(
-        "notagen-medium",
-        "pre-trained, medium",
-        244_000_000,
-        f"{_PRETRAINED}_2048_p_layers_16_c_layers_3_h_size_1024_lr_0.0001_batch_4.pth",
+    replace(
+        _ON_THE_HUB,
+        name="notagen-medium",
+        summary="pre-trained, medium",
+        parameters=244_000_000,
+        filename=f"{_PRETRAINED}_2048_p_layers_16_c_layers_3_h_size_1024_lr_0.0001_batch_4.pth",
     ),
-    _notagen(
-        "notagen-large",
-        "pre-trained, large",
-        516_000_000,
-        f"{_PRETRAINED}_1024_p_layers_20_c_layers_6_h_size_1280_lr_0.0001_batch_4.pth",
+    replace(
+        _ON_THE_HUB,
+        name="notagen-large",
+        summary="pre-trained, large",
+        parameters=516_000_000,
+        filename=f"{_PRETRAINED}_1024_p_layers_20_c_layers_6_h_size_1280_lr_0.0001_batch_4.pth",
     ),
-    _notagen(
-        "notagen-finetuned",
-        "large, fine-tuned on 8,948 classical pieces with prompts",
-        516_000_000,
-        "weights_notagen_pretrain-finetune_p_size_16_p_length_1024_p_layers_c_layers_6_20_h_size_1280_lr_1e-05_batch_1.pth",
+    replace(
+        _ON_THE_HUB,
+        name="notagen-finetuned",
+        summary="large, fine-tuned on 8,948 classical pieces with prompts",
+        parameters=516_000_000,
+        filename="weights_notagen_pretrain-finetune_p_size_16_p_length_1024_p_layers_c_layers_6_20_h_size_1280_lr_1e-05_batch_1.pth",
     ),
-    _notagen(
-        "notagen-rl",
-        "fine-tuned, then three rounds of CLaMP-DPO",
-        516_000_000,
-        f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
+    replace(
+        _ON_THE_HUB,
+        name="notagen-rl",
+        summary="fine-tuned, then three rounds of CLaMP-DPO",
+        parameters=516_000_000,
+        filename=f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
     ),
-    _notagen(
-        "notagen-x",
-        "the authors' later model",
-        516_000_000,
-        f"weights_notagenx_{_LARGE}_h_size_1280.pth",
+    replace(
+        _ON_THE_HUB,
+        name="notagen-x",
+        summary="the authors' later model",
+        parameters=516_000_000,
+        filename=f"weights_notagenx_{_LARGE}_h_size_1280.pth",
     ),
     Entry(
         name="clamp2",

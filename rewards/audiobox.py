@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musiczoo.models.audiobox import AXES, AudioboxModule
+from musiczoo.models.audiobox import AXES
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.sound.rendering import Renderer
 from musiczoo.rewards.audio import AudioReward
@@ -68,7 +69,7 @@ class AudioboxAesthetics(AudioReward):
         self._device = device
 
     @cached_property
-    def module(self) -> AudioboxModule:
+    def module(self) -> Any:
         """The model, opened on first use.
 
         Raises:
@@ -76,9 +77,7 @@ class AudioboxAesthetics(AudioReward):
         """
         from musiczoo.hub.loading import load
 
-        module = load("audiobox-aesthetics", weights=self._weights)
-        assert isinstance(module, AudioboxModule)
-        return module.to(self._device)
+        return load("audiobox-aesthetics", weights=self._weights).to(self._device)
 
     def score_audio(self, samples: Sequence[NDArray[np.float32]], rate: int) -> Scores:
         """Rates clips.

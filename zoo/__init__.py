@@ -7,9 +7,9 @@ score never waits for torch. The folders of the library are attributes: ``musicz
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from musiczoo.moved import install
+from musiczoo import moved as _moved  # noqa: F401  (finds modules by the paths that they had)
 from musiczoo.music.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from musiczoo.music.errors import MusicZooError
     from musiczoo.stages.run import run_stages
     from musiczoo.stages.stage import Stage
-
-    __version__: str
+    from musiczoo.version import __version__
 
 __all__ = [
     "MusicZooError",
@@ -61,26 +60,14 @@ __all__ = [
 ]
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    # A name that no module below has is a room.
+    **dict.fromkeys(__all__, ()),
     "hub.loading": ("load",),
     "hub.publishing": ("publish",),
     "hub.registry": ("list_models",),
     "music.errors": ("MusicZooError",),
     "stages.run": ("run_stages",),
     "stages.stage": ("Stage",),
+    "version": ("__version__",),
 }
-_ROOMS = {
-    name: ()
-    for name in __all__
-    if name != "__version__" and not any(name in names for names in _HOMES.values())
-}
-
-install()
-_named, __dir__ = lazy_names(__name__, {**_HOMES, **_ROOMS}, __all__)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("musiczoo")
-    return _named(name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

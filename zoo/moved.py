@@ -38,12 +38,14 @@ MOVED = {
     "divergence": "metrics.divergence",
     "generating": "commands.generate",
     "hub.architectures": "hub.registry",
+    "hub.licences": "hub.card_fields",
     "hub.torch_files": "hub.tensors",
     "listing": "commands.list",
     "models.bar_stream.notagen": "models.bar_stream.published",
+    "models.bar_stream.drafting": "models.bar_stream.stream",
     "models.gpt2": "models.layers.gpt2",
     "models.packed_linear": "models.layers.packed_linear",
-    "models.patch_embedding": "models.layers.patch_embedding",
+    "models.patch_embedding": "models.layers.gpt2",
     "models.phi3_remi.decoding": "models.causal_lm.decoding",
     "models.phi3_remi.generation": "models.causal_lm.generation",
     "models.policy_losses": "models.objectives.policy",
@@ -146,7 +148,7 @@ class _MovedModule(MetaPathFinder, Loader):
         module.__spec__ = module.__spec__.loader_state if module.__spec__ else None
 
 
-def install() -> None:
-    """Puts the finder behind Python's own, once."""
-    if not any(isinstance(finder, _MovedModule) for finder in sys.meta_path):
-        sys.meta_path.append(_MovedModule())
+FINDER = _MovedModule()
+if FINDER not in sys.meta_path:
+    # Behind Python's own finders, so that it is asked for names that they do not know.
+    sys.meta_path.append(FINDER)

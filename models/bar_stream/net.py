@@ -17,8 +17,7 @@ from torch.nn import functional as F
 from transformers import GPT2Model
 
 from musiczoo.models.bar_stream.config import BarStreamConfig
-from musiczoo.models.layers.gpt2 import gpt2, run_blocks
-from musiczoo.models.layers.patch_embedding import embed_patches
+from musiczoo.models.layers.gpt2 import embed_patches, gpt2, run_blocks
 from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import PAD, VOCABULARY

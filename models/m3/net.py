@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel, GPT2Model
 
-from musiczoo.models.layers.gpt2 import gpt2, run_blocks
-from musiczoo.models.layers.patch_embedding import embed_patches
+from musiczoo.models.layers.gpt2 import embed_patches, gpt2, run_blocks
 from musiczoo.models.layers.ragged_attention import RaggedCausal
 from musiczoo.models.m3.config import M3Config
 from musiczoo.music.errors import MusicZooError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 
 from musiczoo.music.abc.keys import parse_key
 from musiczoo.music.abc.notation import STEP_SEMITONES, STEPS, Notated
@@ -29,9 +30,9 @@ KEY_FIFTHS = {
 }
 KEYS: tuple[str, ...] = tuple(KEY_FIFTHS)
 #: The major key of a signature.
-KEY_NAMES = {fifths: name for name, fifths in KEY_FIFTHS.items()}
+KEY_NAMES: dict[int, str] = dict(zip(KEY_FIFTHS.values(), KEY_FIFTHS, strict=True))
 
-_SEMITONES = tuple(STEP_SEMITONES[step] for step in STEPS)
+_SEMITONES: tuple[int, ...] = itemgetter(*STEPS)(STEP_SEMITONES)
 
 
 def signature_key(tune: Notated) -> str:

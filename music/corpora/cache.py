@@ -28,7 +28,7 @@ from musiczoo.music.item_table import ItemTable, making, rows_in_order
 from musiczoo.music.parquet_cache import CACHE_VARIABLE as CACHE_VARIABLE  # users import them
 from musiczoo.music.parquet_cache import cache_folder as cache_folder  # from here
 from musiczoo.music.parquet_cache import note_of, path_of_key, read_note, remove_table, tables_named
-from musiczoo.music.recipes import Plan
+from musiczoo.music.recipes.recipe import Plan
 
 _FORMAT = 3
 # The rows of a file are the work of this module and of what it imports.

@@ -7,8 +7,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from musiczoo.music.recipes import Recipe, recipe_for, recipe_named
+from musiczoo.music.recipes.known import recipe_for, recipe_named
 from musiczoo.music.recipes.labels import LabelRule
+from musiczoo.music.recipes.recipe import Recipe
 
 AUTO = "auto"
 NO_RECIPE = "none"

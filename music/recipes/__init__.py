@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from musiczoo.music.errors import MusicZooError
-from musiczoo.music.recipes.atepp import ATEPP
-from musiczoo.music.recipes.dcml import DCML
-from musiczoo.music.recipes.giantmidi import GIANTMIDI
-from musiczoo.music.recipes.kernscores import KERNSCORES
-from musiczoo.music.recipes.md5_named import LAKH, METAMIDI
-from musiczoo.music.recipes.openscore import LIEDER, QUARTETS
-from musiczoo.music.recipes.pdmx import PDMX
-from musiczoo.music.recipes.recipe import Plan, Recipe
+from musiczoo.music.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from musiczoo.music.recipes.known import RECIPES, recipe_for, recipe_named
+    from musiczoo.music.recipes.recipe import Plan, Recipe
 
 __all__ = ["RECIPES", "Plan", "Recipe", "recipe_for", "recipe_named"]
 
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (ATEPP, DCML, GIANTMIDI, KERNSCORES, LAKH, METAMIDI, LIEDER, QUARTETS, PDMX)
+_HOMES = {
+    "known": ("RECIPES", "recipe_for", "recipe_named"),
+    "recipe": ("Plan", "Recipe"),
 }
-
-
-def recipe_named(name: str) -> Recipe:
-    """The recipe of a name.
-
-    Raises:
-        MusicZooError: No recipe has this name.
-    """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)
-        remedy = (
-            f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(RECIPES)}."
-        )
-        raise MusicZooError(f"There is no recipe {name!r}.", remedy=remedy)
-    return RECIPES[name]
-
-
-def recipe_for(root: Path) -> Recipe | None:
-    """The recipe whose corpus a folder is a copy of, if it looks like one."""
-    return next((recipe for recipe in RECIPES.values() if recipe.recognise(root)), None)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from musiczoo.hub.card import Card, Figure, Source, render_card
+from musiczoo.hub.card_fields import IDENTIFIERS, check_licence
 from musiczoo.hub.checkpoint import read_checkpoint, save_checkpoint
-from musiczoo.hub.licences import IDENTIFIERS, check_licence
 from musiczoo.music.errors import MusicZooError
 from tests.hub.models import bar_stream
 

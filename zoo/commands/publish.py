@@ -103,7 +103,7 @@ def publish(words: Sequence[str]) -> Published:
         SystemExit: Wrong usage.
     """
     options = publish_parser().parse_args(words)
-    from musiczoo.hub.licences import check_licence
+    from musiczoo.hub.card_fields import check_licence
     from musiczoo.hub.opening import open_model
     from musiczoo.hub.publishing import publish as send
 
