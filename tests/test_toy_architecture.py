@@ -209,7 +209,9 @@ def test_probabilities_sum_to_one() -> None:
         scored = module.log_probs(batch, temperature)
         whole = module.log_distribution(batch, temperature)
         assert scored.values.shape == scored.mask.shape == whole.shape[:2]
-        torch.testing.assert_close(whole.exp().sum(2)[scored.mask], torch.ones(int(scored.mask.sum())))
+        torch.testing.assert_close(
+            whole.exp().sum(2)[scored.mask], torch.ones(int(scored.mask.sum()))
+        )
         picked = whole.gather(2, batch["ids"][:, 1:].unsqueeze(2)).squeeze(2)
         torch.testing.assert_close(picked[scored.mask], scored.values[scored.mask])
         assert not scored.values[~scored.mask].any()
@@ -255,9 +257,7 @@ def test_every_objective_trains_it(objective: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["folder", "hub"])
-def test_what_is_saved_comes_back(
-    way: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_what_is_saved_comes_back(way: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     module = model(dropout=0.1).eval()
     module.representation = type(module.representation)(max_length=40)
     module.sampling = Sampling(top_k=5)

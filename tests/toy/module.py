@@ -39,7 +39,9 @@ class ToyModule(GenerativeModule):
     length_unit = "token"
     unit = "token"
     lora_targets = ("output",)
-    generate_options: ClassVar[Mapping[str, str]] = {"first": "a letter that every piece begins with"}
+    generate_options: ClassVar[Mapping[str, str]] = {
+        "first": "a letter that every piece begins with"
+    }
     config: ToyConfig
     representation: Melody
 

@@ -1,3 +1,15 @@
+"""What a module starts from when it is given ``pretrained``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+import musiczoo
+from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.models.adapters import LoRA
+from musiczoo.models.bar_stream import BarStreamModule
 
 
 def test_an_adapted_model_is_started_from_by_what_it_computes(tmp_path: Path) -> None:
