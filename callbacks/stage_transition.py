@@ -56,7 +56,7 @@ class StageTransition(lightning.Callback):
         check_changes(self.changes)
         self._made = 0
         self._module: Any = None
-        self._trainer: Any = None
+        self._running: Any = None
         # Steps and epochs of the stages that are over.
         self._over = (0, 0)
         self._adapted_here = False
@@ -90,7 +90,7 @@ class StageTransition(lightning.Callback):
         if stage != "fit":
             return
         _check(trainer, pl_module, self.changes)
-        self._trainer, self._module, self._made, self._over, self._adapted_here = (
+        self._running, self._module, self._made, self._over, self._adapted_here = (
             trainer,
             pl_module,
             0,
@@ -207,12 +207,12 @@ class StageTransition(lightning.Callback):
 
     def _catch_up(self, epochs: int) -> None:
         """Makes the changes that are due after a number of epochs, unless the fit ends there."""
-        if 0 <= self._trainer.max_epochs <= epochs:
+        if 0 <= self._running.max_epochs <= epochs:
             return
         due = [change for change in self.changes[self._made :] if change.epoch <= epochs]
         if not due:
             return
-        trainer, module = self._trainer, self._module
+        trainer, module = self._running, self._module
         # The next stage is recorded as a fit of its own; the last entry is that of the stage that
         # ends here.
         module.on_train_end()
@@ -256,7 +256,7 @@ class StageTransition(lightning.Callback):
 
     def _change_data(self, change: Change) -> None:
         if change.data is not None:
-            attach_data(self._trainer, self._module, change.data)
+            attach_data(self._running, self._module, change.data)
 
     def _record_length(self, steps: int, epochs: int) -> None:
         """Corrects the last entry of the provenance, which counts steps of the whole fit."""

@@ -22,12 +22,14 @@ from torch import Tensor
 
 from musiczoo.models.bar_stream.decoding import CachedCharDecoder, CachedPatchDecoder
 from musiczoo.models.bar_stream.net import BarStreamNet
-from musiczoo.models.bar_stream.stream import Drafter, Guard, OpenPatch, Stream
+from musiczoo.models.bar_stream.stream import Guard, OpenPatch, PieceGuard, Stream
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import BOS, PAD
 
 _DRAFT_ROWS = 8
+
+__all__ = ["BarStreamGenerator", "Guard", "PieceGuard", "Stream"]
 
 
 class BarStreamGenerator:

@@ -31,13 +31,13 @@ from musiczoo.representations.m3_patches import M3Patches
 from tests.hub.models import MODELS
 
 
-class ToyModule(M3Module):
+class ForeignModule(M3Module):
     architecture = "toy"
 
 
 TOY = Architecture(
     "toy",
-    module="tests.hub.test_registry:ToyModule",
+    module="tests.hub.test_registry:ForeignModule",
     representation="musiczoo.representations.m3_patches:M3Patches",
     summary="a toy",
 )
@@ -90,8 +90,8 @@ def test_a_row_of_another_package_is_known_everywhere() -> None:
     assert architectures()["toy"] is TOY
     assert architecture("toy") == TOY
     assert list_models()[-1] == WEIGHTS == entry("toy-small")
-    assert class_of(ARCHITECTURES, "toy") is ToyModule
-    module = ToyModule(layers=1, decoder_layers=1, hidden=32)
+    assert class_of(ARCHITECTURES, "toy") is ForeignModule
+    module = ForeignModule(layers=1, decoder_layers=1, hidden=32)
     assert name_of(ARCHITECTURES, module) == "toy"
     assert class_of(REPRESENTATIONS, name_of(REPRESENTATIONS, module.representation)) is M3Patches
 
