@@ -22,7 +22,7 @@ from torch import Tensor
 
 from musiczoo.models.bar_stream.decoding import CachedCharDecoder, CachedPatchDecoder
 from musiczoo.models.bar_stream.net import BarStreamNet
-from musiczoo.models.bar_stream.stream import Guard, OpenPatch, PieceGuard, Stream
+from musiczoo.models.bar_stream.stream import Drafter, Guard, OpenPatch, PieceGuard, Stream
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.bar_stream import BOS, PAD
