@@ -22,3 +22,5 @@ __all__ = [
     "StageTransition",
     "WorkPrompts",
 ]
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

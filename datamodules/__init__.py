@@ -20,3 +20,5 @@ __all__ = [
     "PreferencePair",
     "ScoreDataModule",
 ]
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

@@ -3,3 +3,5 @@
 from musiczoo.hub.registry import Architecture, Entry, register
 
 __all__ = ["Architecture", "Entry", "register"]
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

@@ -34,7 +34,7 @@ from musiczoo.hub.format import (
     write_config,
 )
 from musiczoo.hub.loading import TOLERANCE, build, open_checkpoint, verify
-from musiczoo.hub.registry import ARCHITECTURES, REPRESENTATIONS, name_of
+from musiczoo.hub.registry import ARCHITECTURES, REPRESENTATIONS, name_of, representations_of
 from musiczoo.hub.tensors import rounded
 from musiczoo.music.errors import MusicZooError
 
@@ -137,7 +137,7 @@ def _checked_tensors(model: Publishable, dtype: str) -> dict[str, Tensor]:
 def _content(model: Publishable, tensors: dict[str, Tensor], card: Card) -> dict[str, Any]:
     """``config.json`` without its list of files."""
     name = name_of(ARCHITECTURES, model)
-    if not ARCHITECTURES[name].representations:
+    if not representations_of(ARCHITECTURES[name]):
         raise MusicZooError(
             f"Models of the architecture {name} are not saved as checkpoint folders.",
             remedy="Open the publisher's weights by name: musiczoo list.",

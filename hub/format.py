@@ -99,6 +99,11 @@ class Checkpoint:
         return Card.from_dict(self.content["card"])
 
     @property
+    def licence(self) -> str:
+        """Of the weights, as the card states it; it need not be one that the Hub knows."""
+        return str(self.content["card"].get("licence", "unknown"))
+
+    @property
     def parameters(self) -> int:
         """Numbers in the weights."""
         return int(self.content["parameters"])

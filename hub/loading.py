@@ -149,7 +149,7 @@ def build(checkpoint: Checkpoint, **settings: Any) -> Publishable:
     module.loaded_from = {
         "name": checkpoint.folder.name,
         "revision": checkpoint.fingerprint,
-        "licence": checkpoint.card.licence,
+        "licence": checkpoint.licence,
     }
     return module.eval()
 

@@ -40,19 +40,29 @@ __all__ = [
     "list_models",
     "name_of",
     "register",
+    "representations_of",
     "resolve",
 ]
 
 LOCAL = "local-dir:"  # what the name of a checkpoint folder on this machine begins with
 HUB = "hf-hub:"  # and of one on the Hugging Face Hub
 SHIPPED = Path(str(resources.files("musiczoo.hub"))) / "shipped"
+Table = Mapping[str, Architecture] | Mapping[str, str]
+
+
+def representations_of(row: Architecture) -> dict[str, str]:
+    """Dotted paths of an architecture's representations, by the names that checkpoints hold."""
+    if isinstance(row.representation, str):
+        return {row.name: row.representation} if row.representation else {}
+    return dict(row.representation)
+
+
 #: The architectures by name; :func:`architectures` adds those of installed packages first.
 ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in ROWS}
 #: Dotted paths of the representations by the names that checkpoints hold.
 REPRESENTATIONS: dict[str, str] = {
-    name: path for row in ROWS for name, path in row.representations.items()
+    name: path for row in ROWS for name, path in representations_of(row).items()
 }
-Table = Mapping[str, Architecture] | Mapping[str, str]
 _registered: dict[str, Entry] = {}
 _unread_groups = ["musiczoo.architectures"]
 _log = logging.getLogger(__name__)
@@ -80,7 +90,7 @@ def register(row: Architecture | Entry) -> None:
     if isinstance(row, Entry):
         _registered[row.name] = row
         return
-    for name, path in row.representations.items():
+    for name, path in representations_of(row).items():
         if REPRESENTATIONS.get(name, path) != path:
             raise MusicZooError(
                 f"The representation {name!r} is {REPRESENTATIONS[name]} already.",
@@ -88,7 +98,7 @@ def register(row: Architecture | Entry) -> None:
                 remedy=f'Give it another name: representation={{"my_{name}": "{path}"}}.',
             )
     ARCHITECTURES[row.name] = row
-    REPRESENTATIONS.update(row.representations)
+    REPRESENTATIONS.update(representations_of(row))
 
 
 def architectures() -> dict[str, Architecture]:

@@ -43,13 +43,6 @@ class Architecture:
     usage: str = ""
     summary: str = ""
 
-    @property
-    def representations(self) -> dict[str, str]:
-        """Dotted paths of its representations, by the names that checkpoints hold."""
-        if isinstance(self.representation, str):
-            return {self.name: self.representation} if self.representation else {}
-        return dict(self.representation)
-
 
 @dataclass(frozen=True)
 class Entry:

@@ -74,3 +74,5 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "sound": (),
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

@@ -399,7 +399,13 @@ def test_it_is_fitted_by_the_command_line(tmp_path: Path) -> None:
     words = ["--config", str(tmp_path / "data.yaml"), "--model", "ToyModule", "--model.hidden", "8"]
     cli = fit_by_words(words)
     assert (cli.trainer.global_step, cli.model.config.hidden) == (2, 8)
-    assert type(open_model(str(next(tmp_path.rglob("*.ckpt"))))) is ToyModule
+    checkpoint = next(tmp_path.rglob("*.ckpt"))
+    assert type(open_model(str(checkpoint))) is ToyModule
+    cli = fit_by_words([*words, "--trainer.max_steps=4", f"--ckpt_path={checkpoint}"])
+    assert cli.trainer.global_step == 4
+    out = tmp_path / "out"
+    main(["generate", str(checkpoint), "--max-length", "20", "--quiet", "--output", str(out)])
+    assert list(out.iterdir())
 
 
 # ---------------------------------------------------------------------------------- another package

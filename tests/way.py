@@ -42,7 +42,7 @@ class Watch:
         if (
             code.co_flags & inspect.CO_OPTIMIZED
             and name.startswith(self.inside)
-            and "/.venv/" not in name
+            and "/site-packages/" not in name
         ):
             self.ran.setdefault(name.removeprefix(self.inside), set()).add(code.co_qualname)
 

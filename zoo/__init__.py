@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musiczoo import moved as _moved  # noqa: F401  (finds modules by the paths that they had)
+from musiczoo import moved as _moved  # noqa: F401  (its finder)
 from musiczoo.music.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -71,3 +71,5 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "version": ("__version__",),
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

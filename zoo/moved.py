@@ -1,7 +1,9 @@
 """Modules that have moved: their old paths keep working, with a warning that names the new one.
 
-One finder serves all of them, so that no folder holds a stub for each. Configurations and
-checkpoints of earlier versions name classes by these paths.
+One finder serves all of them, so that no folder holds a stub for each. A package of which modules
+have moved has the name of this module at the end of its ``__path__``: the finder is asked for what
+the package's own folder lacks, and for nothing else. Configurations and checkpoints of earlier
+versions name classes by these paths.
 """
 
 from __future__ import annotations
@@ -9,8 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -125,15 +126,8 @@ def new_path(path: str) -> str:
     return f"musiczoo.{MOVED[module]}.{attribute}" if module in MOVED else path
 
 
-class _MovedModule(MetaPathFinder, Loader):
-    """Finds a module by the path that it had."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """The specification of a moved module; None for every other name."""
-        package, _, name = fullname.partition(".")
-        return ModuleSpec(fullname, self) if package == "musiczoo" and name in MOVED else None
+class _MovedModule(Loader):
+    """Loads a module by the path that it had."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module at its new place: the very same object, so that no class exists twice."""
@@ -148,7 +142,24 @@ class _MovedModule(MetaPathFinder, Loader):
         module.__spec__ = module.__spec__.loader_state if module.__spec__ else None
 
 
-FINDER = _MovedModule()
-if FINDER not in sys.meta_path:
-    # Behind Python's own finders, so that it is asked for names that they do not know.
-    sys.meta_path.append(FINDER)
+_LOADER = _MovedModule()
+_SPECS: dict[str, ModuleSpec] = {}
+for _old in MOVED:
+    _SPECS[f"musiczoo.{_old}"] = ModuleSpec(f"musiczoo.{_old}", _LOADER)
+
+
+class _Finder:
+    """Looks up a table; None for every name that has not moved."""
+
+    find_spec = staticmethod(_SPECS.get)
+
+
+def _finder(entry: str) -> _Finder:
+    if entry != __name__:
+        raise ImportError(f"{entry} is no {__name__}", path=entry)
+    return _Finder()
+
+
+# What Python would find out by the hook; it forgets it with importlib.invalidate_caches().
+sys.path_importer_cache[__name__] = _Finder()  # type: ignore[assignment]
+sys.path_hooks.append(_finder)  # type: ignore[arg-type]

@@ -5,3 +5,5 @@ from musiczoo.models.bar_stream.module import BarStreamModule
 from musiczoo.models.bar_stream.net import BarStreamNet
 
 __all__ = ["SIZES", "BarStreamConfig", "BarStreamModule", "BarStreamNet"]
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

@@ -18,7 +18,7 @@ from musiczoo.models.bar_stream.net import BarStreamNet
 from musiczoo.models.bar_stream.stream import Guard, Stream
 from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
 from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.pretrained import set_net
+from musiczoo.models.base.pretrained import start_from
 from musiczoo.models.base.sharding import block_units, shard
 from musiczoo.models.prompts import Prompt, checked_labels, merged_prompts
 from musiczoo.models.sampling import Sampling
@@ -122,8 +122,12 @@ class BarStreamModule(GenerativeModule):
                 )
             sizes = SIZES[size].with_dropouts_of(sizes)
         self.prompts: tuple[Prompt, ...] = ()
-        stored = set_net(self, BarStreamNet, sizes, pretrained)
-        sizes = self.config
+        stored = None
+        if pretrained is None:
+            self.config, self.net = sizes, BarStreamNet(sizes)
+        else:
+            stored = start_from(self, BarStreamNet, sizes, pretrained)
+            sizes = self.config
         self.representation = (
             representation
             or stored

@@ -320,20 +320,14 @@ class ZooModule(lightning.LightningModule):
         self.log_dict(logs, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (or the given factory) over the trainable parameters, with the schedule.
-
-        Raises:
-            MusicZooError: Nothing is trainable, or a cool-down without a last step to aim at.
-        """
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        if not parameters:
-            raise MusicZooError(
-                "No parameter is trainable.",
-                remedy="Unfreeze some part of the model before Trainer.fit.",
-            )
-        make = self.optimizer_factory or (lambda values: torch.optim.AdamW(values, lr=1e-4))
-        last = self.trainer.max_steps
-        return scheduled(make(parameters), self.warmup_steps, self.cooldown_steps, last)
+        """The optimiser and its schedule; see :func:`musiczoo.models.base.training.scheduled`."""
+        return scheduled(
+            self.parameters(),
+            self.optimizer_factory,
+            warmup=self.warmup_steps,
+            cooldown=self.cooldown_steps,
+            last=self.trainer.max_steps,
+        )
 
     def _objective(self) -> Objective:
         if self.objective is None:

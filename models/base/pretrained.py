@@ -66,16 +66,14 @@ def read_pretrained(name: str, source: str) -> Pretrained:
     return Pretrained(published, other.record(), other.loaded_from)
 
 
-def set_net(
-    module: Any, build: Callable[[Any], nn.Module], sizes: Any, pretrained: str | None
-) -> Any:
-    """Sets a module's net and its sizes: untrained, or with weights to start from.
+def start_from(module: Any, build: Callable[[Any], nn.Module], sizes: Any, pretrained: str) -> Any:
+    """Gives a module its net and its sizes from weights to start from, and their record.
 
     Args:
         module: A :class:`musiczoo.models.base.ZooModule`.
         build: The net of a configuration.
-        sizes: The configuration; beside pretrained weights only its dropout counts.
-        pretrained: As :func:`read_pretrained` reads it; None for an untrained net.
+        sizes: The configuration, of which only the dropout counts.
+        pretrained: As :func:`read_pretrained` reads it.
 
     Returns:
         The representation of the weights, None where there is none.
@@ -83,9 +81,6 @@ def set_net(
     Raises:
         MusicZooError: The weights cannot be used.
     """
-    if pretrained is None:
-        module.config, module.net = sizes, build(sizes)
-        return None
     found = read_pretrained(module.architecture, pretrained)
     module.config = found.published.config.with_dropouts_of(sizes)
     published = replace(found.published, config=module.config)

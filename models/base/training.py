@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 
-from musiczoo.models.base.objective import ObjectiveResult
+from musiczoo.models.base.objective import ObjectiveResult, OptimizerFactory
 from musiczoo.music.errors import MusicZooError
 
 # Losses are handed to autograd as sums divided by this constant, and rescaled to a mean over all
@@ -111,12 +111,18 @@ class ValidationLoss:
 
 
 def scheduled(
-    optimizer: torch.optim.Optimizer, warmup: int, cooldown: int, last: int
+    parameters: Iterable[torch.nn.Parameter],
+    factory: OptimizerFactory | None,
+    *,
+    warmup: int,
+    cooldown: int,
+    last: int,
 ) -> torch.optim.Optimizer | dict[str, Any]:
     """The optimiser with its schedule: linear warm-up, constant rate, linear cool-down.
 
     Args:
-        optimizer: The optimiser.
+        parameters: Those that require a gradient are trained.
+        factory: Makes the optimiser; AdamW at 1e-4 when None.
         warmup: Steps of warm-up.
         cooldown: Steps of cool-down before ``last``.
         last: ``trainer.max_steps``.
@@ -125,8 +131,15 @@ def scheduled(
         What ``configure_optimizers`` returns.
 
     Raises:
-        MusicZooError: A cool-down without a last step to aim at.
+        MusicZooError: Nothing is trainable, or a cool-down without a last step to aim at.
     """
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    if not trainable:
+        raise MusicZooError(
+            "No parameter is trainable.",
+            remedy="Unfreeze some part of the model before Trainer.fit.",
+        )
+    optimizer = torch.optim.AdamW(trainable, lr=1e-4) if factory is None else factory(trainable)
     if warmup <= 0 and cooldown <= 0:
         return optimizer
     if cooldown > 0 and last <= 0:

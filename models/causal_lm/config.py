@@ -31,6 +31,7 @@ class DecoderConfig(ModelConfig):
     """
 
     dropouts: ClassVar[tuple[str, ...]] = ("dropout", "attention_dropout")
+    shown_as: ClassVar[str] = "decoder"
 
     layers: int = 4
     hidden: int = 256
@@ -47,7 +48,7 @@ class DecoderConfig(ModelConfig):
     attention_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        self.check_heads("decoder")
+        self.check_heads(self.shown_as)
 
     @property
     def kv_heads(self) -> int:

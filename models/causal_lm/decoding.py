@@ -15,8 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache
 
-from musiczoo.models.causal_lm.blocks import Rotary, is_known, packed_blocks, packed_head
-from musiczoo.models.causal_lm.net import causal, run_blocks
+from musiczoo.models.causal_lm.net import (
+    Rotary,
+    causal,
+    is_known,
+    packed_blocks,
+    packed_head,
+    run_blocks,
+)
 
 
 class CachedDecoder:

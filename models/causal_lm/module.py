@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from musiczoo.models.adapters import LoRA
-from musiczoo.models.base.generative import Generated, GenerativeModule
-from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.sharding import shard
+from musiczoo.models.base.generative import Generated
 from musiczoo.models.causal_lm.config import TextLMConfig
-from musiczoo.models.causal_lm.construction import give_net
-from musiczoo.models.causal_lm.generation import TOKEN_OPTIONS, TokenGuard
-from musiczoo.models.causal_lm.net import (
-    set_gradient_checkpointing,
-    token_log_distribution,
-    token_log_probs,
-)
-from musiczoo.models.causal_lm.requests import checked_ids, continuations, generated
+from musiczoo.models.causal_lm.generation import TokenGuard
 from musiczoo.models.causal_lm.text_net import build
-from musiczoo.models.sampling import Sampling
+from musiczoo.models.causal_lm.token_module import TokenModule, generated
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.text_tokens import TextTokens
 
@@ -42,7 +30,7 @@ _APART = (
 _GPT2 = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
-class TextLMModule(GenerativeModule):
+class TextLMModule(TokenModule):
     """Any causal language model of transformers, with a tokenizer trained on the data.
 
     Prompts of :meth:`generate` are text, ids (tokens,), or embeddings, float tensors of shape
@@ -52,20 +40,14 @@ class TextLMModule(GenerativeModule):
     ``guard`` is a :class:`musiczoo.models.causal_lm.generation.TokenGuard`; it is started with
     the prompts as the module checked them.
 
-    Families whose blocks are known (:data:`musiczoo.models.causal_lm.blocks.KNOWN`) run without
+    Families whose blocks are known (:data:`musiczoo.models.causal_lm.net.KNOWN`) run without
     padding and decode in batches; all others run their own forward pass.
 
     Args:
         config: The sizes. Single ones may be given by their names instead (``hidden=128``).
-        pretrained: What to start from: a folder in transformers' layout, or a name that
-            :func:`musiczoo.load` takes. Its sizes are taken, and its tokens where it has some.
         representation: The tokens; bytes when None.
-        lora: Train an adapter beside the frozen weights, with these settings; None trains all
-            weights.
-        gradient_checkpointing: Compute the blocks again in the backward pass: less memory, more
-            time.
-        settings: Of :class:`musiczoo.models.base.ZooModule`; ``seed`` is that of untrained weights
-            too.
+        settings: Of :class:`musiczoo.models.causal_lm.token_module.TokenModule`: ``pretrained``,
+            ``lora``, ``gradient_checkpointing`` and those of training.
 
     Raises:
         MusicZooError: Weights that cannot be used, or a net with fewer tokens than the
@@ -81,13 +63,11 @@ class TextLMModule(GenerativeModule):
 
     architecture: ClassVar[str] = "text_lm"
     config_type = TextLMConfig
+    build_net = staticmethod(build)
     representation_type = TextTokens
     writes = "text"
     prompt_kinds = ("text", "tokens")
-    length_unit = "token"
-    unit = "token"
     lora_targets = (*_JOINED, *_APART, "self_attn.o_proj", "mlp.down_proj", *_GPT2)
-    generate_options = TOKEN_OPTIONS
     net: Any
     config: TextLMConfig
     representation: TextTokens
@@ -96,34 +76,13 @@ class TextLMModule(GenerativeModule):
         self,
         config: TextLMConfig | None = None,
         *,
-        pretrained: str | None = None,
         representation: TextTokens | None = None,
-        lora: LoRA | dict[str, Any] | None = None,
-        gradient_checkpointing: bool = False,
         **settings: Any,
     ) -> None:
-        sizes = TextLMConfig.from_settings(config, settings)
-        super().__init__(**settings)
-        # The whole distribution, as rollouts need it. A checkpoint may bring its own.
-        self.sampling = Sampling(top_k=0, top_p=1.0, min_p=0.0, temperature=1.0)
-        self.representation = representation or TextTokens.bytes()
-        give_net(self, build, sizes, pretrained)
+        super().__init__(config, representation=representation or TextTokens.bytes(), **settings)
         # A checkpoint of Lightning brings its tokens after the net is made.
-        if representation is not None or pretrained is not None:
+        if representation is not None or self.source is not None:
             self._check_vocabulary()
-        self._keep_settings(gradient_checkpointing=gradient_checkpointing)
-        set_gradient_checkpointing(self.net, gradient_checkpointing)
-        if lora is not None:
-            self.add_lora(lora, self.seed)
-
-    @classmethod
-    def from_published(cls, path: str | Path, **settings: Any) -> Self:
-        """A module with the weights of a folder in transformers' layout, in eval mode.
-
-        Raises:
-            MusicZooError: See :func:`musiczoo.models.causal_lm.published.read_published`.
-        """
-        return cls(pretrained=str(path), **settings).eval()
 
     def _check_vocabulary(self) -> None:
         # Nets often have some more rows than tokens, for products of even size.
@@ -145,31 +104,6 @@ class TextLMModule(GenerativeModule):
         ids = [self.representation.encode(text) for text in _REFERENCE]
         return self.representation.collate([row[: self.config.positions] for row in ids])
 
-    def configure_model(self) -> None:
-        """Shards the net where the strategy has a device mesh.
-
-        Raises:
-            MusicZooError: See :func:`musiczoo.models.base.sharding.shard`.
-        """
-        shard(self, [])
-
-    def log_probs(self, batch: Batch, temperature: float = 1.0) -> TokenLogProbs:
-        """See :meth:`GenerativeModule.log_probs`; every token after the first is a target.
-
-        Raises:
-            MusicZooError: A text longer than the context.
-        """
-        ids, lengths = batch["ids"], batch["lengths"]
-        return TokenLogProbs(*token_log_probs(self.net, ids, lengths, temperature))
-
-    def log_distribution(self, batch: Batch, temperature: float = 1.0) -> Tensor:
-        """(batch, longest - 1, vocabulary); see :class:`musiczoo.models.base.Distributes`.
-
-        Raises:
-            MusicZooError: A text longer than the context.
-        """
-        return token_log_distribution(self.net, batch["ids"], batch["lengths"], temperature)
-
     def _sampled(
         self,
         prompts: Sequence[Tensor | str],
@@ -186,16 +120,14 @@ class TextLMModule(GenerativeModule):
             )
         checked = [self._prompt(prompt) for prompt in prompts]
         end, text = self.representation.eos, self.representation.text
-        for number, sequence in continuations(
-            self, checked, seeds, end=end, guard=guard, **request
-        ):
+        for number, sequence in self._continued(checked, seeds, end=end, guard=guard, **request):
             yield number, generated(sequence, text(sequence.tokens))
 
     def _prompt(self, prompt: Tensor | str) -> Tensor:
         if isinstance(prompt, str):
             return self.representation.encode_prompt(prompt)
         if not prompt.is_floating_point():
-            return checked_ids(prompt, self.config.vocabulary, self.representation.bos)
+            return self._ids(prompt, self.representation.bos)
         width = self.net.get_input_embeddings().weight.shape[1]
         if prompt.ndim != 2 or prompt.shape[1] != width or not len(prompt):
             raise MusicZooError(
@@ -203,10 +135,6 @@ class TextLMModule(GenerativeModule):
                 remedy=f"Give at least one, (tokens, {width}), or ids, which are whole numbers.",
             )
         return prompt.detach().to("cpu", torch.float32)
-
-    def training_item(self, result: Generated, rng: random.Random | None = None) -> Tensor:
-        """The tokens as they were generated; encoding the text again may split it differently."""
-        return result.tokens
 
 
 TextLM = TextLMModule

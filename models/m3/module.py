@@ -11,7 +11,7 @@ from torch import Tensor
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
-from musiczoo.models.base.pretrained import set_net
+from musiczoo.models.base.pretrained import start_from
 from musiczoo.models.m3.config import M3Config
 from musiczoo.models.m3.features import pooled_features
 from musiczoo.models.m3.inputs import fitting_patches, piece_text, reference_patches
@@ -73,8 +73,12 @@ class M3Module(ZooModule):
         sizes = M3Config.from_settings(config, settings)
         super().__init__(**settings)
         self.objective = self.objective or MaskedPatches()
-        stored = set_net(self, M3Net, sizes, pretrained)
-        sizes = self.config
+        stored = None
+        if pretrained is None:
+            self.config, self.net = sizes, M3Net(sizes)
+        else:
+            stored = start_from(self, M3Net, sizes, pretrained)
+            sizes = self.config
         self.representation = fitting_patches(
             sizes.patch_size, sizes.patch_length, representation or stored, strip_unit_length, True
         )

@@ -14,7 +14,7 @@ from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
 from musiczoo.models.base.objective import Batch
-from musiczoo.models.base.pretrained import set_net
+from musiczoo.models.base.pretrained import start_from
 from musiczoo.models.mel_aesthetics.config import MelAestheticsConfig
 from musiczoo.models.mel_aesthetics.net import MelAestheticsNet
 from musiczoo.models.mel_aesthetics.ranking import GradedRanking
@@ -77,8 +77,12 @@ class MelAestheticsModule(ZooModule):
         super().__init__(**settings)
         self.objective = self.objective or GradedRanking()
         self.real_logits: tuple[float, ...] = ()
-        stored = set_net(self, MelAestheticsNet, sizes, pretrained)
-        sizes = self.config
+        stored = None
+        if pretrained is None:
+            self.config, self.net = sizes, MelAestheticsNet(sizes)
+        else:
+            stored = start_from(self, MelAestheticsNet, sizes, pretrained)
+            sizes = self.config
         self.representation = representation or stored or LogMel(sizes.mels)
         if self.representation.mels != sizes.mels:
             raise MusicZooError(

@@ -5,3 +5,5 @@ from musiczoo.models.phi3_remi.guard import RemiGrammar
 from musiczoo.models.phi3_remi.module import Phi3RemiModule
 
 __all__ = ["Phi3RemiConfig", "Phi3RemiModule", "RemiGrammar"]
+
+__path__.append("musiczoo.moved")  # finds modules by the paths that they had

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from musiczoo.models.causal_lm.config import DecoderConfig
 
@@ -32,11 +33,10 @@ class Phi3RemiConfig(DecoderConfig):
         attention_dropout: Of the attention weights.
     """
 
+    shown_as: ClassVar[str] = "Phi-3"
+
     layers: int = 4
     hidden: int = 512
     heads: int = 8
     intermediate: int = 2048
     positions: int = 4096
-
-    def __post_init__(self) -> None:
-        self.check_heads("Phi-3")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from transformers import Phi3Config, Phi3ForCausalLM
 
 # The last four were defined here until version 0.1.
-from musiczoo.models.causal_lm.blocks import Rotary
-from musiczoo.models.causal_lm.net import causal, run_blocks, token_log_probs
+from musiczoo.models.causal_lm.net import Rotary, causal, run_blocks, token_log_probs
 from musiczoo.models.phi3_remi.config import SMART_VOCABULARY, Phi3RemiConfig
 
 __all__ = ["Rotary", "build", "causal", "run_blocks", "token_log_probs"]

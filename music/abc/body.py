@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from musiczoo.music.abc.bars import merged_bar_line, split_bars
+from musiczoo.music.abc.keys import meter_of, unit_of
 from musiczoo.music.abc.notation import Bar, Field, Voice
 from musiczoo.music.abc.rests import BarClock, rest_letters, restored_line
-from musiczoo.music.abc.score import header_meter, header_unit, parse_voice_field
+from musiczoo.music.abc.score import parse_voice_field
 from musiczoo.music.abc.tokens import NOTE, TOKEN
 from musiczoo.music.abc.tune import Tune
 from musiczoo.music.errors import MusicZooError
@@ -165,11 +166,8 @@ class TuneBody:
     def interleaved_voices(self, path: str | None) -> tuple[Voice, ...]:
         """The voices of the interleaved form, the rests that were left out restored."""
         identifiers = self.ordered_voices()
-        header = Tune(tuple(self.header), ())
-        clocks = {
-            identifier: BarClock(header_unit(header), header_meter(header))
-            for identifier in identifiers
-        }
+        unit, meter = unit_of(self.header), meter_of(self.header)
+        clocks = {identifier: BarClock(unit, meter) for identifier in identifiers}
         letters = rest_letters(self.header)
         voices: dict[str, list[Bar]] = {identifier: [] for identifier in identifiers}
         for number, columns in enumerate(self.columns(), 1):

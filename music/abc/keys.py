@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from musiczoo.music.abc.notation import Field
 
 #: Sharps of a major key by tonic letter.
 LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
@@ -222,3 +225,19 @@ def default_unit(meter: tuple[int, int] | None) -> Fraction:
     A sixteenth for meters below 3/4, an eighth otherwise.
     """
     return Fraction(1, 4) if meter is not None and 4 * meter[0] < 3 * meter[1] else Fraction(1, 2)
+
+
+def meter_of(header: Iterable[Field]) -> tuple[int, int] | None:
+    """The meter that header lines state; None for ``M:none`` and without ``M:``."""
+    value = _value(header, "M")
+    return None if value is None else parse_meter(value)
+
+
+def unit_of(header: Iterable[Field]) -> Fraction:
+    """The unit note length that header lines state or imply, in quarter notes."""
+    value = _value(header, "L")
+    return (parse_unit(value) if value else None) or default_unit(meter_of(header))
+
+
+def _value(header: Iterable[Field], name: str) -> str | None:
+    return next((item.value for item in header if item.name == name), None)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musiczoo.music.abc.keys import default_unit, parse_meter, parse_unit
+from musiczoo.music.abc.keys import meter_of, unit_of
 from musiczoo.music.abc.notation import Notated
 
 _PROPERTY = re.compile(
@@ -20,14 +20,12 @@ _SCORE_TOKEN = re.compile(r"[(){}\[\]|]|[^\s(){}\[\]|]+")
 
 def header_meter(tune: Notated) -> tuple[int, int] | None:
     """The meter that holds at the start of a tune; None for ``M:none`` and without ``M:``."""
-    value = tune.field("M")
-    return None if value is None else parse_meter(value)
+    return meter_of(tune.header)
 
 
 def header_unit(tune: Notated) -> Fraction:
     """The unit note length that holds at the start of a tune, in quarter notes."""
-    value = tune.field("L")
-    return (parse_unit(value) if value else None) or default_unit(header_meter(tune))
+    return unit_of(tune.header)
 
 
 def accidental_scope(tune: Notated) -> str:

@@ -22,6 +22,7 @@ from musiczoo.hub.registry import (
     list_models,
     name_of,
     register,
+    representations_of,
     resolve,
 )
 from musiczoo.hub.rows import Architecture, Entry
@@ -74,11 +75,11 @@ def test_the_rows_state_what_the_classes_do() -> None:
         if row.recipes:
             package, _, folder = row.recipes.partition(":")
             assert list((Path(resolve(f"{package}:__path__")[0]) / folder).glob("*.yaml"))
-        if row.representations:
+        if representations_of(row):
             made = MODELS[name]()
             assert isinstance(made, kind)
             assert name_of(ARCHITECTURES, made) == name
-            assert name_of(REPRESENTATIONS, made.representation) in row.representations
+            assert name_of(REPRESENTATIONS, made.representation) in representations_of(row)
     for one in list_models():
         assert one.architecture in ARCHITECTURES
 

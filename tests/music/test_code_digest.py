@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from musiczoo.music import code_digest
 from musiczoo.music.code_digest import digest_of_code, modules_behind
 
 
@@ -14,8 +19,17 @@ def test_names_are_followed_to_the_modules_that_define_them() -> None:
     assert all(file.is_file() for file in found.values())
 
 
-def test_a_package_that_defines_the_name_belongs_to_them() -> None:
-    assert "musiczoo.music.recipes" in modules_behind("musiczoo.music.corpora.source")
+def test_a_package_that_defines_the_name_belongs_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "defining"
+    package.mkdir()
+    (package / "__init__.py").write_text("def defined(): ...\n")
+    user = tmp_path / "user.py"
+    user.write_text("from musiczoo.defining import defined\n")
+    files = {"musiczoo.defining": package / "__init__.py", "user": user}
+    monkeypatch.setattr(code_digest, "_file_of", files.get)
+    assert set(modules_behind("user")) == {"user", "musiczoo.defining"}
 
 
 def test_imports_for_types_alone_do_not_count() -> None:

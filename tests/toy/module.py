@@ -11,7 +11,7 @@ from torch import Tensor
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.generative import Generated, GenerativeModule, OnProgress
 from musiczoo.models.base.objective import Batch, TokenLogProbs
-from musiczoo.models.base.pretrained import set_net
+from musiczoo.models.base.pretrained import start_from
 from musiczoo.models.sampling import Sampling, distribution, draw
 from musiczoo.music.errors import MusicZooError
 from tests.toy.config import ToyConfig
@@ -59,8 +59,12 @@ class ToyModule(GenerativeModule):
         super().__init__(**settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            found = set_net(self, ToyNet, sizes, pretrained)
-        self.representation = representation or found or Melody(self.config.positions)
+            stored = None
+            if pretrained is None:
+                self.config, self.net = sizes, ToyNet(sizes)
+            else:
+                stored = start_from(self, ToyNet, sizes, pretrained)
+        self.representation = representation or stored or Melody(self.config.positions)
         self._keep_settings(gradient_checkpointing=gradient_checkpointing)
         if lora is not None:
             self.add_lora(lora, self.seed)

@@ -39,6 +39,18 @@ def test_an_old_path_warns_and_names_the_new_one() -> None:
     assert "musiczoo.models.gpt2 is musiczoo.models.layers.gpt2 now." in done.stderr
 
 
+def test_old_paths_are_found_after_caches_were_dropped() -> None:
+    program = (
+        "import importlib, musiczoo; importlib.invalidate_caches();"
+        "import musiczoo.music.corpus as module; print(module.__name__);"
+        "import musiczoo.nothing"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "musiczoo.music.corpora.corpus"
+    assert "No module named 'musiczoo.nothing'" in done.stderr
+
+
 def test_old_names_can_be_imported_from_the_package() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -17,9 +17,9 @@ from musiczoo.hub.checkpoint import open_checkpoint, save_checkpoint
 from musiczoo.models.adapters import LoRA
 from musiczoo.models.base.capabilities import Distributes
 from musiczoo.models.causal_lm import TextLM, TextLMConfig, TextLMModule
-from musiczoo.models.causal_lm.blocks import is_known
 from musiczoo.models.causal_lm.decoding import CachedDecoder, ForwardDecoder, decoder_for
 from musiczoo.models.causal_lm.generation import TokenGuard
+from musiczoo.models.causal_lm.net import is_known
 from musiczoo.models.sampling import GREEDY
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.text_tokens import BOS, EOS, TextTokens
