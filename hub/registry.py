@@ -21,7 +21,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from musiczoo.hub.rows import ENTRIES, ROWS, Architecture, Entry
+from musiczoo.hub.rows import ENTRIES, ROWS, SHIPPED_LINES, Architecture, Entry
 from musiczoo.music.errors import MusicZooError
 
 __all__ = [
@@ -203,6 +203,7 @@ def _shipped() -> list[Entry]:
                 origin=card["origin"],
                 architecture=content["architecture"],
                 folder=path.parent,
+                line=SHIPPED_LINES.get(path.parent.name, ""),
             )
         )
     return rows

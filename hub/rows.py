@@ -59,6 +59,7 @@ class Entry:
         filename: File in the repository; None for the whole of one in transformers' layout.
         revision: Branch, tag or commit.
         folder: The checkpoint folder that comes with musiczoo (or with another package), or None.
+        line: What it is in a few words, for tables; the summary where it is empty.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Entry:
     filename: str | None = None
     revision: str = "main"
     folder: Path | None = None
+    line: str = ""
 
     @property
     def where(self) -> str:
@@ -80,6 +82,13 @@ class Entry:
         return f"Hub: {self.repository}" if self.repository else "a file of yours (weights=PATH)"
 
 
+#: The lines of the models that come with musiczoo.
+SHIPPED_LINES = {
+    "bar-stream": "chorales and fiddle tunes",
+    "m3-small": "features of notated music",
+    "mel-aesthetics": "is sound real or degraded",
+    "phi3-remi": "chorales, tunes for piano",
+}
 _M3_PATCHES = {"m3": "musiczoo.representations.m3_patches:M3Patches"}
 
 ROWS: tuple[Architecture, ...] = (
@@ -152,12 +161,13 @@ ROWS: tuple[Architecture, ...] = (
 _NOTAGEN = Entry(
     name="notagen",
     summary="any weights in NotaGen's layout, from a path",
+    line="weights of your own",
     parameters=None,
     licence="the publisher's terms, see huggingface.co/ElectricAlexis/NotaGen",
     origin="Wang et al. 2025, NotaGen, arXiv 2502.18008",
     architecture="bar_stream",
 )
-_ON_THE_HUB = replace(_NOTAGEN, repository="ElectricAlexis/NotaGen")
+_ON_THE_HUB = replace(_NOTAGEN, repository="ElectricAlexis/NotaGen", line="")
 _CLAMP2 = "Wu et al. 2024, CLaMP 2, arXiv 2410.13267"
 _PRETRAINED = "weights_notagen_pretrain_p_size_16_p_length"
 _LARGE = "p_size_16_p_length_1024_p_layers_20"
@@ -189,6 +199,7 @@ ENTRIES: tuple[Entry, ...] = (
         _ON_THE_HUB,
         name="notagen-finetuned",
         summary="large, fine-tuned on 8,948 classical pieces with prompts",
+        line="large, with prompts",
         parameters=516_000_000,
         filename="weights_notagen_pretrain-finetune_p_size_16_p_length_1024_p_layers_c_layers_6_20_h_size_1280_lr_1e-05_batch_1.pth",
     ),
@@ -196,6 +207,7 @@ ENTRIES: tuple[Entry, ...] = (
         _ON_THE_HUB,
         name="notagen-rl",
         summary="fine-tuned, then three rounds of CLaMP-DPO",
+        line="after rounds of CLaMP-DPO",
         parameters=516_000_000,
         filename=f"weights_notagen_pretrain-finetune-RL3_beta_0.1_lambda_10_{_LARGE}_c_layers_6_h_size_1280_lr_1e-06_batch_1.pth",
     ),
@@ -209,6 +221,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="clamp2",
         summary="features of music, and of text in 101 languages",
+        line="features of music and text",
         parameters=371_559_168,
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
         origin=_CLAMP2,
@@ -222,6 +235,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="clamp3",
         summary="features of music and of text; the symbolic half of the release for scores",
+        line="features of music and text",
         parameters=None,
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp3",
         origin="Wu et al. 2025, CLaMP 3, arXiv 2502.10362",
@@ -235,6 +249,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="m3",
         summary="the pre-trained music encoder behind CLaMP 2 and 3, with its decoder",
+        line="encoder of CLaMP 2 and 3",
         parameters=113_746_944,
         licence="the publisher's terms, see huggingface.co/sander-wood/clamp2",
         origin=_CLAMP2,
@@ -247,6 +262,7 @@ ENTRIES: tuple[Entry, ...] = (
         summary=(
             "ratings of sound: content enjoyment and usefulness, production complexity and quality"
         ),
+        line="four ratings of sound",
         parameters=103_859_112,
         licence="cc-by-4.0",
         origin="Tjandra et al. 2025, Meta Audiobox Aesthetics, arXiv 2502.05139",
@@ -261,6 +277,7 @@ ENTRIES: tuple[Entry, ...] = (
             "the base model of SMART: piano music as REMI tokens; or any Phi-3 over REMI tokens,"
             " from a folder"
         ),
+        line="piano music as REMI tokens",
         parameters=None,
         licence="the publisher's terms, see huggingface.co/lucacasini/metamidipianophi3_4L",
         origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",

@@ -21,6 +21,7 @@ from musiczoo.models.base.objective import Batch, TokenLogProbs
 from musiczoo.models.base.pretrained import start_from
 from musiczoo.models.base.sharding import block_units, shard
 from musiczoo.models.prompts import Prompt, checked_labels, merged_prompts
+from musiczoo.models.reference_music import REFERENCE_BARS
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
@@ -31,21 +32,8 @@ if TYPE_CHECKING:
     from musiczoo.models.bar_stream.opening import Score
 
 # What a download is checked with: header lines with labels, then three bars of two voices.
-_REFERENCE = """%Baroque
-%Anonymous
-%Keyboard
-%%score { 1 | 2 }
-L:1/8
-M:3/4
-K:Gm
-V:1 treble nm="Piano"
-V:2 bass
-[V:1]G2 ^F2 G2|[V:2]G,4 D2|
-[V:1]A3 B c2-|[V:2]F,2 E,2 D,2|
-[V:1]c2 B4|[V:2]G,6|
-"""
-
-
+_HEADER = "%Baroque\n%Anonymous\n%Keyboard\n%%score { 1 | 2 }\nL:1/8\nM:3/4\n"
+_REFERENCE = _HEADER + REFERENCE_BARS
 _COUNTER = re.compile(r"\[r:(\d+)/(\d+)\]")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from musiczoo.models.reference_music import REFERENCE_BARS
 from musiczoo.music.abc import Tune
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.midi.text_format import midi_text
@@ -15,15 +16,7 @@ if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 # What a download is checked with; CLaMP 2 sees L:1/8 too.
-_REFERENCE = """%%score { 1 | 2 }
-M:3/4
-K:Gm
-V:1 treble nm="Piano"
-V:2 bass
-[V:1]G2 ^F2 G2|[V:2]G,4 D2|
-[V:1]A3 B c2-|[V:2]F,2 E,2 D,2|
-[V:1]c2 B4|[V:2]G,6|
-"""
+_REFERENCE = f"%%score {{ 1 | 2 }}\nM:3/4\n{REFERENCE_BARS}"
 
 
 def piece_text(piece: str | Tune | ScoreTick) -> str:

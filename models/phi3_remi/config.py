@@ -23,14 +23,7 @@ class Phi3RemiConfig(DecoderConfig):
         heads: "with 8 attention heads".
         intermediate: Width of the feed-forward layers: 2048 in the authors' sibling scripts.
         vocabulary: Tokens; 0 for those of the representation, or SMART's 413 for a net alone.
-        positions: Longest sequence.
-        key_value_heads: Heads of keys and values; 0 for as many as ``heads``.
-        rope_theta: Base of the rotary positions.
-        rotary: Part of each head that turns.
-        tied: Whether the output layer is the embedding.
-        norm_eps: Of the norms.
-        dropout: Of what attention and feed-forward layers add.
-        attention_dropout: Of the attention weights.
+        positions: Longest sequence. All others are described by :class:`DecoderConfig`.
     """
 
     shown_as: ClassVar[str] = "Phi-3"

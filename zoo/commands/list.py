@@ -101,7 +101,7 @@ def _show_all(rows: Sequence[Entry]) -> None:
         size = "" if row.parameters is None else f"{row.parameters / 1e6:.3g} M"
         weights = "included" if row.folder else "Hub" if row.repository else "your file"
         writes = architecture(row.architecture).writes or ""
-        lines.append((row.name, writes, size, weights, row.summary))
+        lines.append((row.name, writes, size, weights, row.line or row.summary))
     console = Console(highlight=False)
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     rest = max(console.width - sum(widths) - 2 * len(widths), len(lines[0][-1]))

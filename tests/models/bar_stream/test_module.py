@@ -254,6 +254,9 @@ def test_fine_tuning_trains_a_net_opened_in_eval_mode(tmp_path):
 def test_nothing_trainable_is_said():
     module = tiny()
     module.requires_grad_(False)
+    module.trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     with pytest.raises(MusicZooError, match="No parameter is trainable"):
         module.configure_optimizers()
 

@@ -20,6 +20,8 @@ def test_all_models_stand_on_a_screen_of_80_by_24(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 24
     assert max(map(len, lines)) <= 80
+    # Nothing is cut.
+    assert "…" not in "".join(lines)
     for row in list_models():
         [line] = [line for line in lines if line.split()[:1] == [row.name]]
         assert ("included" in line) == (row.folder is not None)
