@@ -29,18 +29,11 @@ from musiczoo.models.sampling import Sampling
 from musiczoo.music.abc import Tune, read_abc, write_abc
 from musiczoo.music.errors import MusicZooError
 from tests.imitation_hub import ImitationHub
+from tests.small_runs import QUIET, differing
 from tests.toy import ROW
 from tests.toy.melody import LETTERS
 from tests.toy.module import ToyModule
 
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -77,13 +70,6 @@ def data(module: GenerativeModule, **settings: Any) -> ScoreDataModule:
         representation=module.representation,
         **{"batch_size": 4, "val_fraction": 0.2, "progress": False, **settings},
     )
-
-
-def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
-    theirs = other.state_dict()
-    return [
-        name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])
-    ]
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -12,32 +10,12 @@ import torch
 
 from musiczoo.datamodules.scores import ScoreDataModule
 from musiczoo.models.bar_stream.module import BarStreamModule
-from musiczoo.music.abc import Tune, read_abc
-
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
-
-
-def tune(seed: int) -> Tune:
-    rng = random.Random(seed)
-    bars = rng.randrange(2, 9)
-    body = "\n".join(
-        f"V:{voice}\n"
-        + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars))
-        for voice in (1, 2)
-    )
-    return read_abc(f"X:{seed}\nM:4/4\nL:1/4\nK:G\n{body}\n")
+from tests.small_runs import QUIET, SaveEverywhere, differing, small_model, two_voices
 
 
 def data(*, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
     return ScoreDataModule(
-        [tune(seed) for seed in range(26)],
+        [two_voices(seed) for seed in range(26)],
         batch_size=batch_size,
         progress=False,
         **({"val_fraction": 0.15} | settings),
@@ -46,15 +24,7 @@ def data(*, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
 
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     torch.manual_seed(0)
-    return BarStreamModule(
-        patch_layers=1,
-        char_layers=1,
-        hidden=32,
-        patch_length=24,
-        heads=2,
-        dropout=dropout,
-        **({"optimizer": _adamw} | settings),
-    )
+    return small_model(dropout, **({"optimizer": _adamw} | settings))
 
 
 def _adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -67,29 +37,6 @@ def _sgd(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.3, momentum=0.9)
 
 
-class SaveEverywhere(lightning.Callback):
-    """A checkpoint after each batch, after validation and at the end of each epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths: list[Path] = []
-
-    def _save(self, trainer: lightning.Trainer, where: str) -> None:
-        self.paths.append(self.folder / f"{len(self.paths):02d}-{where}.ckpt")
-        trainer.save_checkpoint(self.paths[-1])
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-validated")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-end")
-
-
 def fit(
     source: ScoreDataModule, module: BarStreamModule | None = None, **settings: Any
 ) -> tuple[BarStreamModule, lightning.Trainer]:
@@ -98,13 +45,6 @@ def fit(
     trainer = lightning.Trainer(**(QUIET | {"max_epochs": 2} | settings))
     trainer.fit(module, source, ckpt_path=checkpoint)
     return module, trainer
-
-
-def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
-    theirs = other.state_dict()
-    return [
-        name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])
-    ]
 
 
 @pytest.mark.filterwarnings("ignore")

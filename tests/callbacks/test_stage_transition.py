@@ -17,6 +17,7 @@ from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.models.objectives import Likelihood
 from musiczoo.music.errors import MusicZooError
+from tests.small_runs import SaveEverywhere
 from tests.zoo.tiny_stages import QUIET, adamw, data, model, sgd
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -50,33 +51,6 @@ def adapting() -> list[Change]:
         Change(epoch=2, merge=True, lora=LoRA(rank=3)),
         Change(epoch=3, merge=True, trainable=["char_level_decoder.*"], data=data(200)),
     ]
-
-
-class SaveEverywhere(lightning.Callback):
-    """A checkpoint after each batch, after validation and at each end of an epoch; a plain callback, so that it stands where it is put."""
-
-    def __init__(self, folder: Path, name: str = "") -> None:
-        self.folder, self.name = folder, name
-        self.paths: list[Path] = []
-
-    @property
-    def state_key(self) -> str:
-        return f"SaveEverywhere{self.name}"
-
-    def _save(self, trainer: lightning.Trainer, where: str) -> None:
-        self.paths.append(self.folder / f"{self.name}{len(self.paths):02d}-{where}.ckpt")
-        trainer.save_checkpoint(self.paths[-1])
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-validated")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, f"epoch{trainer.current_epoch}-end")
 
 
 def fit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +13,15 @@ import torch
 from musiczoo.callbacks.rollouts.callback import GroupRollouts
 from musiczoo.models.bar_stream.module import BarStreamModule
 from musiczoo.models.base.generative import Generated
-from tests.callbacks.tiny_rounds import QUIET, Killed, adamw, differing, sgd, tune
+from tests.callbacks.tiny_rounds import Killed, adamw, sgd, tune
+from tests.small_runs import QUIET, KeepEverywhere, small_model
 
 __all__ = [
-    "QUIET",
     "Killed",
-    "SaveEverywhere",
     "Speaker",
     "adamw",
-    "differing",
     "fit",
+    "keep_everywhere",
     "letters",
     "model",
     "rollouts",
@@ -77,15 +75,7 @@ def model(
     speaker: Callable[[BarStreamModule], Any] = Speaker, dropout: float = 0.1, **settings: Any
 ) -> BarStreamModule:
     torch.manual_seed(0)
-    module = BarStreamModule(
-        patch_layers=1,
-        char_layers=1,
-        hidden=32,
-        patch_length=12,
-        heads=2,
-        dropout=dropout,
-        **({"optimizer": adamw} | settings),
-    )
+    module = small_model(dropout, patch_length=12, **({"optimizer": adamw} | settings))
     module.stream = speaker(module)  # type: ignore[method-assign]
     return module
 
@@ -114,23 +104,6 @@ def fit(
     return module
 
 
-class SaveEverywhere(lightning.Callback):
-    """A checkpoint after each batch and at the end, with the run's folder as it was."""
-
-    def __init__(self, folder: Path, run: Path) -> None:
-        self.folder, self.run = folder, run
-        self.saved: dict[str, tuple[Path, Path, int]] = {}
-
-    def _save(self, trainer: lightning.Trainer, name: str) -> None:
-        path, kept = self.folder / f"{name}.ckpt", self.folder / f"{name}-run"
-        trainer.save_checkpoint(path)
-        shutil.copytree(self.run, kept)
-        self.saved[name] = path, kept, len(trainer.lightning_module.stream.calls)
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._save(trainer, f"batch{batch_idx}")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, "end")
+def keep_everywhere(folder: Path, run: Path) -> KeepEverywhere:
+    """Checkpoints with the folder of the run as it was."""
+    return KeepEverywhere(folder, run, lambda module: len(module.stream.calls))

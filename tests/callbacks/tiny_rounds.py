@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,16 +22,10 @@ from musiczoo.music.abc.cleaning import clean, with_prompt
 from musiczoo.music.corpora.corpus import Work
 from musiczoo.music.corpora.reading import work_of
 from musiczoo.music.recipes.labels import Labels
+from tests.small_runs import QUIET, KeepEverywhere, small_model
 
 JIG, REEL = Labels("Traditional", "Here", "jig"), Labels("Traditional", "Here", "reel")
 PROMPTS = [JIG, REEL]
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
 SAMPLES, CHUNK, STEPS = 6, 4, 3
 CHUNKS = SAMPLES * len(PROMPTS) // CHUNK
 
@@ -135,15 +128,7 @@ def model(
     **settings: Any,
 ) -> BarStreamModule:
     torch.manual_seed(0)
-    module = BarStreamModule(
-        patch_layers=1,
-        char_layers=1,
-        hidden=32,
-        patch_length=24,
-        heads=2,
-        dropout=dropout,
-        **({"optimizer": adamw, "warmup_steps": 2} | settings),
-    )
+    module = small_model(dropout, **({"optimizer": adamw, "warmup_steps": 2} | settings))
     module.prompts = tuple(
         Prompt(one.period, one.composer, one.instrumentation, 4) for one in prompts
     )
@@ -190,33 +175,14 @@ def fit(
     return module
 
 
-class SaveEverywhere(lightning.Callback):
-    """A checkpoint after each batch and at the end of each round, with the rounds' folder as it was."""
-
-    def __init__(self, folder: Path, rounds: Path) -> None:
-        self.folder, self.rounds = folder, rounds
-        self.saved: dict[str, tuple[Path, Path, int]] = {}
-
-    def _save(self, trainer: lightning.Trainer, name: str) -> None:
-        path, kept = self.folder / f"{name}.ckpt", self.folder / f"{name}-rounds"
-        trainer.save_checkpoint(path)
-        shutil.copytree(self.rounds, kept)
-        self.saved[name] = path, kept, len(trainer.lightning_module.generate.calls)
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._save(trainer, f"round{trainer.current_epoch + 1}-batch{batch_idx}")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._save(trainer, f"round{trainer.current_epoch + 1}-end")
-
-
-def differing(one: torch.nn.Module, other: torch.nn.Module) -> list[str]:
-    theirs = other.state_dict()
-    return [
-        name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])
-    ]
+def keep_everywhere(folder: Path, rounds: Path) -> KeepEverywhere:
+    """Checkpoints with the folder of the rounds as it was."""
+    return KeepEverywhere(
+        folder,
+        rounds,
+        lambda module: len(module.generate.calls),
+        lambda epoch: f"round{epoch + 1}-",
+    )
 
 
 def policies(folder: Path) -> dict[str, bytes]:

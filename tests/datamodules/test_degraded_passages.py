@@ -29,7 +29,7 @@ from musiczoo.music.degradation.passages import Takes
 from musiczoo.music.degradation.performance import CLIP_KINDS, PERFORMANCE_DEGRADATIONS
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.log_mel import LogMel
-from tests.callbacks.tiny_rounds import QUIET
+from tests.small_runs import QUIET
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SHORT = Takes(least_seconds=0.8, most_seconds=1.2, tempo=(120.0, 200.0, 250.0))

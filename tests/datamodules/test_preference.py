@@ -24,15 +24,8 @@ from musiczoo.music.degradation.notation import Degradation
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.recipes.labels import Labels
 from musiczoo.representations.bar_stream import BarStreamPatches
+from tests.small_runs import QUIET, small_model
 
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
 PATCHES = BarStreamPatches(max_length=24)
 
 
@@ -68,15 +61,7 @@ def data(folder: Path, pairs: Any = None, **settings: Any) -> PreferenceDataModu
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
     torch.manual_seed(0)
     settings = {"optimizer": _adamw, "objective": DPO()} | settings
-    return BarStreamModule(
-        patch_layers=1,
-        char_layers=1,
-        hidden=32,
-        patch_length=24,
-        heads=2,
-        dropout=dropout,
-        **settings,
-    )
+    return small_model(dropout, **settings)
 
 
 def _adamw(parameters: Any) -> torch.optim.Optimizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,11 @@ import torch
 from musiczoo import Stage
 from musiczoo.datamodules import ScoreDataModule
 from musiczoo.models.bar_stream import BarStreamModule
-from musiczoo.music.abc import Tune, read_abc
+from tests import small_runs
+from tests.small_runs import small_model, two_voices
 
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
-
-
-def tune(seed: int) -> Tune:
-    rng = random.Random(seed)
-    bars = rng.randrange(2, 9)
-    body = "\n".join(
-        f"V:{voice}\n"
-        + " ".join("".join(rng.choices("CDEFGABcdefg", k=4)) + " |" for _ in range(bars))
-        for voice in (1, 2)
-    )
-    return read_abc(f"X:{seed}\nM:4/4\nL:1/4\nK:G\n{body}\n")
+QUIET = {name: value for name, value in small_runs.QUIET.items() if name != "enable_checkpointing"}
+tune = two_voices
 
 
 def data(first: int = 0, *, batch_size: int = 4, **settings: Any) -> ScoreDataModule:
@@ -49,15 +33,7 @@ def sgd(parameters: Any) -> torch.optim.Optimizer:
 
 
 def model(dropout: float = 0.1, **settings: Any) -> BarStreamModule:
-    return BarStreamModule(
-        patch_layers=1,
-        char_layers=1,
-        hidden=32,
-        patch_length=24,
-        heads=2,
-        dropout=dropout,
-        **({"optimizer": adamw} | settings),
-    )
+    return small_model(dropout, **({"optimizer": adamw} | settings))
 
 
 def two_stages(**settings: Any) -> list[Stage]:

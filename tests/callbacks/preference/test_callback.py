@@ -30,21 +30,20 @@ from tests.callbacks.tiny_rounds import (
     CHUNKS,
     JIG,
     PROMPTS,
-    QUIET,
     REEL,
     SAMPLES,
     STEPS,
-    SaveEverywhere,
     Writer,
     data,
-    differing,
     fit,
+    keep_everywhere,
     model,
     notes,
     rounds,
     sgd,
     works,
 )
+from tests.small_runs import QUIET, differing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -260,7 +259,7 @@ def test_real_works_of_the_training_split_are_the_reward_s_references(tmp_path):
 
 def test_folders_that_do_not_belong_to_the_run(tmp_path):
     folder = tmp_path / "rounds"
-    saver = SaveEverywhere(tmp_path / "saved", folder)
+    saver = keep_everywhere(tmp_path / "saved", folder)
     fit(rounds(folder, rounds=1), callbacks=[saver])
     path = saver.saved["round1-batch1"][0]
     with pytest.raises(MusicZooError, match="another run: samples differ"):

@@ -24,7 +24,6 @@ from musiczoo.music.errors import MusicZooError
 from musiczoo.rewards.admission import AdmissionRule
 from tests.callbacks.tiny_rounds import (
     JIG,
-    QUIET,
     SAMPLES,
     STEPS,
     Writer,
@@ -35,6 +34,7 @@ from tests.callbacks.tiny_rounds import (
     tune,
     written,
 )
+from tests.small_runs import QUIET
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,21 +15,21 @@ from tests.callbacks.tiny_rounds import (
     CHUNKS,
     STEPS,
     Killed,
-    SaveEverywhere,
     Writer,
-    differing,
     fit,
+    keep_everywhere,
     model,
     policies,
     rounds,
 )
+from tests.small_runs import KeepEverywhere, differing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-Run = tuple[BarStreamModule, SaveEverywhere, Path]
+Run = tuple[BarStreamModule, KeepEverywhere, Path]
 
 
 def whole(folder: Path, **settings: int) -> Run:
-    saver = SaveEverywhere(folder / "saved", folder / "rounds")
+    saver = keep_everywhere(folder / "saved", folder / "rounds")
     module = fit(rounds(folder / "rounds"), callbacks=[saver], **settings)
     assert len(policies(folder / "rounds")) == 2
     return module, saver, folder / "rounds"
@@ -74,7 +74,7 @@ def test_resumed_at_every_checkpoint_equals_undisturbed(tmp_path, accumulate):
 @pytest.mark.parametrize("name", [LAST, pytest.param("round1-end", marks=pytest.mark.slow)])
 def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path, name):
     # The run continues from the checkpoint, and is killed and resumed again in the next round.
-    saver = SaveEverywhere(tmp_path / "saved", tmp_path / "rounds")
+    saver = keep_everywhere(tmp_path / "saved", tmp_path / "rounds")
     resumed(undisturbed, name, tmp_path / "rounds", callbacks=[saver])
     assert list(saver.saved) == [
         saved for saved in undisturbed[1].saved if saved.startswith("round2")
@@ -101,15 +101,15 @@ def test_what_later_rounds_left_on_disk_is_taken_up(undisturbed, tmp_path, name)
 
 def killed(
     folder: Path, writer: Callable[[BarStreamModule], Writer] = Writer
-) -> tuple[SaveEverywhere, int]:
+) -> tuple[KeepEverywhere, int]:
     """A run that dies; its checkpoints, and how many chunks it wrote."""
-    saver, module = SaveEverywhere(folder / "saved", folder / "rounds"), model(writer)
+    saver, module = keep_everywhere(folder / "saved", folder / "rounds"), model(writer)
     with pytest.raises(Killed):
         fit(rounds(folder / "rounds"), module, callbacks=[saver])
     return saver, len(module.generate.calls)
 
 
-def assert_goes_on(run: Run, folder: Path, saver: SaveEverywhere, calls: int) -> None:
+def assert_goes_on(run: Run, folder: Path, saver: KeepEverywhere, calls: int) -> None:
     last = list(saver.saved.values())[-1][0] if saver.saved else None
     module = fit(rounds(folder / "rounds"), checkpoint=last)
     assert not differing(run[0], module)
@@ -173,7 +173,7 @@ def test_killed_before_a_file_of_the_second_round_is_written(
 )
 def test_killed_while_it_examines_the_last_policy(undisturbed, tmp_path, name):
     saver, module = (
-        SaveEverywhere(tmp_path / "saved", tmp_path / "rounds"),
+        keep_everywhere(tmp_path / "saved", tmp_path / "rounds"),
         model(lambda one: Writer(one, die_at=2 * CHUNKS + 1)),
     )
     with pytest.raises(Killed):

@@ -21,7 +21,7 @@ from musiczoo.callbacks.rollouts.callback import GroupRollouts
 from musiczoo.models.base.generative import Generated
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.representations.remi import Remi
-from tests.callbacks.tiny_rounds import QUIET
+from tests.small_runs import QUIET
 
 pytest.importorskip("trl", reason="TRL is installed with musiczoo[oracle] only")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

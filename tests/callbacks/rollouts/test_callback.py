@@ -30,13 +30,11 @@ from musiczoo.rewards import Mixture
 from tests.callbacks.tiny_rollouts import (
     GROUPS,
     PROMPTS,
-    QUIET,
     SIZE,
     STEPS,
-    SaveEverywhere,
     Speaker,
-    differing,
     fit,
+    keep_everywhere,
     letters,
     model,
     rollouts,
@@ -44,6 +42,7 @@ from tests.callbacks.tiny_rollouts import (
 )
 from tests.callbacks.tiny_rounds import data
 from tests.models.generative import ARCHITECTURES, build
+from tests.small_runs import QUIET, differing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -472,7 +471,7 @@ def test_steps_without_any_reward(tmp_path):
     assert not differing(module, model())
     with pytest.raises(MusicZooError, match=r"No completion of 10 steps.*2: nothing gave nan"):
         fit(rollouts(tmp_path / "ten", reward=nothing, steps=12, groups=1, group_size=2))
-    saver = SaveEverywhere(tmp_path / "saved", tmp_path / "half")
+    saver = keep_everywhere(tmp_path / "saved", tmp_path / "half")
     fit(
         rollouts(tmp_path / "half", reward=nothing, steps=12, groups=1, group_size=2),
         callbacks=[saver, Stop(5)],

@@ -14,16 +14,16 @@ from musiczoo.music.errors import MusicZooError
 from tests.callbacks.tiny_rollouts import (
     STEPS,
     Killed,
-    SaveEverywhere,
     Speaker,
-    differing,
     fit,
+    keep_everywhere,
     model,
     rollouts,
 )
+from tests.small_runs import KeepEverywhere, differing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-Run = tuple[BarStreamModule, SaveEverywhere, Path]
+Run = tuple[BarStreamModule, KeepEverywhere, Path]
 MICRO = 3
 # Batches of a run with two iterations.
 BATCHES = STEPS * 2 * MICRO
@@ -34,7 +34,7 @@ def settings(iterations: int) -> dict[str, object]:
 
 
 def whole(folder: Path, iterations: int, before: bool = False) -> Run:
-    saver = SaveEverywhere(folder / "saved", folder / "run")
+    saver = keep_everywhere(folder / "saved", folder / "run")
     module = fit(
         rollouts(folder / "run", **settings(iterations)),
         **{"before" if before else "callbacks": [saver]},
@@ -106,7 +106,7 @@ def test_resumed_at_every_checkpoint_equals_undisturbed(tmp_path, iterations, be
 def test_resumed_twice_equals_undisturbed(undisturbed, tmp_path):
     path, kept, _ = undisturbed[1].saved["batch1"]
     shutil.copytree(kept, tmp_path / "run")
-    saver = SaveEverywhere(tmp_path / "saved", tmp_path / "run")
+    saver = keep_everywhere(tmp_path / "saved", tmp_path / "run")
     fit(rollouts(tmp_path / "run", **settings(2)), callbacks=[saver], checkpoint=path)
     path, kept, _ = saver.saved[f"batch{2 * MICRO + 1}"]
     shutil.copytree(kept, tmp_path / "again")

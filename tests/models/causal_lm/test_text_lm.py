@@ -23,7 +23,7 @@ from musiczoo.models.causal_lm.net import is_known
 from musiczoo.models.sampling import GREEDY
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.text_tokens import BOS, EOS, TextTokens
-from tests.test_training import QUIET, SaveEverywhere, differing
+from tests.small_runs import QUIET, SaveEverywhere, differing
 
 TEXTS = [
     "X:1\nK:C\nCDEF GABc|\n",

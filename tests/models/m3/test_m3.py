@@ -19,7 +19,8 @@ from musiczoo.models.m3.features import pooled_features, segments
 from musiczoo.models.m3.masking import corrupt, select, shuffled
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.m3_patches import BOS, EOS, MASK, PAD, VOCABULARY, M3Patches
-from tests.callbacks.tiny_rounds import QUIET, tune
+from tests.callbacks.tiny_rounds import tune
+from tests.small_runs import QUIET
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -24,7 +24,7 @@ from musiczoo.models.mel_aesthetics.ranking import better_pairs
 from musiczoo.music.degradation.performance import CLIP_KINDS
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.log_mel import LogMel
-from tests.callbacks.tiny_rounds import QUIET
+from tests.small_runs import QUIET
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 PITCH, TIMING, NOISE = (CLIP_KINDS.index(name) for name in ("pitch", "timing", "noise"))
