@@ -5,10 +5,9 @@ from __future__ import annotations
 import doctest
 import importlib
 import math
-import multiprocessing
 import pkgutil
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from musiczoo.metrics import (
 )
 from musiczoo.models.base.generative import Generated
 from musiczoo.music.abc import read_abc
+from tests.two_processes import answers_of_two
 
 KINDS = [
     "alignment",
@@ -111,17 +111,12 @@ def _more(metric: Metric) -> Any:
     return None
 
 
-def _run(rank: int, meeting: Path, kind: str, idle: bool, answers: Any) -> None:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
-    )
+def _answers(kind: str, idle: bool, rank: int) -> tuple[list[float], Any]:
     metric = _metric(kind)
     for number, update in enumerate(_updates(kind)):
         if (0 if idle else number % 2) == rank:
             metric.update(*update)
-    answers.put((rank, (_values(metric), _more(metric))))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    return _values(metric), _more(metric)
 
 
 @pytest.mark.dist
@@ -134,18 +129,7 @@ def test_two_processes_equal_one(kind, idle, tmp_path):
     expected = _values(one)
     more = _more(one)
     assert not any(math.isnan(value) for value in expected)
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-    target: Callable[..., None] = _run
-    workers = [
-        context.Process(target=target, args=(rank, tmp_path / "meeting", kind, idle, answers))
-        for rank in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    found = dict(answers.get(timeout=60) for _ in workers)
-    for worker in workers:
-        worker.join(60)
+    found = answers_of_two(partial(_answers, kind, idle), tmp_path / "meeting")
     for values, told in found.values():
         assert values == pytest.approx(expected)
         assert told == (pytest.approx(more) if isinstance(more, dict) else more)

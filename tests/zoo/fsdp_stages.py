@@ -12,7 +12,7 @@ import lightning
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from musiczoo import Stage, run_stages
-from tests.zoo.tiny_stages import data, model, sgd, two_stages
+from tests.zoo.tiny_stages import plain_plan
 
 
 class Stop(lightning.Callback):
@@ -34,20 +34,8 @@ class Stop(lightning.Callback):
 
 def plan(batch_size: int, folder: Path | None = None, **settings: Any) -> list[Stage]:
     """Both stages on two processes, or on one with twice the batch."""
-    first, second = two_stages(**settings)
-    source = partial(data, batch_size=batch_size)
-    return [
-        replace(
-            first,
-            start=partial(model, dropout=0.0),
-            data=source,
-            optimizer=sgd,
-            warmup_steps=None,
-            callbacks=partial(list, [Stop(folder)]),
-            checkpoint_every=1,
-        ),
-        replace(second, data=source),
-    ]
+    first = {"callbacks": partial(list, [Stop(folder)]), "checkpoint_every": 1}
+    return plain_plan(batch_size, first, **settings)
 
 
 def sharded(folder: Path) -> list[Stage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,19 @@ def later_data() -> ScoreDataModule:
 def weights(folder: Path) -> dict[str, bytes]:
     """The files of a checkpoint folder that tell what was computed."""
     return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+
+
+def plain_plan(
+    batch_size: int, first: dict[str, Any] | None = None, **settings: Any
+) -> list[Stage]:
+    """Both stages without dropout, for comparisons of two processes with one of twice the batch.
+
+    Args:
+        batch_size: Of a process.
+        first: Changes of the first stage.
+        settings: Of the Trainers.
+    """
+    one, two = two_stages(**settings)
+    source = partial(data, batch_size=batch_size)
+    own = {"start": partial(model, dropout=0.0), "optimizer": sgd, "warmup_steps": None}
+    return [replace(one, data=source, **own, **(first or {})), replace(two, data=source)]

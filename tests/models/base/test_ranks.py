@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch.distributed
 
 from musiczoo.models.base.ranks import agreed, from_first, gathered
 from musiczoo.music.errors import MusicZooError
+from tests.two_processes import answers_of_two
 
 
 def failing() -> int:
@@ -26,10 +24,7 @@ def test_one_process_sends_nothing():
         agreed(failing, 1)
 
 
-def _run(rank: int, meeting: Path, answers: Any) -> None:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
-    )
+def _answers(rank: int) -> list[Any]:
     found: list[Any] = [
         gathered({"rank": rank}, 2),
         from_first(f"of {rank}", 2),
@@ -39,24 +34,13 @@ def _run(rank: int, meeting: Path, answers: Any) -> None:
         agreed(failing if rank else lambda: rank, 2)
     except MusicZooError as error:
         found.append(error.message)
-    answers.put((rank, found))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    return found
 
 
 @pytest.mark.dist
 def test_two_processes_agree(tmp_path):
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-    workers = [
-        context.Process(target=_run, args=(rank, tmp_path / "meeting", answers))
-        for rank in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    found = dict(answers.get(timeout=60) for _ in workers)
-    for worker in workers:
-        worker.join(60)
+    found = answers_of_two(_answers, tmp_path / "meeting")
+    assert sorted(found) == [0, 1]
     for rank, answer in found.items():
         assert answer == [
             [{"rank": 0}, {"rank": 1}],

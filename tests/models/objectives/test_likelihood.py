@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import lightning
 import pytest
@@ -67,31 +68,24 @@ def test_losses_are_means_over_pairs():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"label_smoothing": 0.2}, {"kind": "hinge"}, {"kind": "ipo"}]
+    "loss",
+    [
+        partial(dpo_loss, beta=0.7),
+        partial(dpo_loss, beta=0.7, label_smoothing=0.2),
+        partial(dpo_loss, beta=0.7, kind="hinge"),
+        partial(dpo_loss, beta=0.7, kind="ipo"),
+        partial(dpop_loss, beta=0.7, lambda_=3.0, penalty="inside"),
+        partial(dpop_loss, beta=0.7, lambda_=3.0, penalty="outside"),
+    ],
 )
-def test_gradients_of_dpo(settings):
+def test_gradients_of_pairs(loss):
     generator = torch.Generator().manual_seed(1)
     policy = [
         torch.randn(5, dtype=torch.float64, generator=generator, requires_grad=True)
         for _ in range(2)
     ]
     reference = [torch.randn(5, dtype=torch.float64, generator=generator) for _ in range(2)]
-    assert torch.autograd.gradcheck(
-        lambda c, r: dpo_loss(c, r, *reference, 0.7, **settings), policy
-    )
-
-
-@pytest.mark.parametrize("penalty", ["inside", "outside"])
-def test_gradients_of_dpop(penalty):
-    generator = torch.Generator().manual_seed(1)
-    policy = [
-        torch.randn(5, dtype=torch.float64, generator=generator, requires_grad=True)
-        for _ in range(2)
-    ]
-    reference = [torch.randn(5, dtype=torch.float64, generator=generator) for _ in range(2)]
-    assert torch.autograd.gradcheck(
-        lambda c, r: dpop_loss(c, r, *reference, 0.7, 3.0, penalty=penalty), policy
-    )
+    assert torch.autograd.gradcheck(lambda c, r: loss(c, r, *reference), policy)
 
 
 def test_gradient_of_a_pair_is_that_of_the_paper():

@@ -16,7 +16,7 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 import musiczoo
-from musiczoo import MusicZooError, Stage, run_stages
+from musiczoo import MusicZooError, run_stages
 from musiczoo.cli import main
 from musiczoo.hub.checkpoint import open_checkpoint, read_checkpoint
 from musiczoo.models.adapters import LoRA
@@ -24,7 +24,7 @@ from musiczoo.models.objectives import DPOP, Likelihood
 from musiczoo.music.abc import write_abc
 from musiczoo.stages.ledger import Ledger, differences
 from musiczoo.stages.stage import PlannedStage, described
-from tests.zoo.tiny_stages import QUIET, data, model, sgd, tune, two_stages, weights
+from tests.zoo.tiny_stages import QUIET, data, model, plain_plan, sgd, tune, two_stages, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -418,22 +418,8 @@ def test_ranks_stay_equal_after_an_unfreeze(tmp_path: Path) -> None:
 
 @pytest.mark.dist
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    def plan(batch_size: int, **settings: Any) -> list[Stage]:
-        first, second = two_stages(**settings)
-        source = partial(data, batch_size=batch_size)
-        return [
-            replace(
-                first,
-                start=partial(model, dropout=0.0),
-                data=source,
-                optimizer=sgd,
-                warmup_steps=None,
-            ),
-            replace(second, data=source),
-        ]
-
-    run_stages(plan(4, devices=1), tmp_path / "one")
-    run_stages(plan(2, devices=2, strategy="ddp_fork"), tmp_path / "two")
+    run_stages(plain_plan(4, devices=1), tmp_path / "one")
+    run_stages(plain_plan(2, devices=2, strategy="ddp_fork"), tmp_path / "two")
     one, two = (
         open_checkpoint(tmp_path / name / "second/checkpoint").net.state_dict()
         for name in ("one", "two")
