@@ -1,0 +1,364 @@
+r"""OctupleMIDI: a note is eight tokens (MusicBERT, Zeng et al. 2021, arXiv 2106.05630).
+
+=====  ==============  ======  =============================================================
+field  what            values  ids
+=====  ==============  ======  =============================================================
+0      bar             256     4 to 259
+1      position        128     260 to 387: sixteenths of a quarter note from the bar line
+2      program         129     388 to 516; 128 is drums
+3      pitch           256     517 to 772; of drums 128 more
+4      duration        128     773 to 900
+5      velocity        32      901 to 932
+6      time signature  254     933 to 1186
+7      tempo           49      1187 to 1235
+=====  ==============  ======  =============================================================
+
+Ids 0 to 3 are ``<s> <pad> </s> <unk>``, and ``<mask>`` is 1236. This is the published code's
+format, not MidiTok's ``Octuple``. Bar lines follow the time signatures: a new one holds from the
+next bar line on. A pickup that has a signature of its own length (as tunes and MusicXML are turned
+into MIDI here) keeps its bar line.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from musiczoo.music.abc.tune import Tune
+from musiczoo.music.atomic import write_atomically
+from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.base import Representation
+from musiczoo.representations.octuple_codes import (
+    DEFAULT_SIGNATURE,
+    DEFAULT_TEMPO,
+    DURATIONS,
+    GRID,
+    Codes,
+    bar_length,
+    duration_codes,
+    signature_code,
+    tempo_codes,
+)
+from musiczoo.representations.octuple_decoding import score_of
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+FIELDS = ("bar", "position", "program", "pitch", "duration", "velocity", "signature", "tempo")
+SIZES = (256, 128, 129, 256, len(DURATIONS), 32, 254, 49)
+BEGIN, PAD, END, UNKNOWN, MASK = 0, 1, 2, 3, 1236
+FIRST_IDS: Codes = np.cumsum([4, *SIZES[:-1]])
+DRUMS = 128
+#: Notes from this position on are left out (published code).
+LAST_POSITION = 65_536
+
+#: The names of all tokens in the order of their ids.
+TOKENS: tuple[str, ...] = (
+    *("<s>", "<pad>", "</s>", "<unk>"),
+    *(f"<{field}-{value}>" for field, size in enumerate(SIZES) for value in range(size)),
+    "<mask>",
+)
+_INDEX = {name: number for number, name in enumerate(TOKENS)}
+
+
+class OctupleMidi(Representation["ScoreTick"]):
+    r"""Symusic scores as rows of eight tokens.
+
+    Args:
+        max_length: Rows of a piece at most, the two of ``<s>`` and ``</s>`` included; MusicBERT
+            has 1,002.
+
+    Example:
+        >>> from musiczoo.music.abc import read_abc
+        >>> representation = OctupleMidi()
+        >>> ids = representation.encode(read_abc("M:4/4\nL:1/4\nK:C\nC E G c|"))
+        >>> ids.shape, representation.text(ids[1:2])
+        (torch.Size([6, 8]), '<0-0> <1-0> <2-0> <3-60> <4-16> <5-20> <6-9> <7-35>')
+        >>> [note.pitch for note in representation.decode(ids).tracks[0].notes]
+        [60, 64, 67, 72]
+    """
+
+    max_length: int
+
+    def __init__(self, max_length: int = 1002) -> None:
+        if max_length < 3:
+            raise MusicZooError(
+                f"In {max_length} rows there is no place for a note.",
+                where="max_length",
+                remedy="Give at least 3.",
+            )
+        self.max_length = max_length
+
+    def encode(
+        self,
+        piece: ScoreTick | Tune,
+        *,
+        max_length: int | None = None,
+        rng: random.Random | None = None,
+    ) -> Tensor:
+        """The piece as ids, ``<s>`` and ``</s>`` included.
+
+        Args:
+            piece: A score in ticks, or a tune (repeats are played).
+            max_length: Rows at most; of a longer piece a random window, the beginning without
+                ``rng``.
+            rng: Chooses the window, and how far its bars are shifted: as far as they stay within
+                0 to 255 (published code). Without it they are shifted only where they must be.
+
+        Returns:
+            (notes + 2, 8) int64.
+
+        Raises:
+            MusicZooError: A piece without a note, or with a time signature that the format lacks.
+        """
+        notes = self.notes(piece)
+        most = (max_length or self.max_length) - 2
+        start = rng.randint(0, len(notes) - most) if rng and len(notes) > most else 0
+        return _rows(notes[start : start + most], rng)
+
+    def windows(
+        self,
+        piece: ScoreTick | Tune,
+        length: int = 1000,
+        step: int = 250,
+        rng: random.Random | None = None,
+    ) -> Iterator[Tensor]:
+        """Windows of a piece, as MusicBERT is pre-trained on them.
+
+        Args:
+            piece: As in :meth:`encode`.
+            length: Notes of a window at most.
+            step: Notes from a window to the next.
+            rng: Chooses the first, which may begin before the piece, and the shifts of the bars;
+                without it the first begins with the piece.
+
+        Yields:
+            (notes + 2, 8) int64 each.
+
+        Raises:
+            MusicZooError: See :meth:`encode`.
+        """
+        notes = self.notes(piece)
+        first = -rng.randint(0, length - 1) if rng else 0
+        for start in range(first, len(notes), step):
+            if start + length > 0:
+                yield _rows(notes[max(start, 0) : start + length], rng)
+
+    def notes(self, piece: ScoreTick | Tune) -> Codes:
+        """The notes as values of the eight fields, sorted; bars are counted without a limit.
+
+        Returns:
+            (notes, 8) int64.
+
+        Raises:
+            MusicZooError: See :meth:`encode`.
+        """
+        if isinstance(piece, Tune):
+            from musiczoo.music.midi.from_tune import to_score
+
+            piece = to_score(piece)
+        if piece.ticks_per_quarter <= 0:
+            raise MusicZooError(
+                "The score has no ticks per quarter note.",
+                remedy="Read it from a MIDI file with a sound header.",
+            )
+        found = np.concatenate(
+            [np.empty((0, 5), np.int64), *(_track(track) for track in piece.tracks)]
+        )
+        onsets = _positions(found[:, 0], piece.ticks_per_quarter)
+        ends = _positions(found[:, 0] + found[:, 1], piece.ticks_per_quarter)
+        kept = onsets < LAST_POSITION
+        if not kept.any():
+            raise MusicZooError("The piece holds no note.", remedy="Leave it out.")
+        onsets, ends, found = onsets[kept], ends[kept], found[kept]
+        signatures = _active(
+            [
+                (one.time, signature_code(one.numerator, one.denominator))
+                for one in piece.time_signatures
+            ],
+            piece.ticks_per_quarter,
+            signature_code(*DEFAULT_SIGNATURE),
+        )
+        tempos = _active(
+            [(one.time, one.qpm) for one in piece.tempos], piece.ticks_per_quarter, DEFAULT_TEMPO
+        )
+        bars, places = _bars(onsets, signatures)
+        values = np.stack(
+            [
+                bars,
+                places,
+                found[:, 2],
+                found[:, 3],
+                duration_codes(ends - onsets),
+                found[:, 4] // 4,
+                _at(signatures, onsets).astype(np.int64),
+                tempo_codes(_at(tempos, onsets).astype(np.float64)),
+            ],
+            axis=1,
+        )
+        return values[np.lexsort(values.T[::-1])]
+
+    def decode(self, encoded: Tensor) -> ScoreTick:
+        """The score of rows of ids (rows, 8); rows that are no note are skipped.
+
+        A bar has the time signature that most of its notes have, an empty one that of the bar
+        before; a moment has the mean tempo of its notes.
+
+        Raises:
+            MusicZooError: There is no note.
+        """
+        values = encoded.cpu().numpy().astype(np.int64).reshape(-1, len(FIELDS)) - FIRST_IDS
+        values = values[((values >= 0) & (values < np.array(SIZES))).all(axis=1)]
+        if not len(values):
+            raise MusicZooError("The tokens hold no note.")
+        return score_of(values)
+
+    def text(self, encoded: Tensor) -> str:
+        """The names of all ids, row after row, with spaces between."""
+        return " ".join(TOKENS[int(number)] for number in encoded.flatten())
+
+    def encode_text(self, text: str) -> Tensor:
+        """The ids of names, (rows, 8) int64.
+
+        Raises:
+            MusicZooError: A name that does not exist, or an incomplete row.
+        """
+        names = text.split()
+        if unknown := [name for name in names if name not in _INDEX]:
+            raise MusicZooError(
+                f"There is no token {unknown[0]!r}.", remedy="Tokens are such as <3-60>."
+            )
+        if len(names) % len(FIELDS):
+            raise MusicZooError(
+                f"{len(names)} tokens are no whole rows.", remedy="A row has eight tokens."
+            )
+        ids = torch.tensor([_INDEX[name] for name in names], dtype=torch.int64)
+        return ids.reshape(-1, len(FIELDS))
+
+    def collate(self, encoded: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Pieces as one batch.
+
+        Returns:
+            ``ids`` (batch, longest, 8), int64, ``<pad>`` where a piece has ended, and ``lengths``
+            (batch,), int64.
+        """
+        rows = [piece.long() for piece in encoded]
+        ids = pad_sequence(rows, batch_first=True, padding_value=PAD)
+        return {"ids": ids, "lengths": torch.tensor([len(piece) for piece in encoded])}
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return {"max_length": self.max_length}
+
+
+def write_dictionary(path: str | Path) -> None:
+    """Writes fairseq's dictionary file of MusicBERT: a line for each token but the special ones."""
+    lines = [f"{name} 0" for name in TOKENS[4:-1]]
+    write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
+
+
+def check_dictionary(path: str | Path) -> None:
+    """Checks that a dictionary file of fairseq lists the tokens of this format in their order.
+
+    Raises:
+        MusicZooError: It cannot be read, or lists others.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise MusicZooError(f"The dictionary cannot be read ({error}).", path=path) from None
+    names = [line.split()[0] if line.split() else "" for line in lines]
+    for number, name in enumerate(TOKENS[4:-1]):
+        if number >= len(names) or names[number] != name:
+            raise MusicZooError(
+                f"The dictionary does not have {name} here.",
+                path=path,
+                where=f"line {number + 1}",
+                remedy="Give the dict.txt of MusicBERT.",
+            )
+    if len(names) > len(TOKENS) - 5:
+        raise MusicZooError(
+            f"The dictionary has {len(names):,} lines instead of {len(TOKENS) - 5:,}.",
+            path=path,
+            remedy="Give the dict.txt of MusicBERT.",
+        )
+
+
+def _rows(notes: Codes, rng: random.Random | None) -> Tensor:
+    """Values of notes -> (notes + 2, 8) ids, bars shifted, notes beyond bar 255 left out."""
+    first, last = int(notes[:, 0].min()), int(notes[:, 0].max())
+    shift = 0
+    if last - first >= SIZES[0]:
+        shift = -first
+    elif rng is not None:
+        shift = rng.randint(-first, SIZES[0] - 1 - last)
+    elif last >= SIZES[0]:
+        shift = -first
+    shifted = notes.copy()
+    shifted[:, 0] += shift
+    ids = shifted[shifted[:, 0] < SIZES[0]] + FIRST_IDS
+    ends = np.full((1, len(FIELDS)), BEGIN), np.full((1, len(FIELDS)), END)
+    return torch.from_numpy(np.concatenate([ends[0], ids, ends[1]]))
+
+
+def _track(track: Any) -> Codes:
+    """(notes, 5): onset and duration in ticks, program, pitch, velocity."""
+    notes = track.notes.numpy()
+    pitch = notes["pitch"].astype(np.int64) + (DRUMS if track.is_drum else 0)
+    program = np.full(len(pitch), DRUMS if track.is_drum else track.program)
+    columns = [notes["time"], notes["duration"], program, pitch, notes["velocity"]]
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _positions(ticks: Any, ticks_per_quarter: int) -> Codes:
+    return np.rint(np.asarray(ticks, np.float64) * GRID / ticks_per_quarter).astype(np.int64)
+
+
+def _active(
+    events: Sequence[tuple[int, float]], ticks_per_quarter: int, default: float
+) -> tuple[Codes, Any]:
+    """Positions from which values hold, from 0 on, and the values; the last of one moment wins."""
+    ordered = sorted(events, key=lambda event: event[0])
+    found = {0: default}
+    for position, (_, value) in zip(
+        _positions([time for time, _ in ordered], ticks_per_quarter), ordered, strict=True
+    ):
+        found[max(int(position), 0)] = value
+    return np.array(list(found)), np.array(list(found.values()))
+
+
+def _at(active: tuple[Codes, Any], positions: Codes) -> Any:
+    starts, values = active
+    return values[np.searchsorted(starts, positions, side="right") - 1]
+
+
+def _bars(onsets: Codes, signatures: tuple[Codes, Any]) -> tuple[Codes, Codes]:
+    """Bar, and position in the bar, of each onset.
+
+    Bars of one length are counted together: a change of the time signature holds from the next bar
+    line on.
+    """
+    changes = signatures[0].tolist()
+    begins, bars, lengths = [], [], []
+    begin = bar = 0
+    while True:
+        length = bar_length(int(_at(signatures, np.array([begin]))[0]))
+        begins.append(begin)
+        bars.append(bar)
+        lengths.append(length)
+        following = next((change for change in changes if change > begin), None)
+        if following is None:
+            break
+        count = -(-(following - begin) // length)
+        begin, bar = begin + count * length, bar + count
+    part = np.searchsorted(begins, onsets, side="right") - 1
+    inside = onsets - np.array(begins)[part]
+    length_of = np.array(lengths)[part]
+    return np.array(bars)[part] + inside // length_of, inside % length_of
