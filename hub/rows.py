@@ -137,6 +137,14 @@ ROWS: tuple[Architecture, ...] = (
         summary="a small audio scorer: real pieces above degraded ones",
     ),
     Architecture(
+        name="musicbert",
+        module="musiczoo.models.musicbert.module:MusicBertModule",
+        representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},
+        reads_published="musiczoo.models.musicbert.published:read_published",
+        usage='features = model.features([musiczoo.music.read("piece.mid")])  # (1, dim)',
+        summary="MusicBERT, an encoder of performed music over OctupleMIDI",
+    ),
+    Architecture(
         name="phi3_remi",
         module="musiczoo.models.phi3_remi.module:Phi3RemiModule",
         representation={"remi": "musiczoo.representations.remi:Remi"},
@@ -283,5 +291,14 @@ ENTRIES: tuple[Entry, ...] = (
         origin="Jonason, Casini and Sturm 2025, SMART, arXiv 2504.16839",
         architecture="phi3_remi",
         repository="lucacasini/metamidipianophi3_4L",
+    ),
+    Entry(
+        name="musicbert",
+        summary="any weights in fairseq's layout of MusicBERT, from a path",
+        line="weights of your own",
+        parameters=None,
+        licence="the publisher's terms, see github.com/microsoft/muzic (MIT)",
+        origin="Zeng et al. 2021, MusicBERT, arXiv 2106.05630",
+        architecture="musicbert",
     ),
 )

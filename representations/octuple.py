@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from musiczoo.music.abc.tune import Tune
-from musiczoo.music.atomic import write_atomically
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.base import Representation
 from musiczoo.representations.octuple_codes import (
@@ -256,39 +254,6 @@ class OctupleMidi(Representation["ScoreTick"]):
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
         return {"max_length": self.max_length}
-
-
-def write_dictionary(path: str | Path) -> None:
-    """Writes fairseq's dictionary file of MusicBERT: a line for each token but the special ones."""
-    lines = [f"{name} 0" for name in TOKENS[4:-1]]
-    write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
-
-
-def check_dictionary(path: str | Path) -> None:
-    """Checks that a dictionary file of fairseq lists the tokens of this format in their order.
-
-    Raises:
-        MusicZooError: It cannot be read, or lists others.
-    """
-    try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise MusicZooError(f"The dictionary cannot be read ({error}).", path=path) from None
-    names = [line.split()[0] if line.split() else "" for line in lines]
-    for number, name in enumerate(TOKENS[4:-1]):
-        if number >= len(names) or names[number] != name:
-            raise MusicZooError(
-                f"The dictionary does not have {name} here.",
-                path=path,
-                where=f"line {number + 1}",
-                remedy="Give the dict.txt of MusicBERT.",
-            )
-    if len(names) > len(TOKENS) - 5:
-        raise MusicZooError(
-            f"The dictionary has {len(names):,} lines instead of {len(TOKENS) - 5:,}.",
-            path=path,
-            remedy="Give the dict.txt of MusicBERT.",
-        )
 
 
 def _rows(notes: Codes, rng: random.Random | None) -> Tensor:

@@ -25,7 +25,12 @@ _TICKS = 480  # a quarter note
 
 
 def score_of(values: Codes) -> ScoreTick:
-    """The score of notes as values of the eight fields, (notes, 8), at least one."""
+    """The score of notes as values of the eight fields, (notes, 8), at least one.
+
+    >>> score = score_of(np.array([[1, 32, 0, 60, 16, 20, 9, 35]]))
+    >>> score.ticks_per_quarter, score.tracks[0].notes[0].time, score.tracks[0].notes[0].duration
+    (480, 2880, 480)
+    """
     from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
     step = _TICKS // GRID

@@ -336,6 +336,9 @@ def test_nothing_is_found_by_introspection() -> None:
 INTERNALS = ROOT / "models/base/lightning_internals.py"
 # Private names of other libraries that have no public one.
 FOREIGN = {
+    "_utils": "torch",
+    "_rebuild_tensor_v2": "torch, of files",
+    "_rebuild_parameter": "torch, of files",
     "_ArgumentGroup": "argparse, a type",
     "_Element": "lxml, a type",
     "_actions": "argparse",

@@ -1,4 +1,4 @@
-"""Causal attention over sequences of different lengths without a padded slot.
+"""Attention over sequences of different lengths without a padded slot.
 
 Sequences of equal length are put side by side, so that a group of them is a plain view of the rows
 and each group is one call of the fused attention kernel. The order is chosen once per batch; every
@@ -13,14 +13,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class RaggedCausal:
-    """Self-attention in which each row sees the rows of its own sequence up to itself.
+class RaggedAttention:
+    """Self-attention in which each row sees all rows of its own sequence.
 
     Args:
         lengths: (sequences,) int64 on the CPU, each at least 1.
         heads: Attention heads.
         dropout: Dropout probability of the attention weights.
     """
+
+    causal = False
 
     def __init__(self, lengths: Tensor, heads: int, dropout: float = 0.0) -> None:
         self.heads = heads
@@ -60,12 +62,18 @@ class RaggedCausal:
                 for tensor in (q, k, v)
             )
             attended = F.scaled_dot_product_attention(
-                q, k, v, dropout_p=self.dropout, is_causal=True
+                q, k, v, dropout_p=self.dropout, is_causal=self.causal
             )
             out.append(rearrange(attended, "n h t d -> (n t) (h d)"))
         # Without sequences (the share of a process that has no work in this batch) the graph must
         # still reach the weights.
         return torch.cat(out) if out else value
+
+
+class RaggedCausal(RaggedAttention):
+    """Self-attention in which each row sees the rows of its own sequence up to itself."""
+
+    causal = True
 
 
 def _counts(lengths: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
+from musiczoo.models.musicbert import MusicBertModule
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.models.prompts import Prompt
 from musiczoo.representations.bar_stream import BarStreamPatches
@@ -68,6 +69,11 @@ def mel_aesthetics() -> ZooModule:
     return model
 
 
+def musicbert() -> ZooModule:
+    torch.manual_seed(9)
+    return _disturbed(MusicBertModule(layers=1, hidden=32, heads=4, positions=66, dropout=0.2))
+
+
 def phi3_remi() -> ZooModule:
     torch.manual_seed(6)
     return _disturbed(
@@ -88,6 +94,7 @@ MODELS: dict[str, Callable[[], ZooModule]] = {
     "clamp2": clamp2,
     "m3": m3,
     "mel_aesthetics": mel_aesthetics,
+    "musicbert": musicbert,
     "phi3_remi": phi3_remi,
     "text_lm": text_lm,
 }

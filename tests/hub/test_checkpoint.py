@@ -146,7 +146,7 @@ def test_a_file_that_is_not_what_was_saved(
         (lambda c: c.pop("format"), "no configuration of musiczoo"),
         (lambda c: c.update(architecture="bar_streem"), "It knows bar_stream"),
         (lambda c: c.update(architecture=None), "architecture"),
-        (lambda c: c["representation"].update(name="octuple"), "octuple"),
+        (lambda c: c["representation"].update(name="octuplet"), "octuplet"),
         (
             lambda c: c["representation"]["settings"].update(patch_size=8),
             "representation does not fit",

@@ -22,8 +22,6 @@ from musiczoo.representations.octuple import (
     PAD,
     TOKENS,
     OctupleMidi,
-    check_dictionary,
-    write_dictionary,
 )
 from musiczoo.representations.octuple_codes import (
     DURATIONS,
@@ -31,6 +29,7 @@ from musiczoo.representations.octuple_codes import (
     duration_codes,
     signature_code,
 )
+from musiczoo.representations.octuple_dictionary import check_dictionary, write_dictionary
 
 OCTUPLE = OctupleMidi()
 

@@ -15,10 +15,11 @@ from musiczoo.representations.bar_stream import BarStreamPatches
 from musiczoo.representations.base import Representation
 from musiczoo.representations.log_mel import LogMel
 from musiczoo.representations.m3_patches import M3Patches
+from musiczoo.representations.octuple import OctupleMidi
 from musiczoo.representations.remi import Remi
 
 MODULES = [module.name for module in pkgutil.iter_modules(musiczoo.representations.__path__)]
-CLASSES = (BarStreamPatches, LogMel, M3Patches, Remi)
+CLASSES = (BarStreamPatches, LogMel, M3Patches, OctupleMidi, Remi)
 TUNE = read_abc("M:4/4\nL:1/8\nK:C\nC2E2G2c2|c4z4|")
 
 
