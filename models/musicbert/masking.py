@@ -27,8 +27,8 @@ class MaskedOctuples:
     Args:
         strategies: What a unit is: ``"bar"`` (the tokens of one field of one program in one bar,
             the paper's), ``"compound"`` (a note) or ``"element"`` (a token). Of several, one is
-            drawn for each piece. The rows of ``<s>`` and ``</s>`` are units of their own, but for
-            ``"element"``.
+            drawn for each piece. The rows of ``<s>`` and ``</s>`` are units of their own, except
+            with ``"element"``.
         ratio: Probability that a unit is selected.
         masked: Part of the selected units that becomes ``<mask>``.
         random: Part whose tokens are drawn.
