@@ -32,7 +32,8 @@ def tempo_codes(tempos: NDArray[np.float64]) -> Codes:
     [0, 0, 35, 48]
     """
     clipped = np.clip(np.nan_to_num(tempos, nan=DEFAULT_TEMPO), 16, 256)
-    return np.rint(12 * np.log2(clipped / 16)).astype(np.int64)
+    codes: Codes = np.rint(12 * np.log2(clipped / 16)).astype(np.int64)
+    return codes
 
 
 def tempo_of(code: int) -> float:
