@@ -17,6 +17,17 @@ Ids 0 to 3 are ``<s> <pad> </s> <unk>``, and ``<mask>`` is 1236. This is the pub
 format, not MidiTok's ``Octuple``. Bar lines follow the time signatures: a new one holds from the
 next bar line on. A pickup that has a signature of its own length (as tunes and MusicXML are turned
 into MIDI here) keeps its bar line.
+
+What the format cannot hold:
+
+- a bar longer than two whole notes: its numerator is divided, so 10/4 becomes two bars of 5/4
+- a pickup that a MIDI file does not mark by a time signature: it begins a full bar
+- a time signature that changes within a bar: its notes keep it, but decoded the bar has one
+- the time signature of a bar in which no note begins: decoded, it has that of the bar before
+- a duration of a quarter note or more to the position: decoded, it is the shortest of its code, 247
+  quarter notes at most
+- notes from position 65,536 on, and those of one window beyond 256 bars: they are left out
+- a denominator that is no power of two, and a piece without a note: both are errors
 """
 
 from __future__ import annotations
@@ -37,14 +48,13 @@ from musiczoo.representations.octuple_codes import (
     DEFAULT_SIGNATURE,
     DEFAULT_TEMPO,
     DURATIONS,
-    GRID,
     Codes,
-    bar_length,
     duration_codes,
     signature_code,
     tempo_codes,
 )
 from musiczoo.representations.octuple_decoding import score_of
+from musiczoo.representations.octuple_grid import Timeline, bars_of, positions
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -73,6 +83,12 @@ class OctupleMidi(Representation["ScoreTick"]):
         max_length: Rows of a piece at most, the two of ``<s>`` and ``</s>`` included; MusicBERT
             has 1,002.
 
+    Attributes:
+        vocabulary: The 1,237 tokens in the order of their ids; a row has eight of them.
+
+    Raises:
+        MusicZooError: A length that leaves no place for a note.
+
     Example:
         >>> from musiczoo.music.abc import read_abc
         >>> representation = OctupleMidi()
@@ -84,15 +100,10 @@ class OctupleMidi(Representation["ScoreTick"]):
     """
 
     max_length: int
+    vocabulary: tuple[str, ...] = TOKENS
 
     def __init__(self, max_length: int = 1002) -> None:
-        if max_length < 3:
-            raise MusicZooError(
-                f"In {max_length} rows there is no place for a note.",
-                where="max_length",
-                remedy="Give at least 3.",
-            )
-        self.max_length = max_length
+        self.max_length = _at_least(3, max_length, "max_length")
 
     def encode(
         self,
@@ -114,10 +125,11 @@ class OctupleMidi(Representation["ScoreTick"]):
             (notes + 2, 8) int64.
 
         Raises:
-            MusicZooError: A piece without a note, or with a time signature that the format lacks.
+            MusicZooError: A piece without a note, a time signature or a note that the format lacks,
+                or a length that leaves no place for a note.
         """
-        notes = self.notes(piece)
-        most = (max_length or self.max_length) - 2
+        rows = self.max_length if max_length is None else _at_least(3, max_length, "max_length")
+        notes, most = self.notes(piece), rows - 2
         start = rng.randint(0, len(notes) - most) if rng and len(notes) > most else 0
         return _rows(notes[start : start + most], rng)
 
@@ -141,8 +153,10 @@ class OctupleMidi(Representation["ScoreTick"]):
             (notes + 2, 8) int64 each.
 
         Raises:
-            MusicZooError: See :meth:`encode`.
+            MusicZooError: See :meth:`encode`; or a length or step below 1.
         """
+        _at_least(1, length, "length")
+        _at_least(1, step, "step")
         notes = self.notes(piece)
         first = -rng.randint(0, length - 1) if rng else 0
         for start in range(first, len(notes), step):
@@ -167,27 +181,26 @@ class OctupleMidi(Representation["ScoreTick"]):
                 "The score has no ticks per quarter note.",
                 remedy="Read it from a MIDI file with a sound header.",
             )
+        ticks = piece.ticks_per_quarter
         found = np.concatenate(
             [np.empty((0, 5), np.int64), *(_track(track) for track in piece.tracks)]
         )
-        onsets = _positions(found[:, 0], piece.ticks_per_quarter)
-        ends = _positions(found[:, 0] + found[:, 1], piece.ticks_per_quarter)
+        onsets = positions(found[:, 0], ticks)
+        ends = positions(found[:, 0] + found[:, 1], ticks)
         kept = onsets < LAST_POSITION
         if not kept.any():
             raise MusicZooError("The piece holds no note.", remedy="Leave it out.")
         onsets, ends, found = onsets[kept], ends[kept], found[kept]
-        signatures = _active(
-            [
-                (one.time, signature_code(one.numerator, one.denominator))
+        signatures = Timeline.of(
+            (
+                (one.time, signature_code(one.numerator, one.denominator, f"tick {one.time}"))
                 for one in piece.time_signatures
-            ],
-            piece.ticks_per_quarter,
+            ),
+            ticks,
             signature_code(*DEFAULT_SIGNATURE),
         )
-        tempos = _active(
-            [(one.time, one.qpm) for one in piece.tempos], piece.ticks_per_quarter, DEFAULT_TEMPO
-        )
-        bars, places = _bars(onsets, signatures)
+        tempos = Timeline.of(((one.time, one.qpm) for one in piece.tempos), ticks, DEFAULT_TEMPO)
+        bars, places = bars_of(onsets, signatures)
         values = np.stack(
             [
                 bars,
@@ -196,31 +209,50 @@ class OctupleMidi(Representation["ScoreTick"]):
                 found[:, 3],
                 duration_codes(ends - onsets),
                 found[:, 4] // 4,
-                _at(signatures, onsets).astype(np.int64),
-                tempo_codes(_at(tempos, onsets).astype(np.float64)),
+                signatures.at(onsets),
+                tempo_codes(tempos.at(onsets)),
             ],
             axis=1,
         )
         return values[np.lexsort(values.T[::-1])]
 
     def decode(self, encoded: Tensor) -> ScoreTick:
-        """The score of rows of ids (rows, 8); rows that are no note are skipped.
+        """The score of rows of ids; rows that are no note are skipped.
 
         A bar has the time signature that most of its notes have, an empty one that of the bar
         before; a moment has the mean tempo of its notes.
 
+        Args:
+            encoded: (rows, 8), or one row after the other as in fairseq's files, (rows * 8,).
+
         Raises:
-            MusicZooError: There is no note.
+            MusicZooError: There is no note, or ids are missing from a row.
         """
-        values = encoded.cpu().numpy().astype(np.int64).reshape(-1, len(FIELDS)) - FIRST_IDS
+        width = len(FIELDS)
+        flat = encoded.ndim == 1 and len(encoded) % width == 0
+        if not flat and (encoded.ndim != 2 or encoded.shape[1] != width):
+            raise MusicZooError(
+                f"Ids of shape {tuple(encoded.shape)} are no rows of eight.",
+                remedy="Give (rows, 8).",
+            )
+        values = encoded.cpu().numpy().astype(np.int64).reshape(-1, width) - FIRST_IDS
         values = values[((values >= 0) & (values < np.array(SIZES))).all(axis=1)]
         if not len(values):
-            raise MusicZooError("The tokens hold no note.")
+            raise MusicZooError("The tokens hold no note.", remedy="Leave the piece out.")
         return score_of(values)
 
     def text(self, encoded: Tensor) -> str:
-        """The names of all ids, row after row, with spaces between."""
-        return " ".join(TOKENS[int(number)] for number in encoded.flatten())
+        """The names of all ids, row after row, with spaces between.
+
+        Raises:
+            MusicZooError: An id that does not exist.
+        """
+        ids = encoded.flatten().tolist()
+        if wrong := [number for number in ids if not 0 <= number < len(TOKENS)]:
+            raise MusicZooError(
+                f"There is no token with id {wrong[0]}.", remedy=f"Ids are 0 to {MASK}."
+            )
+        return " ".join(TOKENS[number] for number in ids)
 
     def encode_text(self, text: str) -> Tensor:
         """The ids of names, (rows, 8) int64.
@@ -276,54 +308,30 @@ def _rows(notes: Codes, rng: random.Random | None) -> Tensor:
 def _track(track: Any) -> Codes:
     """(notes, 5): onset and duration in ticks, program, pitch, velocity."""
     notes = track.notes.numpy()
-    pitch = notes["pitch"].astype(np.int64) + (DRUMS if track.is_drum else 0)
-    program = np.full(len(pitch), DRUMS if track.is_drum else track.program)
-    columns = [notes["time"], notes["duration"], program, pitch, notes["velocity"]]
-    return np.stack(columns, axis=1).astype(np.int64)
+    drums = bool(track.is_drum)
+    program = np.full(len(notes["time"]), DRUMS if drums else track.program)
+    columns = [notes["time"], notes["duration"], program, notes["pitch"], notes["velocity"]]
+    found: Codes = np.stack(columns, axis=1).astype(np.int64)
+    # Such values would become ids of another field.
+    wrong = (found[:, [0, 2, 3, 4]] < 0).any(axis=1) | (found[:, 3:] > 127).any(axis=1)
+    wrong |= found[:, 2] > (DRUMS if drums else DRUMS - 1)
+    if wrong.any():
+        tick, _, number, pitch, velocity = found[wrong.argmax()].tolist()
+        raise MusicZooError(
+            f"MIDI has no note of program {number}, pitch {pitch} and velocity {velocity}"
+            f" at tick {tick}.",
+            where=f"track {track.name!r}",
+            remedy="Leave it out, or move it: the numbers are 0 to 127, and time begins at 0.",
+        )
+    found[:, 3] += DRUMS * drums
+    return found
 
 
-def _positions(ticks: Any, ticks_per_quarter: int) -> Codes:
-    return np.rint(np.asarray(ticks, np.float64) * GRID / ticks_per_quarter).astype(np.int64)
-
-
-def _active(
-    events: Sequence[tuple[int, float]], ticks_per_quarter: int, default: float
-) -> tuple[Codes, Any]:
-    """Positions from which values hold, from 0 on, and the values; the last of one moment wins."""
-    ordered = sorted(events, key=lambda event: event[0])
-    found = {0: default}
-    for position, (_, value) in zip(
-        _positions([time for time, _ in ordered], ticks_per_quarter), ordered, strict=True
-    ):
-        found[max(int(position), 0)] = value
-    return np.array(list(found)), np.array(list(found.values()))
-
-
-def _at(active: tuple[Codes, Any], positions: Codes) -> Any:
-    starts, values = active
-    return values[np.searchsorted(starts, positions, side="right") - 1]
-
-
-def _bars(onsets: Codes, signatures: tuple[Codes, Any]) -> tuple[Codes, Codes]:
-    """Bar, and position in the bar, of each onset.
-
-    Bars of one length are counted together: a change of the time signature holds from the next bar
-    line on.
-    """
-    changes = signatures[0].tolist()
-    begins, bars, lengths = [], [], []
-    begin = bar = 0
-    while True:
-        length = bar_length(int(_at(signatures, np.array([begin]))[0]))
-        begins.append(begin)
-        bars.append(bar)
-        lengths.append(length)
-        following = next((change for change in changes if change > begin), None)
-        if following is None:
-            break
-        count = -(-(following - begin) // length)
-        begin, bar = begin + count * length, bar + count
-    part = np.searchsorted(begins, onsets, side="right") - 1
-    inside = onsets - np.array(begins)[part]
-    length_of = np.array(lengths)[part]
-    return np.array(bars)[part] + inside // length_of, inside % length_of
+def _at_least(least: int, value: int, name: str) -> int:
+    if value < least:
+        raise MusicZooError(
+            f"{name}={value} leaves no place for a note.",
+            where=name,
+            remedy=f"Give {least} or more.",
+        )
+    return value

@@ -54,11 +54,16 @@ def duration_codes(positions: Codes) -> Codes:
     return np.searchsorted(DURATIONS, np.maximum(positions, 0), side="right") - 1
 
 
-def signature_code(numerator: int, denominator: int) -> int:
+def signature_code(numerator: int, denominator: int, where: str | None = None) -> int:
     """The code of a time signature, reduced to one that the table has.
 
     A denominator above 64 is halved with its numerator; a numerator of more than two whole notes is
     divided by its smallest prime factor.
+
+    Args:
+        numerator: Of the time signature.
+        denominator: Of the time signature.
+        where: The place that an error names.
 
     >>> signature_code(4, 4), signature_code(3, 4), signature_code(6, 8), signature_code(24, 8)
     (9, 8, 19, 25)
@@ -72,6 +77,7 @@ def signature_code(numerator: int, denominator: int) -> int:
     if above < 1 or below not in DENOMINATORS:
         raise MusicZooError(
             f"OctupleMIDI has no time signature {numerator}/{denominator}.",
+            where=where,
             remedy="Give a denominator that is a power of two, at most 64.",
         )
     while above > 2 * below:

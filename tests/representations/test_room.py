@@ -44,6 +44,7 @@ def test_limits_and_vocabularies():
     assert (BarStreamPatches().max_length, M3Patches().max_length) == (1024, 512)
     assert (Remi().max_length, LogMel().max_length) == (None, None)
     assert len(Remi().vocabulary) == 413
+    assert (OctupleMidi().max_length, len(OctupleMidi().vocabulary)) == (1002, 1237)
     assert BarStreamPatches().vocabulary == ()
 
 
