@@ -141,6 +141,7 @@ ROWS: tuple[Architecture, ...] = (
         module="musiczoo.models.musicbert.module:MusicBertModule",
         representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},
         reads_published="musiczoo.models.musicbert.published:read_published",
+        recipes="musiczoo.configs:musicbert",
         usage='features = model.features([musiczoo.music.read("piece.mid")])  # (1, dim)',
         summary="MusicBERT, an encoder of performed music over OctupleMIDI",
     ),

@@ -66,6 +66,7 @@ FIRST_IDS: Codes = np.cumsum([4, *SIZES[:-1]])
 DRUMS = 128
 #: Notes from this position on are left out (published code).
 LAST_POSITION = 65_536
+_PLAIN_VELOCITY = 80
 
 #: The names of all tokens in the order of their ids.
 TOKENS: tuple[str, ...] = (
@@ -82,6 +83,9 @@ class OctupleMidi(Representation["ScoreTick"]):
     Args:
         max_length: Rows of a piece at most, the two of ``<s>`` and ``</s>`` included; MusicBERT
             has 1,002.
+        plain: Keep of a piece what notation states as well (ours, for models that are trained on
+            notation): drums are left out, every program is 0, every velocity 80 and every tempo
+            120.
 
     Attributes:
         vocabulary: The 1,237 tokens in the order of their ids; a row has eight of them.
@@ -102,8 +106,9 @@ class OctupleMidi(Representation["ScoreTick"]):
     max_length: int
     vocabulary: tuple[str, ...] = TOKENS
 
-    def __init__(self, max_length: int = 1002) -> None:
+    def __init__(self, max_length: int = 1002, *, plain: bool = False) -> None:
         self.max_length = _at_least(3, max_length, "max_length")
+        self.plain = plain
 
     def encode(
         self,
@@ -183,7 +188,10 @@ class OctupleMidi(Representation["ScoreTick"]):
             )
         ticks = piece.ticks_per_quarter
         found = np.concatenate(
-            [np.empty((0, 5), np.int64), *(_track(track) for track in piece.tracks)]
+            [
+                np.empty((0, 5), np.int64),
+                *(_track(track) for track in piece.tracks if not (self.plain and track.is_drum)),
+            ]
         )
         onsets = positions(found[:, 0], ticks)
         ends = positions(found[:, 0] + found[:, 1], ticks)
@@ -201,6 +209,10 @@ class OctupleMidi(Representation["ScoreTick"]):
         )
         tempos = Timeline.of(((one.time, one.qpm) for one in piece.tempos), ticks, DEFAULT_TEMPO)
         bars, places = bars_of(onsets, signatures)
+        beats = tempos.at(onsets)
+        if self.plain:
+            found[:, [2, 4]] = 0, _PLAIN_VELOCITY
+            beats = np.full_like(beats, DEFAULT_TEMPO)
         values = np.stack(
             [
                 bars,
@@ -210,7 +222,7 @@ class OctupleMidi(Representation["ScoreTick"]):
                 duration_codes(ends - onsets),
                 found[:, 4] // 4,
                 signatures.at(onsets),
-                tempo_codes(tempos.at(onsets)),
+                tempo_codes(beats),
             ],
             axis=1,
         )
@@ -285,7 +297,7 @@ class OctupleMidi(Representation["ScoreTick"]):
 
     def to_config(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return {"max_length": self.max_length}
+        return {"max_length": self.max_length} | ({"plain": True} if self.plain else {})
 
 
 def _rows(notes: Codes, rng: random.Random | None) -> Tensor:

@@ -152,8 +152,9 @@ MAY_IMPORT = {
     "hub": {"music"},
     "studies": {"music"},
     "configs": {"hub", "music"},
+    "llm": {"representations", "music"},
     "models": {"representations", "hub", "music"},
-    "datamodules": {"models", "representations", "hub", "music"},
+    "datamodules": {"llm", "models", "representations", "hub", "music"},
     "metrics": {"models", "representations", "hub", "music"},
     "rewards": {"metrics", "models", "representations", "hub", "music"},
     "callbacks": {

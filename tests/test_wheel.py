@@ -16,6 +16,7 @@ BARE_ROOMS = {
     "configs",
     "datamodules",
     "hub",
+    "llm",
     "metrics",
     "models",
     "music",

@@ -47,6 +47,7 @@ __all__ = [
     "datamodules",
     "hub",
     "list_models",
+    "llm",
     "load",
     "metrics",
     "models",

@@ -1,0 +1,1 @@
+"""Language-model endpoints, and questions and answers about music that they and rules write."""
