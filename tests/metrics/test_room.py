@@ -19,12 +19,18 @@ import musiczoo.metrics
 from musiczoo.metrics import (
     BarAlignmentError,
     BitsPerSymbol,
+    Bleu,
     ClampScore,
+    ClosedAnswers,
     CopyRate,
     FrechetMusicDistance,
     LabelAccuracy,
     LabelProbe,
+    Meteor,
+    MultiLabelScores,
     Perplexity,
+    RetrievalAtK,
+    RougeL,
     SpanIndex,
     Validity,
 )
@@ -43,7 +49,14 @@ KINDS = [
     "labels",
     "perplexity",
     "macro-perplexity",
+    "bleu",
+    "rouge-l",
+    "meteor",
+    "answers",
+    "retrieval",
+    "multi-label",
 ]
+TEXTS = ("bleu", "rouge-l", "meteor")
 MODULES = [module.name for module in pkgutil.iter_modules(musiczoo.metrics.__path__)]
 
 
@@ -85,6 +98,12 @@ def _metric(kind: str) -> Metric:
         "perplexity": Perplexity,
         "macro-perplexity": lambda: Perplexity(average="macro"),
         "frechet": lambda: FrechetMusicDistance(references, "ledoit_wolf"),
+        "bleu": Bleu,
+        "rouge-l": RougeL,
+        "meteor": lambda: Meteor(wordnet=False),
+        "answers": lambda: ClosedAnswers({"major": "yes", "meter": "4/4"}),
+        "retrieval": lambda: RetrievalAtK(ks=(1, 2)),
+        "multi-label": lambda: MultiLabelScores(["jig", "reel", "march"]),
     }
     return makers[kind]()
 
@@ -95,6 +114,20 @@ def _updates(kind: str) -> list[tuple[Any, ...]]:
     if kind in ("clamp", "frechet", "labels"):
         features = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(1))
         return [(some,) if kind == "frechet" else (some, ["reel", "jig"]) for some in features]
+    if kind in TEXTS:
+        words = ["a slow waltz in minor", "a fast reel", "an old slow waltz in major", "an air"]
+        return [([one], [other]) for one in words[:3] for other in words[1:]]
+    if kind == "answers":
+        given = [("yes", "yes"), ("no", "yes"), ("no", "no"), ("4/4", "4/4")]
+        return [([one], [right], ["meter" if "/" in one else "major"]) for one, right in given]
+    if kind == "retrieval":
+        # The five candidates of three groups come in several batches.
+        scores = torch.rand(15, generator=torch.Generator().manual_seed(2))
+        columns = scores, torch.arange(15) % 4 == 0, torch.arange(15) % 3
+        return [*zip(*(column.split(2) for column in columns), strict=True)]
+    if kind == "multi-label":
+        shares = torch.rand(2, 9, 3, generator=torch.Generator().manual_seed(3))
+        return [*zip(shares[0].split(2), (shares[1] > 0.5).split(2), strict=True)]
     return [([piece],) for piece in _pieces()]
 
 
@@ -105,7 +138,7 @@ def _values(metric: Metric) -> list[float]:
 
 def _more(metric: Metric) -> Any:
     """What some metrics tell beside their value, also of all processes."""
-    for name in ("describe", "by_prompt", "by_label"):
+    for name in ("describe", "by_prompt", "by_label", "by_tag"):
         if hasattr(metric, name):
             return getattr(metric, name)()
     return None
