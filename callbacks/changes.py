@@ -39,7 +39,7 @@ class Change:
     lora: LoRA | None = None
     objective: Objective | None = None
     optimizer: OptimizerFactory | None = None
-    warmup_steps: int | None = None
+    warmup_steps: float | None = None
     data: lightning.LightningDataModule | None = None
 
     def apply(self, module: Any, base: Mapping[str, Tensor] | None = None) -> None:

@@ -8,17 +8,21 @@ from musiczoo.datamodules.degraded_passages import (
     DegradedTakesDataModule,
 )
 from musiczoo.datamodules.midi import MidiDataModule
+from musiczoo.datamodules.music_qa import MusicQADataModule
 from musiczoo.datamodules.preference import PreferenceDataModule
 from musiczoo.datamodules.preference_pairs import PreferencePair
 from musiczoo.datamodules.scores import ScoreDataModule
+from musiczoo.datamodules.texts import TextDataModule
 
 __all__ = [
     "DegradedPassagesDataModule",
     "DegradedTakesDataModule",
     "MidiDataModule",
+    "MusicQADataModule",
     "PreferenceDataModule",
     "PreferencePair",
     "ScoreDataModule",
+    "TextDataModule",
 ]
 
 __path__.append("musiczoo.moved")  # finds modules by the paths that they had

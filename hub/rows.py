@@ -137,6 +137,19 @@ ROWS: tuple[Architecture, ...] = (
         summary="a small audio scorer: real pieces above degraded ones",
     ),
     Architecture(
+        name="midi_llama",
+        module="musiczoo.models.midi_llama.module:MidiLlamaModule",
+        representation={
+            "music_questions": "musiczoo.representations.music_questions:MusicQuestions"
+        },
+        recipes="musiczoo.configs:midi_llama",
+        writes="text",
+        usage=(
+            '[answer] = model.answer([musiczoo.music.read("piece.mid")], ["Is it in a major key?"])'
+        ),
+        summary="MIDI-LLaMA: MusicBERT, a projection and a language model",
+    ),
+    Architecture(
         name="musicbert",
         module="musiczoo.models.musicbert.module:MusicBertModule",
         representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},

@@ -1,9 +1,9 @@
-"""Questions and answers about pieces: JSON lines in LLaVA's conversation layout, and Parquet.
+r"""Questions and answers about pieces: JSON lines in LLaVA's conversation layout, and Parquet.
 
 A row of the JSON lines (Liu et al. 2023, LLaVA, arXiv 2304.08485)::
 
     {"id": "aird/aird1.abc#3:mode:0", "midi": "aird/aird1.abc#3", "clip": null, "task": "qa",
-     "tag": "mode", "conversations": [{"from": "human", "value": "<music>\\nIs it major or minor?"},
+     "tag": "mode", "conversations": [{"from": "human", "value": "<music>\nIs it major or minor?"},
      {"from": "gpt", "value": "It is in major."}],
      "source": {"answer": "the K: field", "dataset": "aird", "split": "train"}}
 """

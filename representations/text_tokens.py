@@ -150,7 +150,7 @@ class TextTokens(Representation[str]):
         Raises:
             MusicZooError: Half a surrogate pair, which is no text.
         """
-        ids = torch.tensor([self.bos, *self._ids(piece), self.eos])
+        ids = torch.tensor([self.bos, *self.ids(piece), self.eos])
         most = self.max_length if max_length is None else max_length
         if most is None or len(ids) <= most:
             return ids
@@ -163,12 +163,22 @@ class TextTokens(Representation[str]):
         Raises:
             MusicZooError: Half a surrogate pair, which is no text.
         """
-        return torch.tensor([self.bos, *self._ids(text)])
+        return torch.tensor([self.bos, *self.ids(text)])
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str, *, special: bool = False) -> list[int]:
+        """The ids of a text without its ends.
+
+        Args:
+            text: The text.
+            special: Read special tokens that are written in it as such: right for templates, never
+                for what users write.
+
+        Raises:
+            MusicZooError: Half a surrogate pair, which is no text.
+        """
         # What a text holds is text, even where it looks like a special token. Set each time: a
         # pickled tokenizer forgets it.
-        self.tokenizer.encode_special_tokens = True
+        self.tokenizer.encode_special_tokens = not special
         try:
             return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
         except (UnicodeEncodeError, TypeError) as error:
@@ -176,6 +186,11 @@ class TextTokens(Representation[str]):
                 "The text holds half a surrogate pair, which no encoding of Unicode has.",
                 remedy='Repair it: text.encode("utf-16", "surrogatepass").decode("utf-16").',
             ) from error
+
+    def special(self, token: str) -> int | None:
+        """The id of a token by its name, None where there is none."""
+        found: int | None = self.tokenizer.token_to_id(token)
+        return found
 
     def decode(self, encoded: Tensor | Sequence[int]) -> str:
         """The text of ids (tokens,), without special tokens.

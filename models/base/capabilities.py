@@ -11,7 +11,7 @@ from musiczoo.models.base.objective import Batch
 from musiczoo.models.prompts import Prompt
 
 Writes = Literal["notation", "performance", "text", "labels"]
-PromptKind = Literal["labels", "text", "tokens", "features"]
+PromptKind = Literal["labels", "text", "tokens", "features", "questions"]
 
 
 @runtime_checkable
@@ -56,8 +56,8 @@ class Distributes(Protocol):
 class Answers(Protocol):
     """Answers questions about pieces."""
 
-    def answer(self, pieces: Sequence[Any], questions: Sequence[str]) -> list[str]:
-        """One answer a pair of piece and question, in order."""
+    def answer(self, pieces: Sequence[Any], questions: Sequence[str], **options: Any) -> list[str]:
+        """One answer a pair of piece and question, in order; options are those of generation."""
         ...
 
 

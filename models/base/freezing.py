@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from musiczoo.models.adapters import has_adapter, is_adapter
+from musiczoo.models.adapters import is_adapter
 from musiczoo.music.errors import MusicZooError
 
 
@@ -29,11 +29,13 @@ def choose_trainable(module: Any, patterns: Sequence[str] | None) -> list[str]:
             checkpoints hold the adapter alone.
     """
     net: nn.Module = module.net
-    adapted = has_adapter(net)
+    adapted = module.lora is not None
+    # What a net leaves out of its state is frozen for good: checkpoints would lose it.
+    kept = net.state_dict()
     names = [
         name
         for name, _ in net.named_parameters()
-        if name not in getattr(module, "unused_parameters", ())
+        if name not in getattr(module, "unused_parameters", ()) and name in kept
     ]
     if patterns is None:
         chosen = {name for name in names if is_adapter(name) or not adapted}

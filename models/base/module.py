@@ -20,6 +20,7 @@ from musiczoo.models.base.provenance import data_record, fit_entries
 from musiczoo.models.base.training import (
     NOMINAL_TARGETS,
     Accumulation,
+    Cooldown,
     ValidationLoss,
     mixed_seed,
     scheduled,
@@ -61,9 +62,11 @@ class ZooModule(lightning.LightningModule):
     Args:
         objective: The loss; without one the module cannot be trained.
         optimizer: Makes the optimiser from the trainable parameters; AdamW at 1e-4 when None.
-        warmup_steps: Optimiser steps of linear warm-up to a constant learning rate.
+        warmup_steps: Optimiser steps of linear warm-up to a constant learning rate; below 1 a part
+            of ``Trainer(max_steps=...)``.
         cooldown_steps: Optimiser steps at the end of ``Trainer(max_steps=...)`` in which the rate
-            falls linearly to zero.
+            falls to zero; likewise.
+        cooldown: How it falls, ``"linear"`` or ``"cosine"``.
         seed: Seed of the dropout.
     """
 
@@ -85,8 +88,9 @@ class ZooModule(lightning.LightningModule):
         *,
         objective: Objective | None = None,
         optimizer: OptimizerFactory | None = None,
-        warmup_steps: int = 0,
-        cooldown_steps: int = 0,
+        warmup_steps: float = 0,
+        cooldown_steps: float = 0,
+        cooldown: Cooldown = "linear",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -94,6 +98,7 @@ class ZooModule(lightning.LightningModule):
         self.optimizer_factory = optimizer
         self.warmup_steps = warmup_steps
         self.cooldown_steps = cooldown_steps
+        self.cooldown: Cooldown = cooldown
         self.seed = seed
         self.lora: LoRA | None = None
         self.source: str | None = None
@@ -205,7 +210,7 @@ class ZooModule(lightning.LightningModule):
 
         So a checkpoint opens without executing anything and without the file of before.
         """
-        names = ("warmup_steps", "cooldown_steps", "seed")
+        names = ("warmup_steps", "cooldown_steps", "cooldown", "seed")
         training = {name: getattr(self, name) for name in names}
         self.save_hyperparameters({**self.config.to_dict(), **training, **own})
 
@@ -327,6 +332,7 @@ class ZooModule(lightning.LightningModule):
             warmup=self.warmup_steps,
             cooldown=self.cooldown_steps,
             last=self.trainer.max_steps,
+            shape=self.cooldown,
         )
 
     def _objective(self) -> Objective:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -17,6 +17,9 @@ from musiczoo.music.errors import MusicZooError
 # ranks and accumulation steps before the optimiser step. The constant only keeps half-precision
 # gradients in range.
 NOMINAL_TARGETS = 4096.0
+
+Cooldown = Literal["linear", "cosine"]
+"""How the rate falls to zero in the last steps."""
 
 
 class Accumulation:
@@ -114,18 +117,20 @@ def scheduled(
     parameters: Iterable[torch.nn.Parameter],
     factory: OptimizerFactory | None,
     *,
-    warmup: int,
-    cooldown: int,
+    warmup: float,
+    cooldown: float,
     last: int,
+    shape: Cooldown = "linear",
 ) -> torch.optim.Optimizer | dict[str, Any]:
-    """The optimiser with its schedule: linear warm-up, constant rate, linear cool-down.
+    """The optimiser with its schedule: linear warm-up, constant rate, cool-down.
 
     Args:
         parameters: Those that require a gradient are trained.
         factory: Makes the optimiser; AdamW at 1e-4 when None.
-        warmup: Steps of warm-up.
-        cooldown: Steps of cool-down before ``last``.
+        warmup: Steps of warm-up; below 1 a part of ``last``.
+        cooldown: Steps of cool-down before ``last``; likewise.
         last: ``trainer.max_steps``.
+        shape: Of the cool-down.
 
     Returns:
         What ``configure_optimizers`` returns.
@@ -142,17 +147,19 @@ def scheduled(
     optimizer = torch.optim.AdamW(trainable, lr=1e-4) if factory is None else factory(trainable)
     if warmup <= 0 and cooldown <= 0:
         return optimizer
-    if cooldown > 0 and last <= 0:
+    if (cooldown > 0 or 0 < warmup < 1) and last <= 0:
         raise MusicZooError(
-            "A cool-down needs to know the last step.",
-            where="cooldown_steps",
+            "A cool-down, or a warm-up that is a part, needs to know the last step.",
+            where="cooldown_steps, warmup_steps",
             remedy="Give Trainer(max_steps=...).",
         )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _trapezoid(warmup, cooldown, last))
+    steps = [round(part * last) if 0 < part < 1 else int(part) for part in (warmup, cooldown)]
+    rate = _trapezoid(steps[0], steps[1], last, shape)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _trapezoid(warmup: int, cooldown: int, last: int) -> Callable[[int], float]:
+def _trapezoid(warmup: int, cooldown: int, last: int, shape: Cooldown) -> Callable[[int], float]:
     """The rate over the steps: up, level, down.
 
     Hu et al. 2024 (arXiv 2404.06395) call it warm-up, stable, decay. A plain function: of other
@@ -163,7 +170,7 @@ def _trapezoid(warmup: int, cooldown: int, last: int) -> Callable[[int], float]:
     def rate(step: int) -> float:
         up = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
         down = min(1.0, max(0, last - step) / cooldown) if cooldown > 0 else 1.0
-        return up * down
+        return up * ((1 - math.cos(math.pi * down)) / 2 if shape == "cosine" else down)
 
     return rate
 

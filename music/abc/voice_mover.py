@@ -64,6 +64,7 @@ class VoiceMover:
         scope: How far accidentals hold (:func:`~musiczoo.music.abc.score.accidental_scope`).
         shift_of: How notes move under another ``K:`` value.
         key_text: A ``K:`` value moved.
+        explicit: Write the accidental of every altered note, also where it holds already.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class VoiceMover:
         scope: str,
         shift_of: Callable[[str], Shift],
         key_text: Callable[[str], str],
+        explicit: bool = False,
     ) -> None:
         self.shift, self.shift_of, self.key_text = shift, shift_of, key_text
+        self.explicit = explicit
         self.octaves, self.carries = scope == "octave", scope != "not"
         # By layer, the notes that a tie leads from, before and after the move.
         self.tied: dict[int, tuple[_Alters, _Alters]] = {}
@@ -146,7 +149,7 @@ class VoiceMover:
         if not grace:
             self.event[number], self.written[new] = alter, wanted
             self.last, self.last_new = number, new
-        if wanted == without:
+        if wanted == without and not (self.explicit and wanted):
             return text
         if self.carries:
             self.moved[slot] = wanted

@@ -55,6 +55,11 @@ COMMANDS = {
         "continue a score",
         "musiczoo continue bar-stream my_score.musicxml --bars 4",
     ),
+    "ask": Command(
+        "musiczoo.commands.ask:run",
+        "ask questions about a piece",
+        'musiczoo ask my_piece.mid "Is it in major or minor?"',
+    ),
     "publish": Command(
         "musiczoo.commands.publish:publish",
         "put a model on the Hugging Face Hub",

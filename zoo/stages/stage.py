@@ -54,8 +54,8 @@ class Schedule:
     """
 
     optimizer: OptimizerFactory | None = None
-    warmup_steps: int | None = None
-    cooldown_steps: int | None = None
+    warmup_steps: float | None = None
+    cooldown_steps: float | None = None
     max_steps: int | None = None
     max_epochs: int | None = None
     checkpoint_every: int = 1000

@@ -1,0 +1,1 @@
+"""Facts that follow from the notes and the fields of a piece."""
