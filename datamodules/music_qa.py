@@ -196,11 +196,8 @@ class MusicQADataModule(CorpusDataModule):
         Raises:
             MusicZooError: It cannot be read.
         """
-        piece: Any
-        if name in self._works:
-            piece = clean(self._works[name].tune)
-        else:
-            piece = read(self.root / name)
+        work = self._works.get(name)
+        piece: Any = read(self.root / name) if work is None else clean(work.tune)
         return moved(piece, shift) if shift else piece
 
     def provenance(self) -> dict[str, Any]:
@@ -296,7 +293,7 @@ def moved(piece: Any, shift: int) -> Any:
         other = piece.copy()
         for track in other.tracks:
             if not track.is_drum:
-                track.shift_pitch_inplace(shift)
+                track.shift_pitch(shift, inplace=True)
         return other
     own = signature_key(piece)
     wanted = (shift + 5) % 12 - 5

@@ -1,4 +1,4 @@
-"""Questions that a model of notes cannot answer, answered by "I do not know."
+"""Questions that a model of notes cannot answer, to which it says that it does not know.
 
 Those of the test have other wordings and other topics than those of training.
 """
