@@ -25,7 +25,14 @@ from typing import Any
 import torch
 
 import musiczoo
-from experiments._midi_llama_data import CORPUS, of_split, questions, texts_of, tokens_of
+from experiments._midi_llama_data import (
+    CORPUS,
+    corpus,
+    of_split,
+    questions,
+    texts_of,
+    tokens_of,
+)
 from experiments._midi_llama_report import write_report
 from experiments._processes import run_side_by_side
 from musiczoo import Stage
@@ -34,13 +41,13 @@ from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.llm.records import QARecord
 from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.midi_llama import MidiLlamaModule
+from musiczoo.music.abc.cleaning import clean
 from musiczoo.music.atomic import write_atomically
 from musiczoo.representations.music_questions import Asked
 
 MODELS = ("midi-llama", "abc-llama")
-SHIFTS = (0, -3, -2, -1, 1, 2, 3)
-#: Tokens of text at most, for both models: longer ABC loses its middle.
-TEXT = 640
+#: Semitones by which training works are moved.
+SHIFTS = (0, -2, 3)
 
 
 def paper_adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -88,34 +95,43 @@ TRAINER = {
 }
 
 
+def data_of(options: argparse.Namespace, seed: int, **settings: Any) -> MusicQADataModule:
+    """The questions about training works."""
+    return MusicQADataModule(
+        of_split(questions(options.folder), "train"),
+        CORPUS,
+        shifts=SHIFTS,
+        batch_size=16,
+        seed=seed,
+        cache=options.cache,
+        **settings,
+    )
+
+
+def new_model(options: argparse.Namespace, seed: int, *, features: bool) -> MidiLlamaModule:
+    """A model as the first stage begins with it."""
+    return MidiLlamaModule(
+        encoder=options.encoder if features else "",
+        lm=f"local-dir:{(options.folder / 'lm').resolve()}",
+        segments=options.segments if features else 1,
+        projection=options.projection,
+        optimizer=paper_adamw,
+        warmup_steps=0.03,
+        cooldown_steps=0.97,
+        cooldown="cosine",
+        seed=seed,
+    )
+
+
 def train(options: argparse.Namespace, model: str, seed: int) -> Any:
     """Both stages of a run, or what they gave before."""
-    records = of_split(questions(options.folder), "train")
     features = model == "midi-llama"
 
-    def data() -> MusicQADataModule:
-        return MusicQADataModule(
-            records,
-            CORPUS,
-            shifts=SHIFTS,
-            batch_size=16,
-            seed=seed,
-            cache=options.cache,
-            progress=False,
-        )
-
     def start() -> MidiLlamaModule:
-        return MidiLlamaModule(
-            encoder=options.encoder if features else "",
-            lm=f"local-dir:{(options.folder / 'lm').resolve()}",
-            segments=options.segments if features else 1,
-            projection=options.projection,
-            optimizer=paper_adamw,
-            warmup_steps=0.03,
-            cooldown_steps=0.97,
-            cooldown="cosine",
-            seed=seed,
-        )
+        return new_model(options, seed, features=features)
+
+    def data() -> MusicQADataModule:
+        return data_of(options, seed, progress=False)
 
     shared = {"data": data, "optimizer": paper_adamw, "trainer": TRAINER, "checkpoint_every": 200}
     align = Stage(
@@ -147,25 +163,9 @@ def answers(
 ) -> list[str]:
     """What a model answers to the questions of the test works, greedily."""
     records = of_split(questions(options.folder), "test")
-    data = MusicQADataModule(
-        records,
-        CORPUS,
-        representation=model.representation,
-        model=model,
-        progress=False,
-        cached=False,
-        cache=options.cache,
-    )
-    data._works = {work.id: work for work in _works()}
-    pieces = {record.midi: data.piece(record.midi) for record in records} if music else {}
+    pieces = {work.id: clean(work.tune) for work in corpus().works} if music else {}
     asked = [Asked(pieces.get(record.midi), record.question) for record in records]
     return [found.text for found in model.generate(asked, max_new_tokens=160)]
-
-
-def _works() -> Any:
-    from experiments._midi_llama_data import corpus
-
-    return corpus().works
 
 
 def run(options: argparse.Namespace, model: str, seed: int) -> None:
@@ -203,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--text-steps", type=int, default=1200)
     parser.add_argument("--align", type=int, default=800, help="steps of the first stage")
-    parser.add_argument("--instruct", type=int, default=2400, help="steps of the second stage")
+    parser.add_argument("--instruct", type=int, default=3200, help="steps of the second stage")
     parser.add_argument("--abc-steps", type=int, default=1000, help="steps of the baseline")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=None)
@@ -221,6 +221,8 @@ def main() -> None:
     began = time.monotonic()
     records = questions(options.folder)
     language_model(options, records)
+    # The features of all works, which the runs share.
+    data_of(options, 0, model=new_model(options, 0, features=True)).setup()
     # The longest first.
     tasks = {
         f"{model}-{seed}": ["--task", model, str(seed)]
