@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from musiczoo.datamodules.base import CorpusDataModule
+from musiczoo.datamodules.base import CorpusDataModule, SplitItems
+from musiczoo.datamodules.octuple_items import OctupleCrops, OctupleWindows
 from musiczoo.datamodules.splits import split_by_cluster
 from musiczoo.datamodules.token_cache import TokenisedPiece, cached_clusters, pieces_of, tokenised
 from musiczoo.datamodules.token_items import TokenCrops, TokenWindows
@@ -22,6 +23,7 @@ from musiczoo.music.corpora.corpus import Corpus
 from musiczoo.music.errors import MusicZooError
 from musiczoo.music.midi.piano_stream import PIANO, Programs
 from musiczoo.representations.base import Representation
+from musiczoo.representations.octuple import OctupleMidi
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +58,9 @@ class MidiDataModule(CorpusDataModule):
         corpus: A folder or file of MIDI (and of ABC, MusicXML and what else can be read), the name
             of a built-in or registered corpus, or several of these; or symusic scores, tunes or
             works themselves, which are tokenised again each time.
-        representation: Such as ``Remi.smart()``; None for the ``representation`` of the module
-            that the trainer fits.
-        max_length: Longest item in tokens.
+        representation: Such as ``Remi.smart()`` or ``OctupleMidi()``; None for the
+            ``representation`` of the module that the trainer fits.
+        max_length: Longest item in tokens (of octuples, in notes and the two ends).
         programs: Programs whose tracks become the piano track, as files count them (0 to 7 are
             General MIDI's 1 to 8); ``"all-as-piano"`` means all tracks but drums; None keeps all
             programs and drums apart, for REMI+.
@@ -162,7 +164,10 @@ class MidiDataModule(CorpusDataModule):
         _log.info("%d pieces in %d clusters: %s", len(self.pieces), len(set(self.clusters)), sizes)
 
     def tokens(self, index: int) -> torch.Tensor:
-        """All tokens of a piece of :attr:`pieces`, (tokens,) int64, BOS and EOS included."""
+        """All tokens of a piece of :attr:`pieces`, (tokens,) int64, BOS and EOS included.
+
+        Of octuples the values of all notes, row after row, without ends.
+        """
         self.setup()
         return torch.from_numpy(self.pieces[index].tokens.astype(np.int64))
 
@@ -185,7 +190,7 @@ class MidiDataModule(CorpusDataModule):
             "seed": self.seed,
         }
 
-    def items(self, indices: Sequence[int], *, training: bool) -> TokenCrops | TokenWindows:
+    def items(self, indices: Sequence[int], *, training: bool) -> SplitItems:
         """Pieces of :attr:`pieces` as the items of the loaders.
 
         Args:
@@ -194,6 +199,8 @@ class MidiDataModule(CorpusDataModule):
         """
         self.setup()
         pieces = [self.pieces[index] for index in indices]
+        if isinstance(self._representation(), OctupleMidi):
+            return self._octuples(pieces, training)
         if not training:
             return TokenWindows(pieces, self.max_length)
         shifts = None
@@ -206,6 +213,24 @@ class MidiDataModule(CorpusDataModule):
                 tempo=self.tempo_shift,
             )
         return TokenCrops(pieces, self.max_length, shifts=shifts, seed=self.seed)
+
+    def _octuples(
+        self, pieces: Sequence[TokenisedPiece], training: bool
+    ) -> OctupleCrops | OctupleWindows:
+        if self.velocity_shift or self.tempo_shift:
+            raise MusicZooError(
+                "Octuples are not made louder or faster.",
+                where="velocity_shift, tempo_shift",
+                remedy="Leave both at 0.",
+            )
+        longest = min(self.max_length, self._representation().max_length)
+        if longest < 3:
+            raise MusicZooError(
+                f"Windows of {longest} rows hold no note.", where="max_length", remedy="Give more."
+            )
+        if not training:
+            return OctupleWindows(pieces, longest)
+        return OctupleCrops(pieces, longest, transpose=self.transpose, seed=self.seed)
 
     def _tokenised(self, given: str | Path | Corpus) -> tuple[list[TokenisedPiece], list[LeftOut]]:
         source = source_of(given, cache=self.cache, progress=self.progress)

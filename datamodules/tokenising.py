@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from musiczoo.music.abc import Tune, read_abc
 from musiczoo.music.errors import MusicZooError
@@ -26,6 +27,7 @@ from musiczoo.music.midi.piano_stream import (
     reduced,
 )
 from musiczoo.representations.base import Representation
+from musiczoo.representations.octuple import OctupleMidi
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -165,18 +167,28 @@ class Tokeniser:
         bars = notes_of_bars(score)
         # Before the tokens: they are what takes time.
         check_density(bars, self.rules.max_notes_per_bar, self.rules.max_empty_bars)
-        tokens = self.representation.encode(score).numpy()
-        if tokens.ndim != 1 or int(tokens.max()) > np.iinfo(TOKEN_TYPE).max:
-            raise MusicZooError(
-                "The representation does not give one row of tokens.",
-                remedy="Give one such as Remi.smart().",
-            )
+        tokens = self._tokens(score)
         return {
             "tokens": tokens.astype(TOKEN_TYPE).tobytes(),
             "notes": int(bars.sum()),
             "bars": len(bars),
             "shingles": fingerprint(score).astype("<u4").tobytes(),
         }
+
+    def _tokens(self, score: ScoreTick) -> NDArray[Any]:
+        """(tokens,) ids, or (notes, 8) values of octuples, of which ids follow window by window."""
+        if isinstance(self.representation, OctupleMidi):
+            tokens: NDArray[Any] = self.representation.notes(score)
+        else:
+            tokens = self.representation.encode(score).numpy()
+            if tokens.ndim != 1:
+                raise MusicZooError(
+                    "The representation does not give one row of tokens.",
+                    remedy="Give Remi.smart() or OctupleMidi().",
+                )
+        if int(tokens.max()) > np.iinfo(TOKEN_TYPE).max:
+            raise MusicZooError("The piece has more than 65,536 bars.", remedy="Leave it out.")
+        return tokens
 
     def refused(self, item: Unread, reason: str, number: int | None = None) -> Row:
         """The row of what was left out."""

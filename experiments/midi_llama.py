@@ -204,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--text-steps", type=int, default=1200)
     parser.add_argument("--align", type=int, default=800, help="steps of the first stage")
     parser.add_argument("--instruct", type=int, default=3200, help="steps of the second stage")
-    parser.add_argument("--abc-steps", type=int, default=1000, help="steps of the baseline")
+    parser.add_argument("--abc-steps", type=int, default=800, help="steps of the baseline")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--task", nargs=2, metavar=("MODEL", "SEED"), help=argparse.SUPPRESS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,6 @@ LIMITS = (
     " does not replace the published MusicBERT where figures are compared with papers."
 )
 
-Features = Callable[[Sequence[Work]], Tensor]
-
 
 def histograms(works: Sequence[Work]) -> Tensor:
     """Of pitches, durations and positions in the bar: what a probe knows without an encoder."""
@@ -69,39 +67,36 @@ def labels_of(works: Sequence[Work], kind: str) -> list[str | None]:
 
 
 def probed(
-    data: ScoreDataModule, features: dict[str, Features], kind: str, split: str
+    data: ScoreDataModule, features: dict[str, Tensor], kind: str, split: str
 ) -> list[Figure]:
-    """The accuracy of linear probes that learn from the training works, on another split."""
-    parts = {}
-    for name in ("train", split):
-        works = [data.works[index] for index in getattr(data.splits, name)]
-        found = zip(works, labels_of(works, kind), strict=True)
-        parts[name] = [(work, label) for work, label in found if label is not None]
-    counts = Counter(label for _, label in parts["train"])
-    known = {label for label, count in counts.items() if count > 10}
-    rows = {name: [(w, x) for w, x in part if x in known] for name, part in parts.items()}
-    train, held = rows["train"], rows[split]
-    truth = [label for _, label in held]
+    """The accuracy of linear probes that learn from the training works, on another split.
+
+    Args:
+        data: The works.
+        features: By name, (works, dim) of all works.
+        kind: ``"source"`` or ``"rhythm type"``.
+        split: ``"validation"`` or ``"test"``.
+    """
+    labels = labels_of(data.works, kind)
+    places = {
+        name: [place for place in getattr(data.splits, name) if labels[place] is not None]
+        for name in ("train", split)
+    }
+    counts = Counter(labels[place] for place in places["train"])
+    train, held = (
+        [place for place in places[name] if counts[labels[place]] > 10] for name in ("train", split)
+    )
+    truth = [str(labels[place]) for place in held]
+    known = f"{len(truth)} {split} works, {len({labels[place] for place in train})} labels"
     majority = counts.most_common(1)[0][0]
-    figures = [
-        Figure(
-            f"{kind}, percent: the most common label",
-            100 * sum(label == majority for label in truth) / len(truth),
-            f"{len(truth)} {split} works, {len(known)} labels",
-        )
-    ]
-    for name, compute in features.items():
-        probe = LabelProbe.fit(compute([w for w, _ in train]), [x for _, x in train])
-        predicted = [x or "" for x in probe.predict(compute([w for w, _ in held]))]
+    share = 100 * sum(label == majority for label in truth) / len(truth)
+    figures = [Figure(f"{kind}, percent: the most common label", share, known)]
+    for name, table in features.items():
+        probe = LabelProbe.fit(table[train], [str(labels[place]) for place in train])
+        predicted = [x or "" for x in probe.predict(table[held])]
         accuracy, _ = label_accuracy(predicted, truth)
-        figures.append(
-            Figure(
-                f"{kind}, percent: linear probe on {name}",
-                100 * accuracy,
-                f"{len(truth)} {split} works, {len(known)} labels",
-                "logistic regression",
-            )
-        )
+        title = f"{kind}, percent: linear probe on {name}"
+        figures.append(Figure(title, 100 * accuracy, known, "logistic regression"))
     return figures
 
 
@@ -125,10 +120,10 @@ def main() -> None:
         test_fraction=fit["test_fraction"],
     )
     data.setup()
-    features: dict[str, Features] = {
-        "the features": lambda works: model.features([clean(work.tune) for work in works]),
-        "histograms of pitch, duration and position": histograms,
-        "m3-small's features": lambda works: other.features([abc_text(w.tune) for w in works]),
+    features = {
+        "the features": model.features([clean(work.tune) for work in data.works]),
+        "histograms of pitch, duration and position": histograms(data.works),
+        "m3-small's features": other.features([abc_text(work.tune) for work in data.works]),
     }
     figures = [
         Figure(

@@ -87,7 +87,10 @@ SHIPPED_LINES = {
     "bar-stream": "chorales and fiddle tunes",
     "m3-small": "features of notated music",
     "mel-aesthetics": "is sound real or degraded",
+    "midi-llama-small": "answers about MIDI files",
+    "musicbert-small": "features of MIDI files",
     "phi3-remi": "chorales, tunes for piano",
+    "qa-lm-small": "words of midi-llama-small",
 }
 _M3_PATCHES = {"m3": "musiczoo.representations.m3_patches:M3Patches"}
 
@@ -157,6 +160,17 @@ ROWS: tuple[Architecture, ...] = (
         recipes="musiczoo.configs:musicbert",
         usage='features = model.features([musiczoo.music.read("piece.mid")])  # (1, dim)',
         summary="MusicBERT, an encoder of performed music over OctupleMIDI",
+    ),
+    Architecture(
+        name="musicbert_classifier",
+        module="musiczoo.models.musicbert.classifier:MusicBertClassifier",
+        representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},
+        reads_published="musiczoo.models.musicbert.published_heads:read_published",
+        reader_options=("head", "several"),
+        recipes="musiczoo.configs:musicbert",
+        writes="labels",
+        usage='chances = model.classify([musiczoo.music.read("piece.mid")])  # (1, labels)',
+        summary="MusicBERT with a head for labels of pieces",
     ),
     Architecture(
         name="phi3_remi",
@@ -314,5 +328,24 @@ ENTRIES: tuple[Entry, ...] = (
         licence="the publisher's terms, see github.com/microsoft/muzic (MIT)",
         origin="Zeng et al. 2021, MusicBERT, arXiv 2106.05630",
         architecture="musicbert",
+    ),
+    Entry(
+        name="musicbert-finetuned",
+        summary="a MusicBERT in fairseq's layout with a head of its downstream tasks, from a path",
+        line="labels, weights of your own",
+        parameters=None,
+        licence="the publisher's terms, see github.com/microsoft/muzic (MIT)",
+        origin="Zeng et al. 2021, MusicBERT, arXiv 2106.05630",
+        architecture="musicbert_classifier",
+    ),
+    Entry(
+        name="llama-3-8b",
+        summary="Llama 3 8B, the language model of MIDI-LLaMA; gated: accept its terms on the Hub",
+        line="language model, gated",
+        parameters=8_030_261_248,
+        licence="llama3, see huggingface.co/meta-llama/Meta-Llama-3-8B",
+        origin="Grattafiori et al. 2024, The Llama 3 Herd of Models, arXiv 2407.21783",
+        architecture="text_lm",
+        repository="meta-llama/Meta-Llama-3-8B",
     ),
 )

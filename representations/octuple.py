@@ -136,7 +136,7 @@ class OctupleMidi(Representation["ScoreTick"]):
         rows = self.max_length if max_length is None else _at_least(3, max_length, "max_length")
         notes, most = self.notes(piece), rows - 2
         start = rng.randint(0, len(notes) - most) if rng and len(notes) > most else 0
-        return _rows(notes[start : start + most], rng)
+        return window_ids(notes[start : start + most], rng)
 
     def windows(
         self,
@@ -166,7 +166,7 @@ class OctupleMidi(Representation["ScoreTick"]):
         first = -rng.randint(0, length - 1) if rng else 0
         for start in range(first, len(notes), step):
             if start + length > 0:
-                yield _rows(notes[max(start, 0) : start + length], rng)
+                yield window_ids(notes[max(start, 0) : start + length], rng)
 
     def notes(self, piece: ScoreTick | Tune) -> Codes:
         """The notes as values of the eight fields, sorted; bars are counted without a limit.
@@ -300,8 +300,16 @@ class OctupleMidi(Representation["ScoreTick"]):
         return {"max_length": self.max_length} | ({"plain": True} if self.plain else {})
 
 
-def _rows(notes: Codes, rng: random.Random | None) -> Tensor:
-    """Values of notes -> (notes + 2, 8) ids, bars shifted, notes beyond bar 255 left out."""
+def window_ids(notes: Codes, rng: random.Random | None = None) -> Tensor:
+    """The ids of a window of notes, with ``<s>`` and ``</s>``.
+
+    Args:
+        notes: (notes, 8) values, as :meth:`OctupleMidi.notes` gives them; at least one.
+        rng: Chooses how far bars are shifted; without it only as far as they must be.
+
+    Returns:
+        (notes + 2, 8) int64; notes beyond 256 bars are left out.
+    """
     first, last = int(notes[:, 0].min()), int(notes[:, 0].max())
     shift = 0
     if last - first >= SIZES[0]:
