@@ -167,7 +167,6 @@ ROWS: tuple[Architecture, ...] = (
         representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},
         reads_published="musiczoo.models.musicbert.published_heads:read_published",
         reader_options=("head", "several"),
-        recipes="musiczoo.configs:musicbert",
         writes="labels",
         usage='chances = model.classify([musiczoo.music.read("piece.mid")])  # (1, labels)',
         summary="MusicBERT with a head for labels of pieces",

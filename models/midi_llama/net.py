@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from musiczoo.models.adapters import is_adapter
+from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.causal_lm.net import causal, is_known, run_blocks
 from musiczoo.models.midi_llama.pooling import pooled_segments
 from musiczoo.representations.music_questions import ANSWER, MUSIC
@@ -114,13 +115,6 @@ class MidiLlamaNet(nn.Module):
                     last = module
             last.weight.mul_(size)
 
-    def train(self, mode: bool = True) -> MidiLlamaNet:
-        """As of any net; the frozen encoder stays in eval mode."""
-        super().train(mode)
-        if self.encoder is not None:
-            self.encoder.eval()
-        return self
-
     def features(self, music: Tensor, owners: Tensor, count: int) -> Tensor:
         """The pooled features of pieces.
 
@@ -140,7 +134,7 @@ class MidiLlamaNet(nn.Module):
         inside = place < lengths.unsqueeze(1)
         ids = music.new_full((*inside.shape, music.shape[1]), PAD)
         ids[inside] = music
-        with torch.no_grad():
+        with evaluating(self.encoder):
             states = self.encoder.rows(ids, lengths)
         # The states of <s> and </s> are no notes'.
         keep = torch.ones(len(music), dtype=torch.bool, device=music.device)

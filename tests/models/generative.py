@@ -9,6 +9,8 @@ from musiczoo.models.bar_stream import BarStreamModule
 from musiczoo.models.base.generative import GenerativeModule
 from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.phi3_remi import Phi3RemiModule
+from musiczoo.representations.music_questions import Asked
+from tests.models.midi_llama import tiny_midi_llama
 
 _BARS = [
     f"[V:1]{''.join('CDEFGAB'[(i * k) % 7] for i in range(1, 5))}|[V:2]{'C2' * (k % 3 + 1)}|\n"
@@ -62,6 +64,22 @@ def text_lm_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[Ten
     ]
 
 
+def midi_llama(dropout: float = 0.0, **settings: object) -> GenerativeModule:
+    # Its adapter is what has dropout.
+    adapter = {"rank": 8, "alpha": 16.0, "dropout": dropout}
+    return tiny_midi_llama.build(adapter=adapter, **settings)
+
+
+def midi_llama_pieces(module: GenerativeModule, numbers: Sequence[int]) -> list[Tensor]:
+    answers = ("G.", "In C major.", "No.", "It has four bars.")
+    return [
+        module.representation.encode(
+            Asked(tiny_midi_llama.tune(k), "Which key?", answers[k % 4] + str(k))
+        )
+        for k in numbers
+    ]
+
+
 # How each is built, with random weights, and how pieces of different length are made for it, one
 # for each number.
 ARCHITECTURES: dict[
@@ -71,6 +89,7 @@ ARCHITECTURES: dict[
     ],
 ] = {
     "bar_stream": (bar_stream, bar_stream_pieces),
+    "midi_llama": (midi_llama, midi_llama_pieces),
     "phi3_remi": (phi3_remi, phi3_remi_pieces),
     "text_lm": (text_lm, text_lm_pieces),
 }

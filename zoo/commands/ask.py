@@ -66,8 +66,7 @@ def run(words: Sequence[str]) -> list[str]:
         rows = [{"question": q, "answer": a} for q, a in zip(questions, answers, strict=True)]
         sys.stdout.write(json.dumps({"file": str(options.file), "answers": rows}) + "\n")
     elif shown is not None:
-        shown(0, answers[0])
-        sys.stdout.write("\n")
+        shown.end(answers[0])
     else:
         for question, answer in zip(questions, answers, strict=True):
             sys.stdout.write(f"{question}\n  {answer}\n")
@@ -86,3 +85,7 @@ class _Shown:
             sys.stdout.write(text[len(self.text) :])
             sys.stdout.flush()
             self.text = text
+
+    def end(self, answer: str) -> None:
+        """Writes what is still missing, and the end of the line."""
+        sys.stdout.write(answer[len(self.text) :] + "\n")

@@ -26,6 +26,7 @@ from musiczoo.models.m3 import M3Module
 from musiczoo.models.objectives import GRPO, Likelihood
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.errors import MusicZooError
+from musiczoo.representations.music_questions import Asked
 from musiczoo.rewards import Mixture
 from tests.callbacks.tiny_rollouts import (
     GROUPS,
@@ -42,6 +43,7 @@ from tests.callbacks.tiny_rollouts import (
 )
 from tests.callbacks.tiny_rounds import data
 from tests.models.generative import ARCHITECTURES, build
+from tests.models.midi_llama.tiny_midi_llama import tune
 from tests.small_runs import QUIET, differing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -141,9 +143,9 @@ def test_every_architecture_earns_more(tmp_path, architecture):
         groups=1,
         group_size=24,
         batch_size=24,
-        prompts=[""],
+        prompts=[Asked(tune(1), "Key?") if architecture == "midi_llama" else ""],
         reward=short,
-        max_length=4 if architecture == "bar_stream" else 24,
+        max_length={"bar_stream": 4, "midi_llama": 51}.get(architecture, 24),
         generation=generation,
         beta=0.0,
     )

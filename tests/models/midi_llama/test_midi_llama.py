@@ -306,7 +306,8 @@ def test_greedy_answers_are_those_of_transformers() -> None:
 def test_it_learns_what_the_features_say(tmp_path: Path) -> None:
     low = [Asked(_line("C,D,E,"), "High or low?", "low")]
     high = [Asked(_line("c'd'e'"), "High or low?", "high")]
-    module = build(optimizer=lambda some: torch.optim.AdamW(some, lr=1e-2))
+    module = build(optimizer=lambda some: torch.optim.AdamW(some, lr=2e-3))
+    module.net.projection[0].set(module.pooled([low[0].piece, high[0].piece]))
     rows = [module.representation.encode(one) for one in low + high]
     loader = torch.utils.data.DataLoader(
         [module.representation.collate(rows)] * 120, batch_size=None

@@ -26,7 +26,11 @@ def encoder() -> MusicBertModule:
 
 def language_model(**settings: Any) -> TextLM:
     sizes = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 48, "positions": 160}
-    return TextLM(**{**sizes, "seed": 4, **settings}).eval()
+    model = TextLM(**{**sizes, "seed": 4, **settings}).eval()
+    with torch.no_grad():
+        # An untrained output layer hardly prefers any token, whatever a frozen net comes to see.
+        model.net.lm_head.weight.mul_(15.0)
+    return model
 
 
 def build(**settings: Any) -> MidiLlamaModule:
