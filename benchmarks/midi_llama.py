@@ -29,6 +29,7 @@ from experiments._machine import machine
 from musiczoo.datamodules import MusicQADataModule
 from musiczoo.llm.notation_qa import notation_records
 from musiczoo.models.midi_llama import MidiLlamaModule
+from musiczoo.models.midi_llama.prompts import embedded_prompts, rows_of_prompts
 from musiczoo.music.corpora import load_corpus
 from musiczoo.music.files import write
 from musiczoo.music.midi import to_score
@@ -102,8 +103,8 @@ def answers(rounds: int, tokens: int) -> dict[str, Any]:
     pieces = [work.tune for work in works(16)]
     questions = ["Is it in major or minor?", "How many voices are there?", "Describe this piece."]
     asked = [Asked(piece, questions[n % 3]) for n, piece in enumerate(pieces)]
-    rows = module._rows_of(asked)
-    prompts = module._embedded(rows)
+    rows = rows_of_prompts(asked, module.representation)
+    prompts = embedded_prompts(module, rows)
     lm = module.net.lm
     end = module.representation.end
     fixed = {

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import musiczoo
-from experiments._midi_llama_data import CORPUS, of_split, questions
+from experiments._midi_llama_data import CORPUS, of_split, questions, texts_of
 from experiments._midi_llama_report import measured
 from experiments._release import rounded, sources
 from experiments.midi_llama import answers
@@ -59,13 +59,14 @@ def figures(found: dict[str, Any], count: int) -> list[Figure]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of the experiment")
-    parser.add_argument("--model", help="local-dir:PATH of another run's last stage")
-    options = parser.parse_args()
-    torch.manual_seed(0)
+def release_lm(options: argparse.Namespace) -> None:
+    """The language model that both models of the experiment start from."""
     lm: Any = musiczoo.load(f"local-dir:{options.folder}/lm")
+    texts = texts_of(of_split(questions(options.folder), "validation"))
+    batch = lm.representation.collate([lm.representation.encode(text) for text in texts])
+    with torch.no_grad():
+        scored = lm.log_probs(batch)
+    nats = -float(scored.values.sum() / scored.mask.sum())
     card = Card(
         title="qa-lm-small",
         summary="The language model of midi-llama-small",
@@ -73,10 +74,20 @@ def main() -> None:
         licence="mit",
         origin=LM_ORIGIN,
         data=sources(CORPUS),
+        figures=(Figure("nats of a token", round(nats, 4), f"{len(texts)} validation texts"),),
         intended_use=LM_USE,
         limits="It is no language model of anything else.",
     )
     save_checkpoint(lm, SHIPPED / "qa-lm-small", card=card, dtype="bfloat16", overwrite=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of the experiment")
+    parser.add_argument("--model", help="local-dir:PATH of another run's last stage")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    release_lm(options)
     first = options.folder / "midi-llama/seed-0/instruct/checkpoint"
     trained: Any = musiczoo.load(options.model or f"local-dir:{first}")
     # The same, beside the language model as it is shipped.

@@ -163,9 +163,9 @@ ROWS: tuple[Architecture, ...] = (
     ),
     Architecture(
         name="musicbert_classifier",
-        module="musiczoo.models.musicbert.classifier:MusicBertClassifier",
+        module="musiczoo.models.musicbert_classifier.module:MusicBertClassifier",
         representation={"octuple": "musiczoo.representations.octuple:OctupleMidi"},
-        reads_published="musiczoo.models.musicbert.published_heads:read_published",
+        reads_published="musiczoo.models.musicbert_classifier.published:read_published",
         reader_options=("head", "several"),
         writes="labels",
         usage='chances = model.classify([musiczoo.music.read("piece.mid")])  # (1, labels)',

@@ -55,6 +55,8 @@ from musiczoo.representations.octuple_codes import (
 )
 from musiczoo.representations.octuple_decoding import score_of
 from musiczoo.representations.octuple_grid import Timeline, bars_of, positions
+from musiczoo.representations.octuple_tracks import DRUMS as DRUMS
+from musiczoo.representations.octuple_tracks import notes_of_track
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -63,7 +65,6 @@ FIELDS = ("bar", "position", "program", "pitch", "duration", "velocity", "signat
 SIZES = (256, 128, 129, 256, len(DURATIONS), 32, 254, 49)
 BEGIN, PAD, END, UNKNOWN, MASK = 0, 1, 2, 3, 1236
 FIRST_IDS: Codes = np.cumsum([4, *SIZES[:-1]])
-DRUMS = 128
 #: Notes from this position on are left out (published code).
 LAST_POSITION = 65_536
 _PLAIN_VELOCITY = 80
@@ -190,7 +191,11 @@ class OctupleMidi(Representation["ScoreTick"]):
         found = np.concatenate(
             [
                 np.empty((0, 5), np.int64),
-                *(_track(track) for track in piece.tracks if not (self.plain and track.is_drum)),
+                *(
+                    notes_of_track(track)
+                    for track in piece.tracks
+                    if not (self.plain and track.is_drum)
+                ),
             ]
         )
         onsets = positions(found[:, 0], ticks)
@@ -199,14 +204,7 @@ class OctupleMidi(Representation["ScoreTick"]):
         if not kept.any():
             raise MusicZooError("The piece holds no note.", remedy="Leave it out.")
         onsets, ends, found = onsets[kept], ends[kept], found[kept]
-        signatures = Timeline.of(
-            (
-                (one.time, signature_code(one.numerator, one.denominator, f"tick {one.time}"))
-                for one in piece.time_signatures
-            ),
-            ticks,
-            signature_code(*DEFAULT_SIGNATURE),
-        )
+        signatures = _signatures(piece, ticks)
         tempos = Timeline.of(((one.time, one.qpm) for one in piece.tempos), ticks, DEFAULT_TEMPO)
         bars, places = bars_of(onsets, signatures)
         beats = tempos.at(onsets)
@@ -325,26 +323,13 @@ def window_ids(notes: Codes, rng: random.Random | None = None) -> Tensor:
     return torch.from_numpy(np.concatenate([ends[0], ids, ends[1]]))
 
 
-def _track(track: Any) -> Codes:
-    """(notes, 5): onset and duration in ticks, program, pitch, velocity."""
-    notes = track.notes.numpy()
-    drums = bool(track.is_drum)
-    program = np.full(len(notes["time"]), DRUMS if drums else track.program)
-    columns = [notes["time"], notes["duration"], program, notes["pitch"], notes["velocity"]]
-    found: Codes = np.stack(columns, axis=1).astype(np.int64)
-    # Such values would become ids of another field.
-    wrong = (found[:, [0, 2, 3, 4]] < 0).any(axis=1) | (found[:, 3:] > 127).any(axis=1)
-    wrong |= found[:, 2] > (DRUMS if drums else DRUMS - 1)
-    if wrong.any():
-        tick, _, number, pitch, velocity = found[wrong.argmax()].tolist()
-        raise MusicZooError(
-            f"MIDI has no note of program {number}, pitch {pitch} and velocity {velocity}"
-            f" at tick {tick}.",
-            where=f"track {track.name!r}",
-            remedy="Leave it out, or move it: the numbers are 0 to 127, and time begins at 0.",
-        )
-    found[:, 3] += DRUMS * drums
-    return found
+def _signatures(piece: ScoreTick, ticks: int) -> Timeline:
+    """The codes of the time signatures of a score."""
+    codes = (
+        (one.time, signature_code(one.numerator, one.denominator, f"tick {one.time}"))
+        for one in piece.time_signatures
+    )
+    return Timeline.of(codes, ticks, signature_code(*DEFAULT_SIGNATURE))
 
 
 def _at_least(least: int, value: int, name: str) -> int:

@@ -23,8 +23,8 @@ class MidiLlamaConfig(ModelConfig):
         lm: The frozen language model: a name for :func:`musiczoo.load` (a ``text_lm``), or a
             folder in transformers' layout.
         lm_sha256: Digest of its tensors.
-        segments: Music tokens of a piece. Each is the mean over one of so many segments of the
-            piece's notes; the paper has one ("temporal mean pooling").
+        segments: Music tokens of a piece: each is the mean over one segment of its notes. The paper
+            has one ("temporal mean pooling").
         projection: ``"linear"`` (the paper: "a trainable projection"), or ``"mlp"``: two layers
             with GELU (LLaVA 1.5).
         adapter: Settings of the LoRA adapter of the language model

@@ -24,14 +24,14 @@ from musiczoo.models.causal_lm.generation import (
 from musiczoo.models.causal_lm.module import TextLMModule
 from musiczoo.models.midi_llama.config import MidiLlamaConfig
 from musiczoo.models.midi_llama.net import MidiLlamaNet
-from musiczoo.models.midi_llama.parts import open_parts
+from musiczoo.models.midi_llama.parts import chat_of, open_parts
+from musiczoo.models.midi_llama.prompts import embedded_prompts, rows_of_prompts
 from musiczoo.models.musicbert.module import MusicBertModule
 from musiczoo.models.sampling import Sampling
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.music_questions import (
     ANSWER,
-    MUSIC,
     Asked,
     MusicQuestions,
     QuestionTemplate,
@@ -124,7 +124,7 @@ class MidiLlamaModule(GenerativeModule):
         """The tokens of the language model, the notes of the encoder, and a template."""
         texts = QuestionTemplate()
         if template == "chat":
-            texts = QuestionTemplate.of_chat(_chat_of(self.config.lm))
+            texts = QuestionTemplate.of_chat(chat_of(self.config.lm))
         elif template != "plain":
             raise MusicZooError(
                 f"There is no template {template!r}.",
@@ -280,8 +280,8 @@ class MidiLlamaModule(GenerativeModule):
         max_new_tokens: int | None = None,
         min_new_tokens: int = 0,
     ) -> Iterator[tuple[int, Generated]]:
-        rows = self._rows_of(prompts)
-        embedded = self._embedded(rows)
+        rows = rows_of_prompts(prompts, self.representation)
+        embedded = embedded_prompts(self, rows)
         text = self.representation.text
         new = _ANSWER_TOKENS if max_new_tokens is None and max_length is None else max_new_tokens
         sampler = TokenSampler(
@@ -295,48 +295,6 @@ class MidiLlamaModule(GenerativeModule):
         )
         for number, sequence in sampler.run(embedded, seeds):
             yield number, self._result(rows[number], sequence)
-
-    def _rows_of(self, prompts: Sequence[Asked | Tensor]) -> list[Tensor]:
-        """The rows (rows, 9) of prompts; each distinct piece is turned into notes once."""
-        encode = self.representation
-        music: dict[int, Tensor | None] = {}
-        rows = []
-        for prompt in prompts:
-            if isinstance(prompt, Tensor):
-                rows.append(prompt.detach().cpu())
-                continue
-            piece, question, _ = Asked(*prompt)
-            if encode.music == "abc":
-                rows.append(encode.encode(Asked(piece, question)))
-                continue
-            if id(piece) not in music:
-                music[id(piece)] = encode.music_rows(piece)
-            rows.append(encode.around(music[id(piece)], question, None))
-        return rows
-
-    def _embedded(self, rows: Sequence[Tensor]) -> list[Tensor]:
-        """The embeddings (tokens, hidden) of prompts; each distinct piece is read once."""
-        batch = self.representation.collate(list(rows))
-        places: dict[bytes, int] = {}
-        pieces: list[Tensor] = []
-        numbers = []
-        for row in rows:
-            music = row[row[:, 0] == MUSIC, 1:]
-            key = music.numpy().tobytes()
-            if len(music) and key not in places:
-                places[key] = len(pieces)
-                pieces.append(music)
-            numbers.append(places.get(key, 0))
-        features = None
-        if pieces:
-            owners = torch.cat([torch.full((len(p),), n) for n, p in enumerate(pieces)])
-            notes = torch.cat(pieces).to(self.device)
-            features = self.net.features(notes, owners.to(self.device), len(pieces))[numbers]
-        with torch.no_grad():
-            found = self.net.embedded(
-                batch["ids"].to(self.device), batch["lengths"].to(self.device), features
-            )
-        return [part.float().cpu() for part in found.values.split(found.lengths.tolist())]
 
     def _result(self, prompt: Tensor, sequence: Sampled) -> Generated:
         rows = torch.cat([prompt, rows_of(sequence.tokens, ANSWER)])
@@ -354,24 +312,3 @@ class MidiLlamaModule(GenerativeModule):
     def conditioning(self) -> dict[str, Any]:
         """The template that questions are written in."""
         return {"template": asdict(self.representation.template)}
-
-
-def _chat_of(source: str) -> Any:
-    """``apply_chat_template`` of the tokenizer in a folder of transformers.
-
-    Raises:
-        MusicZooError: There is none.
-    """
-    from transformers import AutoTokenizer
-
-    auto: Any = AutoTokenizer
-    try:
-        tokenizer = auto.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        # What the readers of single families raise is of no fixed kind.
-        raise MusicZooError(
-            f"The tokenizer of {source} cannot be read ({' '.join(str(error).split())[:200]}).",
-            where="template",
-            remedy='Give a folder in transformers\' layout, or template="plain".',
-        ) from error
-    return tokenizer.apply_chat_template

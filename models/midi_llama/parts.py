@@ -83,3 +83,24 @@ def _digest(part: Any, wanted: str, where: str) -> str:
             remedy="Get the version that it was trained beside, with all its bytes.",
         )
     return digest
+
+
+def chat_of(source: str) -> Any:
+    """``apply_chat_template`` of the tokenizer in a folder of transformers.
+
+    Raises:
+        MusicZooError: There is none.
+    """
+    from transformers import AutoTokenizer
+
+    auto: Any = AutoTokenizer
+    try:
+        tokenizer = auto.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        # What the readers of single families raise is of no fixed kind.
+        raise MusicZooError(
+            f"The tokenizer of {source} cannot be read ({' '.join(str(error).split())[:200]}).",
+            where="template",
+            remedy='Give a folder in transformers\' layout, or template="plain".',
+        ) from error
+    return tokenizer.apply_chat_template

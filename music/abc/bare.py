@@ -16,7 +16,7 @@ _QUOTED = re.compile(r'"[^"\n]*"?')
 
 
 def bare_abc(tune: Tune) -> str:
-    r"""The notes of a tune as ABC whose header says nothing about them.
+    r"""The notes of a tune as ABC whose header states nothing about them.
 
     The key is ``K:none`` and every altered note carries its accidental; ``L:`` stays; ``M:``,
     ``Q:``, ``R:``, titles, names of voices and quoted texts go. The notes are the same, except

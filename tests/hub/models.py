@@ -12,7 +12,9 @@ from musiczoo.models.causal_lm import TextLM
 from musiczoo.models.clamp2 import Clamp2Module
 from musiczoo.models.m3 import M3Module
 from musiczoo.models.mel_aesthetics import MelAestheticsModule
+from musiczoo.models.midi_llama import MidiLlamaModule
 from musiczoo.models.musicbert import MusicBertModule
+from musiczoo.models.musicbert_classifier import MusicBertClassifier
 from musiczoo.models.phi3_remi import Phi3RemiModule
 from musiczoo.models.prompts import Prompt
 from musiczoo.representations.bar_stream import BarStreamPatches
@@ -74,6 +76,23 @@ def musicbert() -> ZooModule:
     return _disturbed(MusicBertModule(layers=1, hidden=32, heads=4, positions=66, dropout=0.2))
 
 
+def musicbert_classifier() -> ZooModule:
+    torch.manual_seed(10)
+    sizes = {"layers": 1, "hidden": 32, "heads": 4, "positions": 66}
+    return _disturbed(MusicBertClassifier(labels=("reel", "jig", "air"), several=True, **sizes))
+
+
+def midi_llama() -> ZooModule:
+    # Its two frozen parts are those that come with musiczoo.
+    torch.manual_seed(11)
+    module = MidiLlamaModule(segments=2)
+    with torch.no_grad():
+        for value in module.net.state_dict().values():
+            if value.is_floating_point():
+                value.add_(0.05 * torch.rand_like(value))
+    return module.eval()
+
+
 def phi3_remi() -> ZooModule:
     torch.manual_seed(6)
     return _disturbed(
@@ -94,7 +113,9 @@ MODELS: dict[str, Callable[[], ZooModule]] = {
     "clamp2": clamp2,
     "m3": m3,
     "mel_aesthetics": mel_aesthetics,
+    "midi_llama": midi_llama,
     "musicbert": musicbert,
+    "musicbert_classifier": musicbert_classifier,
     "phi3_remi": phi3_remi,
     "text_lm": text_lm,
 }

@@ -9,9 +9,9 @@ from pathlib import Path
 from musiczoo.hub.foreign_objects import read_with_foreign_objects
 from musiczoo.hub.published import Published
 from musiczoo.hub.tensors import shape_of, tensor_table
-from musiczoo.models.musicbert.classifier import MusicBertClassifierConfig
 from musiczoo.models.musicbert.config import MusicBertConfig
 from musiczoo.models.musicbert.published import read_published as read_encoder
+from musiczoo.models.musicbert_classifier.config import MusicBertClassifierConfig
 from musiczoo.music.errors import MusicZooError
 
 _HEAD = re.compile(r"classification_heads\.(?P<name>[^.]+)\.(?P<rest>.+)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,9 +16,10 @@ from musiczoo.models.base.evaluation import evaluating
 from musiczoo.models.base.module import ZooModule
 from musiczoo.models.base.objective import Batch, ObjectiveResult
 from musiczoo.models.base.pretrained import read_pretrained
-from musiczoo.models.musicbert.classifier_net import MusicBertClassifierNet
 from musiczoo.models.musicbert.config import MusicBertConfig
 from musiczoo.models.musicbert.module import MusicBertModule
+from musiczoo.models.musicbert_classifier.config import MusicBertClassifierConfig
+from musiczoo.models.musicbert_classifier.net import MusicBertClassifierNet
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 from musiczoo.representations.octuple import OctupleMidi
@@ -30,36 +31,6 @@ if TYPE_CHECKING:
 
 _REFERENCE = "M:3/4\nL:1/8\nK:Gm\nG2 ^F2 G2|A3 B c2-|c2 B4|"
 _ROWS = 8192
-
-
-@dataclass(frozen=True)
-class MusicBertClassifierConfig(MusicBertConfig):
-    """Sizes and labels.
-
-    Attributes:
-        labels: Their names, in the order of the outputs; empty until data has stated them.
-        several: Whether a piece may have several labels or none (sigmoid), or has one (softmax).
-        head_dropout: Dropout of the head; published 0.
-    """
-
-    dropouts: ClassVar[tuple[str, ...]] = ("dropout", "head_dropout")
-
-    labels: tuple[str, ...] = ()
-    several: bool = False
-    head_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "labels", tuple(self.labels))
-        if len(set(self.labels)) != len(self.labels):
-            raise MusicZooError(
-                "Two labels have the same name.", where="labels", remedy="Give each once."
-            )
-
-    @property
-    def label_count(self) -> int:
-        """Outputs of the head; one where the labels are not known yet."""
-        return max(1, len(self.labels))
 
 
 class LabelLoss:

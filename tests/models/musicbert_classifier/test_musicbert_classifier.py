@@ -14,8 +14,8 @@ import musiczoo
 from musiczoo.datamodules.labelled import LabelledMidiDataModule
 from musiczoo.hub.checkpoint import save_checkpoint
 from musiczoo.models.base import Classifies
-from musiczoo.models.musicbert import MusicBertClassifier, MusicBertModule
-from musiczoo.models.musicbert.classifier import LabelLoss
+from musiczoo.models.musicbert import MusicBertModule
+from musiczoo.models.musicbert_classifier import LabelLoss, MusicBertClassifier
 from musiczoo.music.abc import read_abc
 from musiczoo.music.errors import MusicZooError
 from tests.small_runs import QUIET, differing
@@ -105,7 +105,7 @@ def test_a_fine_tuning_as_users_write_it(tmp_path: Path) -> None:
     assert again.labels == module.labels
     assert not differing(again.net, module.net)
     torch.testing.assert_close(again.classify([LOW]), module.classify([LOW]))
-    # It goes on from its own checkpoint, head and all.
+    # It continues from its own checkpoint, head and all.
     more = MusicBertClassifier(pretrained=f"local-dir:{tmp_path}/saved")
     assert not differing(more.net, module.net)
     with pytest.raises(MusicZooError, match="other labels"):
