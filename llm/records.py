@@ -13,16 +13,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from musiczoo.music.atomic import write_atomically
+from musiczoo.music.atomic import atomic_stream
 from musiczoo.music.errors import MusicZooError
 
 MUSIC = "<music>"
 """Stands for the piece in a question, as LLaVA's ``<image>`` stands for the picture."""
 
+SOURCE_KEYS = ("answer", "quote", "title", "composer", "dataset", "piece", "split")
+"""What a source may state; other keys may follow."""
+
 Task = Literal["qa", "caption"]
+_ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ class QARecord:
         answer: The answer.
         tag: What is asked about, such as ``"mode"`` or ``"genre"``.
         task: ``"qa"``, or ``"caption"`` for a description.
-        source: ``answer`` says where the answer comes from; ``title``, ``composer``, ``dataset``
-            and ``split`` where they are known, and whatever else is.
+        source: ``answer`` says where the answer comes from, ``quote`` quotes it; ``title``,
+            ``composer``, ``dataset``, ``piece`` (the file of which ``midi`` is a clip) and
+            ``split`` where they are known, and whatever else is.
         clip: The part of the piece that is meant; None for the whole.
     """
 
@@ -106,7 +112,11 @@ class QARecord:
                 answer=str(gpt["value"]),
                 tag=str(row.get("tag") or ""),
                 task=row.get("task") or "qa",
-                source=dict(row.get("source") or {}),
+                source={
+                    key: value
+                    for key, value in (row.get("source") or {}).items()
+                    if value is not None
+                },
                 clip=Clip(**clip) if clip else None,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -119,25 +129,21 @@ class QARecord:
 def write_records(path: str | Path, records: Iterable[QARecord]) -> Path:
     """Writes records as JSON lines, or as Parquet where the name ends so.
 
+    Records are written as they come, so a generator of millions needs little memory. Both files are
+    opened by ``datasets.load_dataset("json", data_files=...)`` or ``"parquet"``. The sources of all
+    rows have the keys :data:`SOURCE_KEYS`, null where nothing is known.
+
     Raises:
         MusicZooError: The file cannot be written.
     """
     path = Path(path)
-    rows = [record.to_row() for record in records]
-    if path.suffix != ".parquet":
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_atomically(path, lines.encode())
-        return path
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # What a source says differs from row to row, and Parquet has one type for a column.
-    plain = [{**row, "source": json.dumps(row["source"], ensure_ascii=False)} for row in rows]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(plain), buffer)
-    write_atomically(path, buffer.getvalue())
+    rows = (_uniform(record.to_row()) for record in records)
+    with atomic_stream(path) as stream:
+        if path.suffix == ".parquet":
+            _write_parquet(stream, rows)
+        else:
+            for row in rows:
+                stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
     return path
 
 
@@ -147,14 +153,51 @@ def read_records(path: str | Path) -> list[QARecord]:
     Raises:
         MusicZooError: The file cannot be read, or a row is no question and answer.
     """
+    return list(iterate_records(path))
+
+
+def iterate_records(path: str | Path) -> Iterator[QARecord]:
+    """The records of :func:`read_records` one by one.
+
+    Raises:
+        MusicZooError: As there.
+    """
     path = Path(path)
-    records = []
     for number, row in enumerate(_rows(path), 1):
         try:
-            records.append(QARecord.from_row(row))
+            yield QARecord.from_row(row)
         except MusicZooError as error:
             raise error.at(path=path, where=f"row {number}") from None
-    return records
+
+
+def _uniform(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose source has all common keys: readers of JSON infer types from the first rows."""
+    return {**row, "source": dict.fromkeys(SOURCE_KEYS) | row["source"]}
+
+
+def _write_parquet(stream: BinaryIO, rows: Iterator[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = pa.string()
+    clip = {"start_s": pa.float64(), "end_s": pa.float64(), "start_bar": pa.int64()}
+    turn = pa.struct({"from": text, "value": text})
+    schema = pa.schema(
+        {
+            **dict.fromkeys(("id", "midi"), text),
+            "clip": pa.struct({**clip, "end_bar": pa.int64(), "alignment": text}),
+            **dict.fromkeys(("task", "tag"), text),
+            "conversations": pa.list_(turn),
+            # What a source says differs from row to row, and Parquet has one type for a column.
+            "source": text,
+        }
+    )
+    with pq.ParquetWriter(stream, schema) as writer:
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            plain = [
+                {**row, "source": json.dumps(row["source"], ensure_ascii=False)} for row in some
+            ]
+            writer.write_table(pa.Table.from_pylist(plain, schema))
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -162,16 +205,20 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            for row in pq.read_table(path).to_pylist():
-                yield {**row, "source": json.loads(row["source"])}
+            for batch in pq.ParquetFile(path).iter_batches():
+                for row in batch.to_pylist():
+                    yield {**row, "source": json.loads(row["source"])}
             return
-        text = path.read_text("utf-8")
-        if text.lstrip().startswith("["):
-            yield from json.loads(text)
-            return
-        for line in text.splitlines():
-            if line.strip():
-                yield json.loads(line)
+        # Only line feeds end a line: a text may hold U+2028, at which str.splitlines would cut.
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            if stream.read(1) == "[":
+                stream.seek(0)
+                yield from json.load(stream)
+                return
+            stream.seek(0)
+            for line in stream:
+                if line.strip():
+                    yield json.loads(line)
     except (OSError, ValueError) as error:
         raise MusicZooError(
             f"The questions cannot be read: {error}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from musiczoo.music.errors import MusicZooError
 
@@ -27,12 +29,29 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
     Raises:
         MusicZooError: The folder is missing or cannot be written to, or the disk is full.
     """
+    with atomic_stream(path) as stream:
+        stream.write(data)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def atomic_stream(path: str | Path) -> Iterator[BinaryIO]:
+    """A stream whose file appears whole when the block ends, or not at all where it fails.
+
+    For files that do not fit into memory; otherwise as :func:`write_atomically`.
+
+    Args:
+        path: Where to write; the folder must exist.
+
+    Raises:
+        MusicZooError: The folder is missing or cannot be written to, or the disk is full.
+    """
     # Not tempfile.mkstemp: its files are private (0600) and would stay so under the final name.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
         with open(temporary, "xb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
@@ -51,7 +70,6 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    return Path(path)
 
 
 def make_folder(folder: str | Path) -> Path:

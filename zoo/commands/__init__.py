@@ -80,6 +80,11 @@ COMMANDS = {
         "blinded listening sheets, and the statistics of their answers",
         "musiczoo study analyse my_study/key.json my_answers --output my_study/results",
     ),
+    "qa": Command(
+        "musiczoo.commands.qa:run",
+        "questions and answers: mine tags from texts, make a set, audit it",
+        "musiczoo qa mine works.csv --text-folder texts --model gpt-4o --output mined.jsonl",
+    ),
     "completion": Command(
         "musiczoo.commands.completion:run",
         "print the completion script of a shell",
