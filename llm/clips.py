@@ -107,8 +107,8 @@ def _span(
 ) -> tuple[tuple[int, int], bool] | None:
     """Start and end of a clip in ticks, and whether both are bar lines."""
     begin = int(np.searchsorted(lines.seconds, first - _TOLERANCE))
-    if begin >= len(lines.ticks) - 1 and len(lines.ticks) > 2:
-        return None  # the part lies in the last bar
+    if begin >= len(lines.ticks) - 1 and lines.seconds[-1] - first < seconds:
+        return None  # what is left of the last bar is too short
     if begin < len(lines.ticks) - 1:
         start = lines.seconds[begin]
         last = int(np.searchsorted(lines.seconds, start + seconds + _TOLERANCE, side="right")) - 1

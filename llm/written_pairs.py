@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
 from unidecode import unidecode
 
 from musiczoo.llm.schema import Field, Schema
