@@ -204,13 +204,13 @@ def _shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     shares = {name: int(value) for name, value in exact.items()}
     if len(sizes) <= count:
         shares = {name: max(value, 1) for name, value in shares.items()}
-    by_need = sorted(exact, key=lambda name: (shares[name] - exact[name], name))
-    while (missing := count - sum(shares.values())) != 0:
-        order = by_need if missing > 0 else by_need[::-1]
+    while missing := count - sum(shares.values()):
         step = 1 if missing > 0 else -1
-        for name in order[: abs(missing)]:
-            if (step > 0 and shares[name] < sizes[name]) or (step < 0 and shares[name] > 1):
-                shares[name] += step
+        least = 1 if len(sizes) <= count else 0
+        free = [name for name in exact if least <= shares[name] + step <= sizes[name]]
+        # The stratum that is farthest from its exact share gives or takes one.
+        name = min(free, key=lambda one: (step * (shares[one] - exact[one]), one))
+        shares[name] += step
     return shares
 
 
