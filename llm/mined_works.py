@@ -31,7 +31,8 @@ class MinedWork:
     Attributes:
         work: The work.
         status: ``"mined"``, ``"no text"`` (nothing was found about it), ``"unread"`` (its text
-            cannot be read) or ``"no answer"`` (of the model). The next run tries the last two again.
+            cannot be read) or ``"no answer"`` (of the model). The next run tries the last two
+            again.
         reason: Why there is nothing.
         origin: File or address of the text.
         text_sha256: Of the text.

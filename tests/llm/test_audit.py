@@ -82,7 +82,11 @@ def test_sheets_come_back(tmp_path: Path) -> None:
     assert (audit.works, audit.open) == (40, 0)
     for group, tags in {"short": ("genre",), "long": ("background",)}.items():
         mine, theirs = zip(
-            *([word != "unacceptable" for word in pair] for key, pair in answers.items() if key[1] in tags),
+            *(
+                [word != "unacceptable" for word in pair]
+                for key, pair in answers.items()
+                if key[1] in tags
+            ),
             strict=True,
         )
         found = audit.groups[group]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +71,9 @@ def test_silence_gives_no_clip() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     quarters=st.integers(1, 600),
-    meters=st.lists(st.sampled_from([(2, 4), (3, 4), (4, 4), (6, 8), (5, 8)]), min_size=1, max_size=4),
+    meters=st.lists(
+        st.sampled_from([(2, 4), (3, 4), (4, 4), (6, 8), (5, 8)]), min_size=1, max_size=4
+    ),
     speeds=st.lists(st.integers(30, 240), min_size=1, max_size=4),
     count=st.integers(1, 5),
 )
@@ -84,6 +88,6 @@ def test_clips_never_overlap_and_are_never_too_long(quarters, meters, speeds, co
         assert cut.clip.start_bar < cut.clip.end_bar
         assert int(cut.score.start()) >= 0
         assert cut.score.note_num() > 0
-    for left, right in zip(clips, clips[1:], strict=False):
+    for left, right in pairwise(clips):
         assert left.clip.end_s <= right.clip.start_s + 1e-6
         assert left.clip.end_bar <= right.clip.start_bar

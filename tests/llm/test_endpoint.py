@@ -93,7 +93,9 @@ def test_unusable_answers_are_asked_for_again_with_the_reason(bad) -> None:
     assert "answer" in second[2]["content"].lower()
 
 
-@pytest.mark.parametrize("text", ['```json\n{"word": "waltz"}\n```', 'Here: {"word": "waltz"} Yes.'])
+@pytest.mark.parametrize(
+    "text", ['```json\n{"word": "waltz"}\n```', 'Here: {"word": "waltz"} Yes.']
+)
 def test_fences_and_words_around_an_answer_are_passed_over(text: str) -> None:
     with serving(lambda request, number: completion(text)) as site:
         assert endpoint(site.url, answer_format="text").ask(SAY, Word).value.word == "waltz"

@@ -84,7 +84,9 @@ def test_requests_that_are_too_long_are_errors(folder: Path) -> None:
 def test_templates_of_chats_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = LocalWriter(folder)
     assert writer._prompt([{"role": "user", "content": "a"}]) == "a\n\n"
-    writer._tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}!"
+    writer._tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}!"
+    )
     assert writer._prompt([{"role": "user", "content": "a"}]) == "<user>a!"
 
 

@@ -142,16 +142,14 @@ def test_mining_counts_everything(tmp_path: Path) -> None:
 
 def test_a_second_run_asks_only_for_what_is_open(tmp_path: Path) -> None:
     path = tmp_path / "mined.jsonl"
-    with serving(
-        lambda request, number: failure(500) if number == 1 else completion(GOOD)
-    ) as site:
+    with serving(lambda request, number: failure(500) if number == 1 else completion(GOOD)) as site:
         first = mine(works("a", "b", "missing"), Texts(), writer(site.url), path)
         assert (first.mined, first.no_answer) == (2 - 1, 1)
         again = mine(works("a", "b", "missing", "c"), Texts(), writer(site.url), path)
         assert (again.mined, again.earlier, again.usage.calls) == (3, 2, 2)
         assert len(site.requests) == 4
+        other = Endpoint(EndpointSettings("other", base_url=f"{site.url}/v1"))
         with pytest.raises(MusicZooError, match="not of other"):
-            other = Endpoint(EndpointSettings("other", base_url=f"{site.url}/v1"))
             mine(works("a"), Texts(), other, path)
     assert len(read_mined(path)) == 4
 
@@ -260,9 +258,9 @@ def test_results_before_a_failure_come_first(threads: int) -> None:
         return number * number
 
     found = []
+    results = in_threads(work, range(1000), threads)
     with pytest.raises(ValueError, match="five"):
-        for pair in in_threads(work, range(1000), threads):
-            found.append(pair)
+        found.extend(results)
     assert {(number, number * number) for number in range(5)} <= set(found)
     assert len(found) < 20
     assert sorted(in_threads(work, range(5), threads)) == [(n, n * n) for n in range(5)]

@@ -106,7 +106,16 @@ def test_what_is_no_text_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://a/b", "data:,x", "http://", "http://me:you@a/", "x", "http://[::1"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://a/b",
+        "data:,x",
+        "http://",
+        "http://me:you@a/",
+        "x",
+        "http://[::1",
+    ],
 )
 def test_only_web_addresses_are_opened(url: str) -> None:
     with pytest.raises(MusicZooError, match="no address of a web page"):

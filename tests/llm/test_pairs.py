@@ -66,7 +66,10 @@ def test_records_in_our_wordings() -> None:
         assert record.source["split"] == "train"
         assert record.source["title"] == "Nocturne"
     genre = next(record for record in records if record.tag == "genre")
-    assert (genre.source["answer"], genre.source["quote"]) == ("tiny from a.txt", "Sentence of genre.")
+    assert (genre.source["answer"], genre.source["quote"]) == (
+        "tiny from a.txt",
+        "Sentence of genre.",
+    )
     key = next(record for record in records if record.tag == "key")
     assert key.source["answer"] == "music21"
     assert "quote" not in key.source
@@ -111,8 +114,14 @@ GOOD = [
     [
         (pair("genre", "What is it then?", "It is a waltz."), "an answer without its tag"),
         (pair("genre", "What is it then?", "It is nocturnes."), "an answer without its tag"),
-        (pair("genre", "Is it a nocturne?", "It is a nocturne."), "a question that gives the answer"),
-        (pair("genre", "What is it then?", "A nocturne of 1832."), "a number that the tag does not hold"),
+        (
+            pair("genre", "Is it a nocturne?", "It is a nocturne."),
+            "a question that gives the answer",
+        ),
+        (
+            pair("genre", "What is it then?", "A nocturne of 1832."),
+            "a number that the tag does not hold",
+        ),
         (pair("background", "Why was it written?", "For money."), "an answer unlike its tag"),
         (pair("style", "Which style is it?", "Romantic."), "a tag that the work has not"),
         (GOOD[0], "the question comes twice"),
@@ -134,7 +143,10 @@ def test_captions_of_a_model_are_checked() -> None:
     written = WrittenPairs.model_validate({"pairs": [], "captions": captions})
     found = checked_pairs(written, TAGS)
     assert found.captions == ("A nocturne of gentle melancholy.",)
-    assert found.dropped == {"a caption without one of the tags": 1, "a number that no tag holds": 1}
+    assert found.dropped == {
+        "a caption without one of the tags": 1,
+        "a number that no tag holds": 1,
+    }
 
 
 def test_records_of_a_model_name_it() -> None:

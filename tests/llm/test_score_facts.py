@@ -66,7 +66,12 @@ def test_nominal_bars_give_no_tempo_and_no_meter() -> None:
 
 @pytest.mark.parametrize(
     ("chord", "texture"),
-    [((0,), "a single line"), ((0, 4), "thin"), ((0, 4, 7), "of medium"), ((0, 4, 7, 12, 16), "dense")],
+    [
+        ((0,), "a single line"),
+        ((0, 4), "thin"),
+        ((0, 4, 7), "of medium"),
+        ((0, 4, 7, 12, 16), "dense"),
+    ],
 )
 def test_textures(chord: tuple[int, ...], texture: str) -> None:
     assert values(scale([60, 62, 64], chord=chord))["texture"].startswith(texture)

@@ -49,7 +49,9 @@ def test_folders_and_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     music.mkdir()
     tunes = [TUNE.format(number=n, notes="C D E F|" * n + "G A B c") for n in (1, 2)]
     (music / "book.abc").write_text("\n".join(tunes))
-    (music / "Old_waltz.abc").write_text(TUNE.format(number=1, notes="cBAG").replace("T:Tune 1\n", ""))
+    (music / "Old_waltz.abc").write_text(
+        TUNE.format(number=1, notes="cBAG").replace("T:Tune 1\n", "")
+    )
     table = read_works(music)
     titles = {row.midi: row.title for row in table.works}
     assert titles == {"Old_waltz.abc": "Old waltz", "book.abc#1": "Tune 1", "book.abc#2": "Tune 2"}
