@@ -44,7 +44,8 @@ class LocalWriter(CheckedWriter):
 
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
-            self._model: Any = AutoModelForCausalLM.from_pretrained(str(model)).to(device).eval()
+            loaded: Any = AutoModelForCausalLM.from_pretrained(str(model))
+            self._model = loaded.to(device).eval()
         except (OSError, ValueError, RuntimeError) as error:
             raise MusicZooError(
                 f"The model cannot be loaded: {' '.join(str(error).split())[:200]}",

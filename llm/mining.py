@@ -164,7 +164,11 @@ def mine_work(
     if text is None:
         return MinedWork(work, "no text", reason="No text is surely about this work.")
     given = shortened(text.text, most_characters)
-    known = {"origin": text.origin, "text_sha256": text.sha256, "writer": writer.name}
+    known: dict[str, Any] = {
+        "origin": text.origin,
+        "text_sha256": text.sha256,
+        "writer": writer.name,
+    }
     try:
         answer = writer.ask(mining_messages(work.title, work.composer, given), Tags)
     except NoAnswer as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def score_facts(
         Those that are known, in the order of :data:`FACT_TAGS`.
     """
     tracks = [track for track in score.tracks if len(track.notes)]
-    pitched = [track.notes.numpy() for track in tracks if not track.is_drum]
+    pitched: list[Any] = [track.notes.numpy() for track in tracks if not track.is_drum]
     facts: list[Fact | None] = []
     if tune is not None:
         facts += _of_fields(tune)

@@ -9,7 +9,7 @@ from typing import Any
 
 from musiczoo.llm.mined_works import MinedWork
 from musiczoo.llm.records import Clip, QARecord
-from musiczoo.llm.score_facts import Fact
+from musiczoo.llm.score_facts import FACT_TAGS, Fact
 from musiczoo.llm.tag_wordings import (
     CAPTION_QUESTIONS,
     CAPTION_TEST_QUESTIONS,
@@ -21,8 +21,7 @@ from musiczoo.llm.tags import LONG_TAGS
 from musiczoo.llm.written_pairs import CheckedPairs
 
 # In which order a caption mentions what is known.
-_ORDER = ("genre", "style", "key", "time_signature", "tempo", "instruments", "range", "texture")
-_ORDER += ("emotion", "expressive_intent", "background")
+_ORDER = ("genre", "style", *FACT_TAGS, "emotion", "expressive_intent", "background")
 
 
 @dataclass(frozen=True)

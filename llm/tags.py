@@ -48,7 +48,7 @@ class Tags(Schema):
 
 @dataclass(frozen=True)
 class CheckedTags:
-    """The tags of an answer, sorted by what they are worth.
+    """The tags of an answer, sorted by whether they can be used.
 
     Attributes:
         valid: (value, quote) of those whose quote stands in the text.

@@ -26,7 +26,8 @@ def excerpt(score: ScoreTick, start: int, end: int) -> ScoreTick:
     """
     from symusic.core import ScoreTick
 
-    part = ScoreTick(int(score.ticks_per_quarter))
+    # symusic types its lists as taking no list of Python, which they do.
+    part: Any = ScoreTick(int(score.ticks_per_quarter))
     for name in ("tempos", "time_signatures", "key_signatures"):
         getattr(part, name).extend(_held([*getattr(score, name)], start, end))
     part.markers.extend(_shifted([*score.markers], start, end))
@@ -40,7 +41,7 @@ def excerpt(score: ScoreTick, start: int, end: int) -> ScoreTick:
 def _track(track: TrackTick, start: int, end: int) -> TrackTick:
     from symusic.core import TrackTick
 
-    cut = TrackTick(track.name, track.program, track.is_drum)
+    cut: Any = TrackTick(track.name, track.program, track.is_drum)
     notes = _shifted([*track.notes], start, end)
     for note in notes:
         note.duration = min(int(note.duration), end - start - int(note.time))
