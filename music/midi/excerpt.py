@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick, TrackTick
@@ -35,7 +35,7 @@ def excerpt(score: ScoreTick, start: int, end: int) -> ScoreTick:
         cut = _track(track, start, end)
         if len(cut.notes):
             part.tracks.append(cut)
-    return part
+    return cast("ScoreTick", part)
 
 
 def _track(track: TrackTick, start: int, end: int) -> TrackTick:
@@ -54,7 +54,7 @@ def _track(track: TrackTick, start: int, end: int) -> TrackTick:
     cut.controls.sort()
     cut.pitch_bends.extend(_held([*track.pitch_bends], start, end))
     cut.lyrics.extend(_shifted([*track.lyrics], start, end))
-    return cut
+    return cast("TrackTick", cut)
 
 
 def _shifted(events: list[Any], start: int, end: int) -> list[Any]:
