@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -102,7 +103,7 @@ class Pages:
             self.fetched += 1
             try:
                 status, headers, data = self._answer(here, until)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 raise MusicZooError(
                     f"The page cannot be read: {reason}.", path=here, remedy="Try again later."

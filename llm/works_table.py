@@ -105,10 +105,12 @@ def _of_corpus(source: str | Path) -> WorksTable:
 
 def _of_work(work: Work, of_book: bool, nominal: bool) -> WorkRow:
     labels = work.labels
+    # In the labels of folk tunes the collection stands in the composer's place.
+    composer = labels.composer if labels and labels.period != "Traditional" else ""
     return WorkRow(
         midi=f"{work.path}#{work.number}" if of_book else work.path,
         title=_title(work, nominal),
-        composer=labels.composer if labels else "",
+        composer=composer,
         period=labels.period if labels else "",
         dataset=work.source,
         cluster=work.cluster,

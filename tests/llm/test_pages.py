@@ -93,6 +93,11 @@ def test_pages_that_cannot_be_read_are_errors_and_not_kept(tmp_path, reply, reas
         assert server.requests.count("/a") == 2
 
 
+def test_addresses_with_spaces_are_errors() -> None:
+    with site({}) as server, pytest.raises(MusicZooError, match="cannot be read"):
+        Pages(limits=FAST, robots=False).text(f"{server.url}/a b")
+
+
 def test_slow_pages_are_errors() -> None:
     with serving(lambda path, number: slowly((200, HTML, b"late"), 1.0)) as server:
         limits = Limits(seconds=0.1, a_minute=1e6)
