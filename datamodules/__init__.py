@@ -7,8 +7,10 @@ from musiczoo.datamodules.degraded_passages import (
     DegradedPassagesDataModule,
     DegradedTakesDataModule,
 )
+from musiczoo.datamodules.labelled import LabelledMidiDataModule
 from musiczoo.datamodules.midi import MidiDataModule
 from musiczoo.datamodules.music_qa import MusicQADataModule
+from musiczoo.datamodules.phrase_pairs import PhrasePairsDataModule
 from musiczoo.datamodules.preference import PreferenceDataModule
 from musiczoo.datamodules.preference_pairs import PreferencePair
 from musiczoo.datamodules.scores import ScoreDataModule
@@ -17,8 +19,10 @@ from musiczoo.datamodules.texts import TextDataModule
 __all__ = [
     "DegradedPassagesDataModule",
     "DegradedTakesDataModule",
+    "LabelledMidiDataModule",
     "MidiDataModule",
     "MusicQADataModule",
+    "PhrasePairsDataModule",
     "PreferenceDataModule",
     "PreferencePair",
     "ScoreDataModule",

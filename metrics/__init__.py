@@ -7,6 +7,7 @@ from musiczoo.metrics.bar_alignment import BarAlignment, BarAlignmentError, bar_
 from musiczoo.metrics.bert_score import BertScore
 from musiczoo.metrics.bits import BitsPerSymbol
 from musiczoo.metrics.bleu import Bleu
+from musiczoo.metrics.candidate_ranking import rank_candidates
 from musiczoo.metrics.clamp_score import ClampScore, clamp_scores, leave_one_out_scores
 from musiczoo.metrics.closed_answers import (
     ClosedAnswers,
@@ -109,6 +110,7 @@ __all__ = [
     "onset_roll",
     "piano_roll",
     "piece_scores",
+    "rank_candidates",
     "report_card",
     "span_hashes",
     "text_scores",
