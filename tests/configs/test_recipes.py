@@ -20,24 +20,34 @@ ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "tests/fixtures/bar_stream/notagen_tiny.pth"
 
 
-def write_scores(folder: Path) -> Path:
-    folder.mkdir()
+def write_labelled(folder: Path) -> Path:
+    """A folder with one folder of scores a label."""
+    for label in ("jazz", "rock"):
+        write_scores(folder, label)
+    return folder
+
+
+def write_scores(folder: Path, label: str = "") -> Path:
+    (folder / label).mkdir(parents=True)
     for number in range(12):
-        rng = random.Random(number)
+        rng = random.Random(f"{label}{number}" if label else number)
         bars = " | ".join(
             " ".join(rng.choice("CDEFGABcdef") + "2" for _ in range(4)) for _ in range(6)
         )
-        (folder / f"tune{number}.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:G\n{bars} |]\n")
+        (folder / label / f"tune{number}.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:G\n{bars} |]\n")
     return folder
 
 
 PREFERENCE = ("bar_stream/clamp_dpo", "bar_stream/clamp_dpo_small")
 ROLLOUTS = ("phi3_remi/smart", "phi3_remi/smart_small")
+# Needs a file of questions and the models that it names; the fits of tests/models/midi_llama do the same.
+QUESTIONS = ("midi_llama/one_fit",)
 # What is tiny replaces sizes and places alone; all else is the recipe's.
 SIZES = {
     "bar_stream": {"size": None, "patch_layers": 1, "hidden": 32, "heads": 2},
     "m3": {"layers": 1, "decoder_layers": 1, "hidden": 32, "heads": 2},
     "mel_aesthetics": {"layers": 1, "width": 16, "channels": 4},
+    "musicbert": {"size": None, "layers": 1, "hidden": 32, "heads": 2, "positions": 1004},
     "phi3_remi": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48},
 }
 
@@ -54,6 +64,7 @@ def tiny(recipe: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     }
     own: dict[str, dict[str, Any]] = {
         "mel_aesthetics": {"exclude": "[]", "repeats": None, "folder": None, "val_fraction": 0.3},
+        "musicbert": {"max_length": 48, "test_fraction": 0.2, "val_fraction": 0.3},
         "phi3_remi": {
             "max_length": 48,
             "max_empty_bars": 1.0,
@@ -61,8 +72,11 @@ def tiny(recipe: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
             "val_fraction": 0.3,
         },
     }
+    if recipe == "musicbert/classify":
+        data["source"] = str(write_labelled(folder / "labelled"))
+        del data["corpus"]
     data |= own.get(room, {"max_length": 48, "exclude": "[]", "repeats": None})
-    weights = {"bar_stream": str(WEIGHTS), "phi3_remi": "phi3-remi"}
+    weights = {"bar_stream": str(WEIGHTS), "phi3_remi": "phi3-remi", "musicbert": "musicbert-small"}
     groups = {
         "model": {"pretrained": weights[room]} if options.get("pretrained") else SIZES[room],
         "data": data,
@@ -97,7 +111,7 @@ def check(cli: ZooCLI, options: dict[str, Any], folder: Path, steps: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "recipe", [recipe for recipe in recipes() if recipe not in (*PREFERENCE, *ROLLOUTS)]
+    "recipe", [recipe for recipe in recipes() if recipe not in (*PREFERENCE, *ROLLOUTS, *QUESTIONS)]
 )
 def test_two_steps(recipe: str, tmp_path: Path) -> None:
     options, words = tiny(recipe, tmp_path)
