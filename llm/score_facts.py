@@ -26,9 +26,9 @@ FACT_TAGS = ("key", "time_signature", "tempo", "instruments", "range", "texture"
 
 #: Correlation of the pitch classes with the profile of a key, below which no key is stated. Ours.
 LEAST_CORRELATION = 0.7
-#: Lead of the best key over the next one in correlation, below which no key is stated. Ours: of 300
-#: chorales 74 % then have a key, in 79 % of them that of the K: field; of 295 tunes of O'Neill 86 %,
-#: and 94 %. Without the limits 71 % and 90 % of all keys agree.
+#: Lead of the best key over the next one in correlation, below which no key is stated. Ours: of
+#: 300 chorales 74 % then have a key, and 79 % of these that of the K: field; of 295 tunes of
+#: O'Neill 86 %, and 94 % of these. Without both limits 71 % and 90 % of all keys agree.
 LEAST_LEAD = 0.06
 _NAMES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 _KEY = re.compile(
