@@ -116,7 +116,12 @@ class BertScore(MeanTextMetric):
     def _scores(self, predictions: list[str], references: list[str]) -> Iterator[float]:
         from torchmetrics.functional.text.bert import bert_score
 
+        known: dict[tuple[str, str], float] = {}
         for pair in zip(predictions, references, strict=True):
+            # Answers to closed questions are few, and each pair costs a tenth of a second.
+            if pair in known:
+                yield known[pair]
+                continue
             lengths = [
                 len(self.tokenizer(text, truncation=False, verbose=False)["input_ids"])
                 for text in pair
@@ -136,7 +141,8 @@ class BertScore(MeanTextMetric):
                 max_length=min(self.longest, max(lengths)),
                 truncation=True,
             )
-            yield float(torch.as_tensor(found["f1"]))
+            known[pair] = float(torch.as_tensor(found["f1"]))
+            yield known[pair]
 
 
 def _opened(folder: Path) -> tuple[Any, Any]:
