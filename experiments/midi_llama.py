@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--segments", type=int, default=8, help="music tokens of a piece")
     parser.add_argument("--projection", default="mlp", choices=["linear", "mlp"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--text-steps", type=int, default=1200)
+    parser.add_argument("--text-steps", type=int, default=1500)
     parser.add_argument("--align", type=int, default=800, help="steps of the first stage")
     parser.add_argument("--instruct", type=int, default=3200, help="steps of the second stage")
     parser.add_argument("--abc-steps", type=int, default=800, help="steps of the baseline")

@@ -10,6 +10,7 @@ from typing import Any
 from musiczoo.llm.closed_questions import CLOSED, ClosedQuestion
 from musiczoo.llm.outside_questions import UNKNOWN, outside_questions
 from musiczoo.llm.records import QARecord
+from musiczoo.llm.wordings import wordings_of
 from musiczoo.music.analysis.notation_facts import STATED_IN, NotationFacts, notation_facts
 from musiczoo.music.corpora.corpus import Work
 
@@ -25,7 +26,7 @@ _CAPTION_TESTS = ("Write a description of the music.", "What can you tell me abo
 
 
 def notation_records(
-    works: Sequence[Work], split: str, *, seed: int = 0, most: float = 0.5, outside: float = 0.1
+    works: Sequence[Work], split: str, *, seed: int = 0, most: float = 0.5, outside: float = 0.15
 ) -> list[QARecord]:
     """Closed questions, captions and questions outside about works.
 
@@ -99,13 +100,14 @@ def _asked(
 ) -> Iterable[QARecord]:
     found = [(work, question.answer(facts[work.id], work.source)) for work in works]
     known = [(work, answer) for work, answer in found if answer is not None]
-    wordings = question.test_wordings if split == "test" else question.wordings
+    written = question.test_wordings if split == "test" else question.wordings
+    patterned = [w for w in wordings_of(question.tag) if w not in question.test_wordings]
     for place in balanced([answer for _, answer in known], most, rng):
         work, answer = known[place]
         yield QARecord(
             id=f"{work.id}:{question.tag}",
             midi=work.id,
-            question=rng.choice(wordings),
+            question=rng.choice(written if split == "test" or rng.random() < 0.4 else patterned),
             answer=answer,
             tag=question.tag,
             source=_source(work, split, STATED_IN[question.tag]),

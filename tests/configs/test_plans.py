@@ -14,6 +14,7 @@ import yaml
 from musiczoo import run_stages
 from musiczoo.configs.recipes import plan_file, plans
 from musiczoo.hub.checkpoint import open_checkpoint
+from musiczoo.llm.records import QARecord, write_records
 from musiczoo.models.base.generative import Generated
 from musiczoo.rewards.base import Reward, Scores
 from musiczoo.stages.run import open_plan
@@ -35,10 +36,30 @@ class Length(Reward):
         )
 
 
+def make_questions(folder: Path) -> None:
+    """Questions about the scores."""
+    rows = [
+        QARecord(f"{number}:{n}", f"{number}.abc", "Which key?", "C major.", "key")
+        for number in range(8)
+        for n in range(3)
+    ]
+    write_records(folder / "questions.jsonl", rows)
+
+
 def tiny(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The plan with sizes and places replaced alone."""
     plan["trainer"] = {**plan["trainer"], **QUIET, "precision": "32-true", "devices": 1}
     for stage in plan["stages"]:
+        if stage["data"]["class_path"].endswith("MusicQADataModule"):
+            make_questions(folder)
+            if isinstance(stage["start"], dict):
+                # No Llama is here.
+                stage["start"]["init_args"]["lm"] = "qa-lm-small"
+            own = {"records": str(folder / "questions.jsonl"), "root": str(folder / "scores")}
+            stage["data"]["init_args"] |= {**own, "cache": str(folder), "num_workers": 0}
+            stage["data"]["init_args"]["progress"] = False
+            stage["max_steps"] = 2
+            continue
         if isinstance(stage.get("start"), dict):
             stage["start"]["init_args"] |= {
                 "size": None,

@@ -40,7 +40,7 @@ def write_scores(folder: Path, label: str = "") -> Path:
 
 PREFERENCE = ("bar_stream/clamp_dpo", "bar_stream/clamp_dpo_small")
 ROLLOUTS = ("phi3_remi/smart", "phi3_remi/smart_small")
-# Needs a file of questions and the models that it names; the fits of tests/models/midi_llama do the same.
+# tests/configs/test_midi_llama.py fits it, on a file of questions.
 QUESTIONS = ("midi_llama/one_fit",)
 # What is tiny replaces sizes and places alone; all else is the recipe's.
 SIZES = {
