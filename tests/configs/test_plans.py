@@ -158,8 +158,9 @@ def test_every_plan_runs_with_tiny_sizes(
     for name, folder in made.items():
         model = open_checkpoint(folder)
         assert model.stage == name
-        assert (
-            f"{asked[name]:g}" in model.provenance["training"][-1]["optimizer"]
-            or name == "pretrain"
+        assert f"{asked[name]:g}" in model.provenance["training"][-1]["optimizer"] or name in (
+            "pretrain",
+            "align",
+            "instruct",
         )
-    assert len(model.provenance["training"]) == 3
+    assert len(model.provenance["training"]) == (2 if "llama" in plan else 3)
