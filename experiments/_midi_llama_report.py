@@ -117,8 +117,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         f" ({settings['text_steps']} steps). MIDI-LLaMA: {settings['segments']} music tokens,"
         f" projection {settings['projection']}, {settings['align']} steps of alignment and"
         f" {settings['instruct']} of instruction. ABC-LLaMA: {settings['abc_steps']} steps of"
-        " instruction with the bare ABC text in place of the music tokens: about the same processor time,"
-        " and not the same number of questions, for its step reads some ten times as many"
+        " instruction with the bare ABC text in place of the music tokens: about the same processor"
+        " time, and not the same number of questions, for its step reads some ten times as many"
         " tokens (the middle of long pieces is left out).",
         "",
         "## Closed questions",
