@@ -205,10 +205,10 @@ class MidiLlamaModule(GenerativeModule):
     def on_fit_start(self) -> None:
         """Takes mean and deviation of the features of the first training data."""
         super().on_fit_start()
-        known = getattr(self.trainer.datamodule, "feature_table", None)
-        if known is not None and self.net.projection is not None:
-            standardised: Any = self.net.projection[0]
-            standardised.set(known.to(self.device))
+        known = getattr(getattr(self.trainer, "datamodule", None), "feature_table", None)
+        projection: Any = self.net.projection
+        if known is not None and projection is not None:
+            projection[0].set(known.to(self.device))
 
     def pooled(self, pieces: Sequence[Tune | ScoreTick]) -> Tensor:
         """The features of pieces, from which music tokens are made.

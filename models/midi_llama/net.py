@@ -50,6 +50,10 @@ class Standardised(nn.Module):
         width: Of the features.
     """
 
+    mean: Tensor
+    scale: Tensor
+    is_set: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
@@ -95,8 +99,9 @@ class MidiLlamaNet(nn.Module):
             self._initialise(table)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.is_kept(name))
-        self.register_state_dict_post_hook(_keep_own)
-        self.register_load_state_dict_pre_hook(_complete)
+        hooked: Any = self  # these two are declared without types
+        hooked.register_state_dict_post_hook(_keep_own)
+        hooked.register_load_state_dict_pre_hook(_complete)
 
     @staticmethod
     def is_kept(name: str) -> bool:
