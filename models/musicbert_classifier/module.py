@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -86,7 +86,9 @@ class MusicBertClassifier(ZooModule):
         pretrained: A MusicBERT: a checkpoint of fairseq, or a name for :func:`musiczoo.load`; or a
             classifier, whose labels and head are taken.
         representation: The octuples; those of ``pretrained`` when None.
-        lora: Train an adapter beside the encoder and nothing else.
+        lora: Train an adapter beside encoder and head, and nothing else. A head without labels gets
+            its adapter when the data states them. Merge it (:meth:`merge_adapter`) to save a
+            checkpoint folder, unless ``pretrained`` is a classifier.
         settings: Of :class:`musiczoo.models.base.ZooModule`; the objective is :class:`LabelLoss`
             when none is given.
 
@@ -102,7 +104,8 @@ class MusicBertClassifier(ZooModule):
     representation_type = OctupleMidi
     writes = "labels"
     length_unit = "note"
-    lora_targets = MusicBertModule.lora_targets
+    # "dense" is of the head: one that is new learns by its adapter alone.
+    lora_targets = (*MusicBertModule.lora_targets, "dense")
     net: MusicBertClassifierNet
     config: MusicBertClassifierConfig
     representation: OctupleMidi
@@ -119,6 +122,8 @@ class MusicBertClassifier(ZooModule):
         sizes = MusicBertClassifierConfig.from_settings(config, settings)
         super().__init__(**settings)
         self.objective = self.objective or LabelLoss()
+        self.pretrained = pretrained
+        self._waiting: tuple[LoRA, int] | None = None
         encoder, head, stored = None, None, None
         if pretrained is not None:
             sizes, encoder, head, stored = _started(pretrained, sizes)
@@ -168,8 +173,37 @@ class MusicBertClassifier(ZooModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             fresh = MusicBertClassifierNet(self.config)
+        frozen = not any(value.requires_grad for value in self.net.head.parameters())
+        fresh.head.requires_grad_(not frozen)
         self.net.head, self.net.config = fresh.head.to(self.device), self.config
         self._keep_settings()
+        if self._waiting is not None:
+            self.add_lora(*self._waiting)
+
+    def add_lora(self, lora: LoRA | Mapping[str, Any], seed: int = 0) -> Self:
+        """Puts an adapter beside the weights; without labels, as soon as there is a head for them.
+
+        Args:
+            lora: The settings, or :meth:`LoRA.to_dict` of them.
+            seed: Of the adapter's random half.
+
+        Raises:
+            MusicZooError: There is an adapter already, or a target that the architecture does not
+                offer.
+        """
+        if self.labels:
+            self._waiting = None
+            return super().add_lora(lora, seed)
+        # The head of the labels would be put in the place of the one that has the adapter.
+        self._waiting = (lora if isinstance(lora, LoRA) else LoRA.from_dict(lora), seed)
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the record to Lightning's checkpoints; an adapter's name what it started from."""
+        super().on_save_checkpoint(checkpoint)
+        if self.lora is not None:
+            # An encoder and a seeded head: the digest of the base proves that they are the same.
+            checkpoint["hyper_parameters"]["pretrained"] = self.pretrained
 
     def setup(self, stage: str | None = None) -> None:
         """Takes the labels of the data module; Lightning calls it before the optimiser is made."""

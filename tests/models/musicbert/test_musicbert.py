@@ -237,6 +237,37 @@ def test_it_is_pre_trained_on_a_folder_of_midi(tmp_path):
     assert after["val/loss"] < before["val/loss"] - 0.5
 
 
+# Weights that are bfloat16 themselves lose small updates, so that they part from float32 sooner.
+@pytest.mark.parametrize(("precision", "apart"), [("bf16-mixed", 0.02), ("bf16-true", 0.05)])
+def test_bfloat16_is_near_float32(precision, apart):
+    tunes = [two_voices(seed) for seed in range(8)]
+
+    def losses(precision):
+        module = tiny(
+            dropout=0.0, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=3e-3)
+        )
+        data = ScoreDataModule(
+            tunes, module.representation, batch_size=4, val_fraction=0, progress=False
+        )
+        seen = []
+
+        class Losses(lightning.Callback):
+            def on_train_batch_end(self, trainer, *_):
+                seen.append(float(trainer.callback_metrics["train/loss"]))
+
+        trainer = lightning.Trainer(
+            **QUIET, max_epochs=10, precision=precision, callbacks=[Losses()]
+        )
+        trainer.fit(module, data)
+        return torch.tensor(seen)
+
+    found, wanted = losses(precision), losses("32-true")
+    assert len(found) == 20
+    assert wanted[-4:].mean() < wanted[:4].mean() - 0.3
+    torch.testing.assert_close(found[0], wanted[0], rtol=0.005, atol=0.0)  # the same weights yet
+    torch.testing.assert_close(found, wanted, rtol=apart, atol=0.0)
+
+
 def test_features_are_means_over_notes_of_all_windows():
     module = tiny().eval()
     assert isinstance(module, Encodes)

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 import musiczoo
 from musiczoo.datamodules.labelled import LabelledMidiDataModule
 from musiczoo.hub.checkpoint import save_checkpoint
+from musiczoo.models.adapters import is_adapter
 from musiczoo.models.base import Classifies
+from musiczoo.models.base.freezing import choose_trainable
 from musiczoo.models.musicbert import MusicBertModule
 from musiczoo.models.musicbert_classifier import LabelLoss, MusicBertClassifier
 from musiczoo.music.abc import read_abc
@@ -110,6 +112,71 @@ def test_a_fine_tuning_as_users_write_it(tmp_path: Path) -> None:
     assert not differing(more.net, module.net)
     with pytest.raises(MusicZooError, match="other labels"):
         more.set_labels(["x", "y"], several=False)
+
+
+def low_and_high(**settings: Any) -> LabelledMidiDataModule:
+    pairs = [(LOW, "low"), (HIGH, "high")] * 6
+    return LabelledMidiDataModule(pairs, batch_size=4, val_fraction=0.0, progress=False, **settings)
+
+
+@pytest.mark.parametrize("labels", [(), ("high", "low")], ids=["of the data", "given"])
+def test_an_adapter_keeps_its_labels(labels: tuple[str, ...], tmp_path: Path) -> None:
+    save_checkpoint(MusicBertModule(**SIZES).eval(), tmp_path / "base")
+    file = tmp_path / "last.ckpt"
+
+    def fresh() -> MusicBertClassifier:
+        base = f"local-dir:{tmp_path}/base"
+        lora = {"rank": 4, "dropout": 0.0}
+        return MusicBertClassifier(pretrained=base, labels=labels, lora=lora, optimizer=adamw)
+
+    module = fresh()
+    trainer = lightning.Trainer(**QUIET, max_epochs=30)
+    trainer.fit(module, low_and_high())
+    trained = [name for name, value in module.net.named_parameters() if value.requires_grad]
+    assert all(map(is_adapter, trained))
+    assert any(name.startswith("head.dense") for name in trained)
+    trainer.save_checkpoint(file)
+    found = module.eval().classify([LOW, HIGH])
+    assert found.argmax(1).tolist() == [1, 0]
+    # What is resumed at its end is what it was, and so is what is opened without its base's name.
+    resumed = fresh()
+    lightning.Trainer(**QUIET, max_epochs=30).fit(resumed, low_and_high(), ckpt_path=str(file))
+    torch.testing.assert_close(resumed.eval().classify([LOW, HIGH]), found)
+    opened = MusicBertClassifier.load_from_checkpoint(file).eval()
+    torch.testing.assert_close(opened.classify([LOW, HIGH]), found)
+    # Its base has a head of no name, so it is published merged.
+    with pytest.raises(MusicZooError, match="must name its base"):
+        save_checkpoint(module, tmp_path / "adapter")
+    save_checkpoint(module.merge_adapter(), tmp_path / "merged")
+    merged: Any = musiczoo.load(f"local-dir:{tmp_path}/merged")
+    torch.testing.assert_close(merged.classify([LOW, HIGH]), found, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_of_a_saved_classifier(tmp_path: Path) -> None:
+    save_checkpoint(model(labels=("high", "low")), tmp_path / "base")
+    base = f"local-dir:{tmp_path}/base"
+    module = MusicBertClassifier(pretrained=base, lora={"rank": 4}, optimizer=adamw)
+    lightning.Trainer(**QUIET, max_epochs=2).fit(module, low_and_high())
+    save_checkpoint(module.eval(), tmp_path / "adapter")
+    again: Any = musiczoo.load(f"local-dir:{tmp_path}/adapter")
+    torch.testing.assert_close(again.classify([LOW, HIGH]), module.classify([LOW, HIGH]))
+
+
+def test_the_head_alone_is_trained(tmp_path: Path) -> None:
+    save_checkpoint(MusicBertModule(**SIZES).eval(), tmp_path / "base")
+    module = MusicBertClassifier(pretrained=f"local-dir:{tmp_path}/base", optimizer=adamw)
+    choose_trainable(module, ["head.*"])
+    module.set_labels(["high", "low"], several=False)
+    before = {name: value.clone() for name, value in module.net.state_dict().items()}
+    lightning.Trainer(**QUIET, max_epochs=2).fit(module, low_and_high())
+    after = module.net.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {name for name in before if name.startswith("head.")}
+    # A head that is frozen stays so when the data states its labels.
+    module = MusicBertClassifier(**SIZES)
+    choose_trainable(module, ["encoder.*"])
+    module.set_labels(["a", "b"], several=False)
+    assert not any(value.requires_grad for value in module.net.head.parameters())
 
 
 def test_several_labels_are_learnt(tmp_path: Path) -> None:
