@@ -194,12 +194,12 @@ class MusicBertClassifier(ZooModule):
         if self.labels:
             self._waiting = None
             return super().add_lora(lora, seed)
-        # The head of the labels would be put in the place of the one that has the adapter.
+        # The head of the labels will replace this one, and the adapter with it.
         self._waiting = (lora if isinstance(lora, LoRA) else LoRA.from_dict(lora), seed)
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the record to Lightning's checkpoints; an adapter's name what it started from."""
+        """Adds the record to Lightning's checkpoints; of an adapter also what it started from."""
         super().on_save_checkpoint(checkpoint)
         if self.lora is not None:
             # An encoder and a seeded head: the digest of the base proves that they are the same.
