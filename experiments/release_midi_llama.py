@@ -38,10 +38,12 @@ USE = (
     " how often each answer is right."
 )
 LIMITS = (
-    "To anything else it says 'I do not know.' It has learnt from chorales and fiddle tunes, and"
-    " guesses a collection or a dance for any other music too. It does not see programs, dynamics,"
-    " tempo and drums. It knows its questions in the words that they are asked in here, and answers"
-    " in fixed sentences."
+    "Mode, final cadence and direction of the last interval are right less than ten points "
+    "more often than the most frequent answer: do not rely on them. To anything else it says "
+    "'I do not know.' It has learnt from chorales and fiddle tunes, and guesses a collection "
+    "or a dance for any other music too. It does not see programs, dynamics, tempo and drums."
+    " It knows its questions in the words that they are asked in here, and answers in fixed "
+    "sentences."
 )
 
 
