@@ -90,7 +90,7 @@ SHIPPED_LINES = {
     "midi-llama-small": "answers about MIDI files",
     "musicbert-small": "features of MIDI files",
     "phi3-remi": "chorales, tunes for piano",
-    "qa-lm-small": "words of midi-llama-small",
+    "qa-lm-small": "for midi-llama-small",
 }
 _M3_PATCHES = {"m3": "musiczoo.representations.m3_patches:M3Patches"}
 
@@ -331,7 +331,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="musicbert-finetuned",
         summary="a MusicBERT in fairseq's layout with a head of its downstream tasks, from a path",
-        line="labels, weights of your own",
+        line="labels, your weights",
         parameters=None,
         licence="the publisher's terms, see github.com/microsoft/muzic (MIT)",
         origin="Zeng et al. 2021, MusicBERT, arXiv 2106.05630",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         configs,
         datamodules,
         hub,
+        llm,
         metrics,
         models,
         music,

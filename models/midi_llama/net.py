@@ -52,23 +52,20 @@ class Standardised(nn.Module):
 
     mean: Tensor
     scale: Tensor
-    is_set: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
-        self.register_buffer("is_set", torch.zeros((), dtype=torch.bool))
 
     def set(self, features: Tensor) -> None:
         """Takes mean and deviation of features (pieces, ..., width), once."""
         rows = features.reshape(-1, features.shape[-1]).double()
         rows = rows[rows.isfinite().all(dim=1)]
-        if bool(self.is_set) or len(rows) < 2:
+        if self.mean.any() or len(rows) < 2:
             return
         self.mean.copy_(rows.mean(0))
         self.scale.copy_(rows.std(0).clamp(min=1e-6))
-        self.is_set.fill_(True)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., width) -> the same shape."""

@@ -83,7 +83,7 @@ COMMANDS = {
     "qa": Command(
         "musiczoo.commands.qa:run",
         "questions and answers: mine tags from texts, make a set, audit it",
-        "musiczoo qa mine works.csv --text-folder texts --model gpt-4o --output mined.jsonl",
+        "musiczoo qa audit mined.jsonl --output audit",
     ),
     "completion": Command(
         "musiczoo.commands.completion:run",

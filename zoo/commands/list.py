@@ -98,7 +98,7 @@ def _show_all(rows: Sequence[Entry]) -> None:
     """One line a model."""
     lines = [("name", "writes", "size", "weights", "what it is")]
     for row in rows:
-        size = "" if row.parameters is None else f"{row.parameters / 1e6:.3g} M"
+        size = "" if row.parameters is None else _size(row.parameters)
         weights = "included" if row.folder else "Hub" if row.repository else "your file"
         writes = architecture(row.architecture).writes or ""
         lines.append((row.name, writes, size, weights, row.line or row.summary))
@@ -145,3 +145,8 @@ def _show_one(found: dict[str, Any]) -> None:
         if value:
             table.add_row(name, Text(str(value)))
     Console(highlight=False).print(table)
+
+
+def _size(parameters: int) -> str:
+    """Such as ``3.59 M`` or ``8.03 B``."""
+    return f"{parameters / 1e9:.3g} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
